@@ -1,0 +1,146 @@
+"""Folders of image files."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from jaxgan.errors import UserError
+
+_SUFFIXES = frozenset(
+    (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
+)
+
+
+def folder(path, split="train"):
+    """Returns the image files under a folder, at any depth, in the order of their sorted paths.
+
+    When `path` holds the sub-folders `train` and `test`, these are the splits; otherwise all of it
+    is "train". When every image of the split lies in a sub-folder, the names of the first-level
+    sub-folders, sorted, are the classes (those of `train`, so that both splits number them alike).
+    Files and folders whose name starts with a dot are left out.
+
+    A file is opened when its example is asked for, turned upright by its EXIF orientation and made
+    8-bit grey or RGB: 16-bit and floating point grey are scaled to 8 bits, transparency is laid
+    over white, any other mode (palette, CMYK, ...) is converted to RGB. Of an animation it is the
+    first frame.
+
+    Args:
+        path: the folder, a `str` or `os.PathLike`.
+        split: "train" or "test".
+
+    Returns:
+        A Grain random access source of {"image": uint8 (H, W, C), C 1 or 3, "label": int32 scalar
+        (only with classes)}, with `num_classes`; None for "test" where there is no such split.
+
+    Raises:
+        UserError: `path` is missing, is no folder, or holds no image; a folder of `test` is no
+            class of `train`; `split` is neither "train" nor "test". Reading an example raises it
+            for a file that cannot be read, and names the file.
+
+    Example:
+        >>> source = folder("flowers")  # flowers/rose/1.png, flowers/tulip/1.png, ...
+        >>> source.num_classes
+        2
+    """
+    if split not in ("train", "test"):
+        raise UserError(f"split: got {split!r}, expected 'train' or 'test'")
+    root = Path(path)
+    if not root.is_dir():
+        what = "a file" if root.exists() else "nothing there"
+        raise UserError(f"dataset: {str(root)!r} is {what}, expected a folder of images")
+    has_splits = (root / "train").is_dir() and (root / "test").is_dir()
+    if split == "test" and not has_splits:
+        return None
+    split_root = root / split if has_splits else root
+    names = _image_names(split_root)
+    classes = _class_names(_image_names(root / "train")) if has_splits else _class_names(names)
+    return _Folder(split_root, names, classes and _labels(split_root, names, classes), classes)
+
+
+class _Folder:
+    def __init__(self, root, names, labels, classes):
+        self._root = root
+        self._names = names
+        self._labels = labels
+        self.num_classes = classes and len(classes)
+
+    def __len__(self):
+        return len(self._names)
+
+    def __getitem__(self, index):
+        image = _read_image(self._root / self._names[index])
+        if self._labels is None:
+            return {"image": image}
+        return {"image": image, "label": self._labels[index]}
+
+    def __repr__(self):
+        return f"folder({str(self._root)!r}, {len(self)} images)"
+
+
+def _image_names(root):
+    """Sorted relative paths of the images under `root`, always with forward slashes."""
+    names = sorted(
+        path.relative_to(root).as_posix()
+        for path in root.rglob("*")
+        if path.suffix.lower() in _SUFFIXES and path.is_file()
+    )
+    names = [name for name in names if not any(part.startswith(".") for part in name.split("/"))]
+    if not names:
+        known = " ".join(sorted(suffix[1:] for suffix in _SUFFIXES))
+        raise UserError(f"dataset: no image in {str(root)!r}, expected files of {known}")
+    return names
+
+
+def _class_names(names):
+    """The first-level folders when every image is in one, else None."""
+    if not all("/" in name for name in names):
+        return None
+    return sorted({name.split("/")[0] for name in names})
+
+
+def _labels(root, names, classes):
+    index_of = {name: index for index, name in enumerate(classes)}
+    strange = next((name for name in names if name.split("/")[0] not in index_of), None)
+    if strange is not None:
+        raise UserError(
+            f"dataset: {str(root / strange)!r} is in no class of train, expected a folder of "
+            f"{' '.join(classes)}"
+        )
+    return np.array([index_of[name.split("/")[0]] for name in names], np.int32)
+
+
+def _read_image(path):
+    try:
+        with Image.open(path) as image:
+            return _as_uint8(ImageOps.exif_transpose(image))
+    # Pillow's readers raise nearly anything on damaged files: OSError, SyntaxError, ValueError, ...
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(
+            f"dataset: cannot read {str(path)!r} ({reason}), expected a whole image file"
+        ) from error
+
+
+def _as_uint8(image):
+    """Any Pillow image as uint8 (H, W, 1) or (H, W, 3)."""
+    if image.mode.startswith(("I", "F")):
+        return _deep_grey_as_uint8(np.asarray(image), image.mode)
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        # White is what an image with transparency is mostly looked at over.
+        white = Image.new("RGBA", rgba.size, "white")
+        grey = image.mode in ("LA", "La", "L", "1")
+        image = Image.alpha_composite(white, rgba).convert("L" if grey else "RGB")
+    elif image.mode not in ("L", "RGB"):
+        image = image.convert("L" if image.mode == "1" else "RGB")
+    pixels = np.asarray(image)
+    return pixels[..., None] if pixels.ndim == 2 else pixels
+
+
+def _deep_grey_as_uint8(pixels, mode):
+    # Pillow's own conversion clips at 255 and would make nearly all of a 16-bit image white.
+    high = 1.0 if mode == "F" and pixels.max() <= 1 else 65535.0
+    if mode in ("F", "I") and pixels.max() <= 255 and high != 1.0:
+        high = 255.0
+    return np.rint(np.clip(pixels / high, 0, 1) * 255).astype(np.uint8)[..., None]

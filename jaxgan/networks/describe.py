@@ -1,0 +1,83 @@
+"""A network as JSON and back, so that a checkpoint says what its parameters belong to."""
+
+import dataclasses
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from jaxgan.errors import UserError
+
+__all__ = ["describe", "from_description"]
+
+
+def describe(module: nn.Module) -> dict[str, Any]:
+    """What it takes to build a module of `jaxgan.networks` again.
+
+    Args:
+      module: a module of `jaxgan.networks`, or any whose fields are numbers, strings, tuples and
+        dtypes.
+
+    Returns:
+      {"module": class name, field: value, ...}, ready for JSON. The mapped axis is left out,
+      since it belongs to a training and not to the network.
+
+    Example:
+      >>> from jaxgan import networks
+      >>> describe(networks.MLPDiscriminator(hidden=(256, 256)))["hidden"]
+      [256, 256]
+    """
+    fields = {
+        field.name: _to_json(getattr(module, field.name))
+        for field in dataclasses.fields(module)
+        if field.name not in ("parent", "name", "axis_name")
+    }
+    return {"module": type(module).__name__, **fields}
+
+
+def from_description(description: dict[str, Any]) -> nn.Module:
+    """Builds the module that `describe` described.
+
+    Args:
+      description: from `describe`.
+
+    Returns:
+      The module, unbound.
+
+    Raises:
+      UserError: the class is not one of `jaxgan.networks`, or has other fields.
+
+    Example:
+      >>> from jaxgan import networks
+      >>> generator, _ = networks.dcgan(28)
+      >>> from_description(describe(generator)) == generator
+      True
+    """
+    from jaxgan import networks
+
+    fields = dict(description)
+    name = fields.pop("module", None)
+    module = getattr(networks, name, None) if name in networks.__all__ else None
+    if not (isinstance(module, type) and issubclass(module, nn.Module)):
+        raise UserError(
+            f"module: got {name!r}, expected a module of jaxgan.networks; a network of one's own "
+            "is passed as an argument"
+        )
+    try:
+        return module(**{key: _from_json(key, value) for key, value in fields.items()})
+    except TypeError as error:
+        raise UserError(f"{name}: the saved fields are not those of this version: {error}") from None
+
+
+def _to_json(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_to_json(item) for item in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return jnp.dtype(value).name
+
+
+def _from_json(name: str, value: Any) -> Any:
+    if name.endswith("dtype"):
+        return jnp.dtype(value).type
+    return tuple(value) if isinstance(value, list) else value

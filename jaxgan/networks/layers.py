@@ -1,0 +1,141 @@
+"""Layers that the network families share."""
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxgan.networks.convolution import conv, conv_transpose
+
+__all__ = ["BatchNorm", "Conv", "ConvTranspose", "Upsample", "dcgan_init", "to_logits"]
+
+Dtype = Any
+
+dcgan_init = nn.initializers.normal(0.02)
+"""Weights from N(0, 0.02), Radford et al. 2015, section 4."""
+
+
+def _scale_init(key: jax.Array, shape: tuple[int, ...], dtype: Dtype) -> jax.Array:
+    return 1 + dcgan_init(key, shape, dtype)
+
+
+class Conv(nn.Module):
+    """A convolution with Flax's parameters (`kernel`, `bias`), computed by `jaxgan`'s own maps.
+
+    Attributes:
+      features: output channels.
+      kernel_size: (h, w).
+      stride: of both axes.
+      use_bias: add a bias.
+      dtype, param_dtype: of the computation and of the parameters.
+      kernel_init: initialiser.
+    """
+
+    features: int
+    kernel_size: tuple[int, int]
+    stride: int = 1
+    use_bias: bool = True
+    dtype: Dtype = jnp.float32
+    param_dtype: Dtype = jnp.float32
+    kernel_init: Callable = dcgan_init
+
+    function = staticmethod(conv)
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """(B, H, W, C) -> (B, ceil(H / stride), ceil(W / stride), features), SAME padding."""
+        shape = (*self.kernel_size, x.shape[-1], self.features)
+        kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype)
+        x = self.function(
+            x.astype(self.dtype), kernel.astype(self.dtype), strides=self.stride, padding="SAME"
+        )
+        if self.use_bias:
+            zeros = nn.initializers.zeros_init()
+            bias = self.param("bias", zeros, (self.features,), self.param_dtype)
+            x = x + jnp.reshape(bias, (1, 1, 1, -1)).astype(self.dtype)
+        return x
+
+
+class ConvTranspose(Conv):
+    """A transposed convolution, (B, H, W, C) -> (B, H * stride, W * stride, features)."""
+
+    function = staticmethod(conv_transpose)
+
+
+class Upsample(nn.Module):
+    """Doubles height and width: by transposed convolution, or by resizing and convolving.
+
+    Attributes:
+      features: output channels.
+      method: "transpose", a transposed convolution of stride 2, whose overlapping kernels can
+        leave a checkerboard; or "resize", nearest neighbour and then a 3x3 convolution, which
+        cannot (Odena et al. 2016, "Deconvolution and Checkerboard Artifacts").
+      kernel: side of the transposed convolution's kernel.
+      use_bias, dtype, param_dtype: as in `Conv`.
+    """
+
+    features: int
+    method: str = "transpose"
+    kernel: int = 4
+    use_bias: bool = True
+    dtype: Dtype = jnp.float32
+    param_dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """(B, H, W, C) -> (B, 2 H, 2 W, features)."""
+        options = {
+            "use_bias": self.use_bias,
+            "dtype": self.dtype,
+            "param_dtype": self.param_dtype,
+        }
+        if self.method == "transpose":
+            size = (self.kernel, self.kernel)
+            return ConvTranspose(self.features, size, 2, **options)(x)
+        x = jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)
+        return Conv(self.features, (3, 3), **options)(x)
+
+
+class BatchNorm(nn.Module):
+    """Flax's batch norm, with DCGAN's scales from N(1, 0.02) and a momentum for short runs.
+
+    Attributes:
+      train: normalise by the batch's own statistics and update the running ones.
+      axis_name: average the statistics over this mapped axis.
+      dtype, param_dtype: of the computation and of the parameters.
+    """
+
+    train: bool
+    axis_name: str | None = None
+    dtype: Dtype = jnp.float32
+    param_dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """(B, ..., C) -> the same shape."""
+        return nn.BatchNorm(
+            use_running_average=not self.train,
+            momentum=0.9,
+            epsilon=1e-5,
+            axis_name=self.axis_name,
+            dtype=self.dtype,
+            param_dtype=self.param_dtype,
+            scale_init=_scale_init,
+            name="norm",
+        )(x)
+
+
+def to_logits(
+    x: jax.Array, *, dtype: Dtype, param_dtype: Dtype, kernel_init: Callable = dcgan_init
+) -> jax.Array:
+    """Flattens features (B, ...) and maps them to one float32 logit each, (B,).
+
+    Called inside a compact `__call__`; its parameters stand under `logits`.
+    """
+    x = x.reshape(x.shape[0], -1)
+    dense = nn.Dense(
+        1, dtype=dtype, param_dtype=param_dtype, kernel_init=kernel_init, name="logits"
+    )
+    return dense(x)[:, 0].astype(jnp.float32)

@@ -1,0 +1,148 @@
+"""Multi-layer perceptron GANs: three published pairs, exactly.
+
+    name         latent  generator                               discriminator
+    plain        64      256-256, ReLU, tanh                     256-256
+    dropout      100     256-512-1024, LeakyReLU, tanh           1024-512-256, dropout 0.3
+    batch_norm   100     196-289-361-400-512-625-784, batch      441-256-32, dropout 0.2
+                         norm, LeakyReLU, dropout 0.5 (three)
+                         and 0.4 (four), sigmoid
+
+Every LeakyReLU has slope 0.2. Each hidden block is dense, batch norm, activation, dropout.
+"""
+
+import math
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxgan.errors import UserError
+from jaxgan.networks.layers import BatchNorm, to_logits
+
+__all__ = ["MLPDiscriminator", "MLPGenerator", "mlp"]
+
+Dtype = Any
+
+
+class MLPGenerator(nn.Module):
+    """Latents (B, D) -> float32 images (B, H, W, C), by dense layers.
+
+    Attributes:
+      hidden: widths of the hidden layers.
+      image_shape: (H, W, C).
+      slope: of the LeakyReLU; 0 is ReLU.
+      dropout: rate of each hidden layer, or () for none.
+      batch_norm: normalise each hidden layer.
+      sigmoid: images in [0, 1] in place of tanh's [-1, 1].
+      axis_name: mapped axis over which batch statistics are averaged.
+      dtype, param_dtype: of the computation and of the parameters.
+    """
+
+    hidden: tuple[int, ...]
+    image_shape: tuple[int, int, int]
+    slope: float = 0.2
+    dropout: tuple[float, ...] = ()
+    batch_norm: bool = False
+    sigmoid: bool = False
+    axis_name: str | None = None
+    dtype: Dtype = jnp.float32
+    param_dtype: Dtype = jnp.float32
+
+    @property
+    def value_range(self) -> tuple[float, float]:
+        """The range of the pixel values."""
+        return (0.0, 1.0) if self.sigmoid else (-1.0, 1.0)
+
+    @nn.compact
+    def __call__(self, latents: jax.Array, train: bool = False) -> jax.Array:
+        """Latents (B, D) -> images (B, H, W, C)."""
+        options = {"dtype": self.dtype, "param_dtype": self.param_dtype}
+        x = latents
+        for i, width in enumerate(self.hidden):
+            # A bias before batch norm would be subtracted again.
+            x = nn.Dense(width, use_bias=not self.batch_norm, **options)(x)
+            if self.batch_norm:
+                x = BatchNorm(train, self.axis_name, **options)(x)
+            x = nn.leaky_relu(x, self.slope)
+            if self.dropout:
+                x = nn.Dropout(self.dropout[i], deterministic=not train)(x)
+        x = nn.Dense(math.prod(self.image_shape), **options)(x).astype(jnp.float32)
+        x = nn.sigmoid(x) if self.sigmoid else jnp.tanh(x)
+        return x.reshape(-1, *self.image_shape)
+
+
+class MLPDiscriminator(nn.Module):
+    """Images (B, H, W, C) -> logits (B,), by dense layers with LeakyReLU 0.2.
+
+    Attributes:
+      hidden: widths of the hidden layers.
+      dropout: rate after each hidden layer; 0 for none.
+      dtype, param_dtype: of the computation and of the parameters.
+    """
+
+    hidden: tuple[int, ...]
+    dropout: float = 0.0
+    dtype: Dtype = jnp.float32
+    param_dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
+        """Images (B, H, W, C) -> float32 logits (B,)."""
+        options = {"dtype": self.dtype, "param_dtype": self.param_dtype}
+        x = images.reshape(images.shape[0], -1)
+        for width in self.hidden:
+            x = nn.leaky_relu(nn.Dense(width, **options)(x), 0.2)
+            if self.dropout:
+                x = nn.Dropout(self.dropout, deterministic=not train)(x)
+        return to_logits(x, kernel_init=nn.initializers.lecun_normal(), **options)
+
+
+def mlp(
+    variant: str = "plain",
+    image_shape: tuple[int, int, int] = (28, 28, 1),
+    *,
+    axis_name: str | None = None,
+    dtype: Dtype = jnp.float32,
+    param_dtype: Dtype = jnp.float32,
+) -> tuple[MLPGenerator, MLPDiscriminator]:
+    """One of the three published pairs; the table at the top of this file has their widths.
+
+    Args:
+      variant: "plain" (latent 64, Adam 2e-4, batch 100), "dropout" (latent 100, Adam 2e-4, batch
+        100) or "batch_norm" (latent 100, Adam 1e-3, batch 32, images in [0, 1]).
+      image_shape: (H, W, C); the published ones are for (28, 28, 1).
+      axis_name: mapped axis over which batch statistics are averaged.
+      dtype, param_dtype: of the computation and of the parameters.
+
+    Returns:
+      (generator, discriminator).
+
+    Raises:
+      UserError: an unknown variant.
+
+    Example:
+      >>> generator, discriminator = mlp("plain")
+      >>> generator.hidden
+      (256, 256)
+    """
+    if variant == "plain":
+        gen, disc = {"hidden": (256, 256), "slope": 0.0}, {"hidden": (256, 256)}
+    elif variant == "dropout":
+        gen = {"hidden": (256, 512, 1024)}
+        disc = {"hidden": (1024, 512, 256), "dropout": 0.3}
+    elif variant == "batch_norm":
+        gen = {
+            "hidden": (196, 289, 361, 400, 512, 625, 784),
+            "dropout": (0.5, 0.5, 0.5, 0.4, 0.4, 0.4, 0.4),
+            "batch_norm": True,
+            "sigmoid": True,
+        }
+        disc = {"hidden": (441, 256, 32), "dropout": 0.2}
+    else:
+        raise UserError(
+            f"variant: got {variant!r}, expected 'plain', 'dropout' or 'batch_norm'"
+        )
+    options = {"dtype": dtype, "param_dtype": param_dtype}
+    generator = MLPGenerator(image_shape=tuple(image_shape), axis_name=axis_name, **gen, **options)
+    return generator, MLPDiscriminator(**disc, **options)

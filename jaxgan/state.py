@@ -1,0 +1,95 @@
+"""The one state that training carries: two players, a step counter and a key."""
+
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+
+PyTree = Any
+
+__all__ = ["Player", "TrainState", "create_player", "create_train_state"]
+
+
+class Player(flax.struct.PyTreeNode):
+    """One side of the game: everything that minimises one of the two losses.
+
+    Attributes:
+      params: the trained parameters of all networks on this side.
+      model_state: the other Flax collections (batch statistics, spectral vectors), {} if none.
+      opt_state: the Optax state.
+      ema_params: exponential moving average of `params`, None where it is not asked for.
+    """
+
+    params: PyTree
+    model_state: PyTree
+    opt_state: PyTree
+    ema_params: PyTree = None
+
+    @property
+    def variables(self) -> dict[str, PyTree]:
+        """What `module.apply` takes, with the parameters being trained."""
+        return {"params": self.params, **self.model_state}
+
+    @property
+    def ema_variables(self) -> dict[str, PyTree]:
+        """What `module.apply` takes, with the averaged parameters, or the trained ones if none."""
+        params = self.params if self.ema_params is None else self.ema_params
+        return {"params": params, **self.model_state}
+
+
+class TrainState(flax.struct.PyTreeNode):
+    """All that a train step reads and writes.
+
+    Random numbers come from `fold_in(key, step)`, never from a key split and carried along, so a
+    resumed run draws what the unbroken one would have drawn.
+
+    Attributes:
+      step: int32 scalar, the number of steps done.
+      key: the run's PRNG key, never changed.
+      generator, discriminator: the players.
+      extra: what a method alone needs (a pool of past images, a frozen first stage), or None.
+    """
+
+    step: jax.Array
+    key: jax.Array
+    generator: Player
+    discriminator: Player
+    extra: PyTree = None
+
+
+def create_player(
+    variables: dict[str, PyTree], tx: optax.GradientTransformation, *, ema: bool = False
+) -> Player:
+    """Makes a player from freshly initialised Flax variables.
+
+    Args:
+      variables: what `module.init` returned: "params" and any other collections.
+      tx: the Optax optimiser of this side.
+      ema: keep an average of the parameters.
+
+    Returns:
+      The `Player`.
+    """
+    model_state = dict(variables)
+    params = model_state.pop("params")
+    # A copy, since a donated state must not hold one buffer twice.
+    ema_params = jax.tree.map(jnp.copy, params) if ema else None
+    return Player(params, model_state, tx.init(params), ema_params)
+
+
+def create_train_state(
+    key: jax.Array, generator: Player, discriminator: Player, extra: PyTree = None
+) -> TrainState:
+    """Makes the state at step 0.
+
+    Args:
+      key: `jax.random.key(seed)`, from which all random numbers of the training derive.
+      generator, discriminator: from `create_player`.
+      extra: what the method alone needs.
+
+    Returns:
+      The `TrainState`.
+    """
+    return TrainState(jnp.zeros((), jnp.int32), key, generator, discriminator, extra)

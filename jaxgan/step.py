@@ -1,0 +1,269 @@
+"""The train step: one update of the discriminator, then one of the generator.
+
+A method is an `Objective`, three pure functions; `make_train_step` turns it into a pure
+`(state, batch) -> (state, metrics)`. The step holds no loop, no I/O and no config, so that it can
+be jitted, scanned, sharded or mapped by whoever calls it.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxgan.errors import UserError
+from jaxgan.state import Player, PyTree, TrainState
+
+__all__ = ["Aux", "Context", "Objective", "apply_train", "local_key", "make_train_step"]
+
+Metrics = dict[str, jax.Array]
+
+
+class Context(NamedTuple):
+    """What every function of an objective may need besides the networks and the batch.
+
+    Attributes:
+      step: int32 scalar, the number of steps done before this one.
+      key: a PRNG key for this call alone; the same on every device of a mapped axis.
+      extra: the state's `extra`, what the method alone carries.
+    """
+
+    step: jax.Array
+    key: jax.Array
+    extra: PyTree
+
+
+class Aux(NamedTuple):
+    """What a loss gives besides its value.
+
+    Attributes:
+      model_state: the new Flax collections of the player being updated.
+      metrics: scalars to log.
+      extra: the new `extra`; None leaves it as it was.
+    """
+
+    model_state: PyTree
+    metrics: Metrics
+    extra: PyTree = None
+
+
+class Objective(NamedTuple):
+    """A method, as three pure functions.
+
+    Attributes:
+      generate: (gen_vars, batch, context) -> (fakes, new generator model_state).
+      disc_loss: (disc_vars, fakes, batch, context) -> (loss, Aux).
+      gen_loss: (gen_vars, disc_vars, fakes, batch, context) -> (loss, Aux); `Aux.model_state`
+        may be None where `generate` was the only pass through the generator.
+
+    The `_vars` are dictionaries of Flax collections, {"params": ..., "batch_stats": ...}. The
+    generator's gradient flows through `fakes` as well as through `gen_vars`.
+    """
+
+    generate: Callable[..., tuple[PyTree, PyTree]]
+    disc_loss: Callable[..., tuple[jax.Array, Aux]]
+    gen_loss: Callable[..., tuple[jax.Array, Aux]]
+
+
+def make_train_step(
+    objective: Objective,
+    gen_tx: optax.GradientTransformation,
+    disc_tx: optax.GradientTransformation,
+    *,
+    disc_steps: int = 1,
+    fresh_fakes: bool = False,
+    ema_decay: float | None = None,
+    axis_name: str | None = None,
+) -> Callable[[TrainState, PyTree], tuple[TrainState, Metrics]]:
+    """Builds the pure train step of a method.
+
+    The fakes are computed once; through `jax.vjp` the generator's update goes back through the
+    very pass that made them. Only the player being updated commits its model state.
+
+    Args:
+      objective: the method.
+      gen_tx, disc_tx: the two Optax optimisers.
+      disc_steps: updates of the discriminator for each of the generator. The batch then holds
+        `disc_steps` times as many examples, and each update takes its own share.
+      fresh_fakes: draw new noise for the generator's update, as algorithm 1 of Goodfellow et al.
+        2014 does, in place of using the discriminator's fakes again. Costs one generator pass.
+      ema_decay: keep `state.generator.ema_params` as a moving average with this decay; early in
+        training the decay is min(ema_decay, (1 + step) / (10 + step)), so that the random start
+        is soon forgotten.
+      axis_name: the mapped axis, inside `jax.pmap` or `jax.shard_map`: gradients, metrics and
+        model state are averaged over it. Networks and objective must be given the same name.
+        None under plain `jax.jit`, also with sharded arrays.
+
+    Returns:
+      (state, batch) -> (state, metrics). `batch` is a pytree of arrays (disc_steps * B, ...);
+      `metrics` are float32 scalars: those of the objective, `discriminator_loss` and
+      `generator_loss`. Jit it with `donate_argnums=0`.
+
+    Raises:
+      UserError: a `disc_steps` or `ema_decay` out of range; while tracing, a batch that
+        `disc_steps` does not divide.
+
+    Example:
+      >>> step = jax.jit(make_train_step(objective, tx, tx), donate_argnums=0)  # doctest: +SKIP
+      >>> state, metrics = step(state, {"image": images})  # doctest: +SKIP
+
+    Source: Goodfellow et al. 2014, "Generative Adversarial Networks", algorithm 1.
+    """
+    if disc_steps < 1:
+        raise UserError(f"disc_steps: got {disc_steps}, expected 1 or more")
+    if ema_decay is not None and not 0 <= ema_decay < 1:
+        raise UserError(f"ema_decay: got {ema_decay}, expected a number in [0, 1)")
+
+    def pmean(tree):
+        return tree if axis_name is None else jax.lax.pmean(tree, axis_name)
+
+    def local(tree):
+        # Under shard_map the gradient by a replicated value arrives already summed over the axis.
+        # Marked as varying, it stays this device's own, and `pmean` means the same everywhere.
+        if axis_name is None:
+            return tree
+        return jax.tree.map(lambda x: _varying(x, axis_name), tree)
+
+    def update(player: Player, grads, model_state, tx) -> Player:
+        updates, opt_state = tx.update(pmean(grads), player.opt_state, player.params)
+        params = optax.apply_updates(player.params, updates)
+        return player.replace(
+            params=params, model_state=pmean_statistics(model_state), opt_state=opt_state
+        )
+
+    def pmean_statistics(model_state):
+        # Batch norm that was given the axis name returns averaged statistics already; this one
+        # covers networks that were not.
+        return pmean(local(model_state))
+
+    def train_step(state: TrainState, batch: PyTree) -> tuple[TrainState, Metrics]:
+        key = jax.random.fold_in(state.key, state.step)
+
+        def context(index: int | jax.Array, extra: PyTree) -> Context:
+            return Context(state.step, jax.random.fold_in(key, index), extra)
+
+        def generate(params, part, index, extra):
+            variables = {"params": params, **local(state.generator.model_state)}
+            return objective.generate(variables, part, context(index, extra))
+
+        def update_discriminator(disc: Player, extra, fakes, part, index):
+            def loss_fn(params):
+                variables = {"params": params, **local(disc.model_state)}
+                fixed = jax.lax.stop_gradient(fakes)
+                return objective.disc_loss(variables, fixed, part, context(index, extra))
+
+            (loss, aux), grads = jax.value_and_grad(loss_fn, has_aux=True)(local(disc.params))
+            metrics = {"discriminator_loss": loss, **aux.metrics}
+            extra = extra if aux.extra is None else aux.extra
+            return update(disc, grads, aux.model_state, disc_tx), extra, metrics
+
+        disc, extra = state.discriminator, state.extra
+        gen_params = local(state.generator.params)
+        parts = _split(batch, disc_steps)
+        # Indices 0, 2, 4 ... seed the fakes and 1, 3, 5 ... the discriminator's losses.
+        if disc_steps > 1:
+
+            def body(carry, inputs):
+                disc, extra = carry
+                part, index = inputs
+                fakes, _ = generate(gen_params, part, 2 * index, extra)
+                disc, extra, _ = update_discriminator(disc, extra, fakes, part, 2 * index + 1)
+                return (disc, extra), None
+
+            early = jax.tree.map(lambda x: x[:-1], parts)
+            (disc, extra), _ = jax.lax.scan(
+                body, (disc, extra), (early, jnp.arange(disc_steps - 1))
+            )
+
+        part, last = jax.tree.map(lambda x: x[-1], parts), 2 * (disc_steps - 1)
+        if fresh_fakes:
+            fakes, _ = generate(gen_params, part, last, extra)
+            disc, extra, disc_metrics = update_discriminator(disc, extra, fakes, part, last + 1)
+        fakes, pullback, model_state = jax.vjp(
+            lambda params: generate(params, part, last + (2 if fresh_fakes else 0), extra),
+            gen_params,
+            has_aux=True,
+        )
+        if not fresh_fakes:
+            disc, extra, disc_metrics = update_discriminator(disc, extra, fakes, part, last + 1)
+
+        def gen_loss(params, fakes):
+            gen_vars = {"params": params, **model_state}
+            return objective.gen_loss(
+                gen_vars, local(disc.variables), fakes, part, context(last + 3, extra)
+            )
+
+        (loss, aux), (direct, by_fakes) = jax.value_and_grad(
+            gen_loss, argnums=(0, 1), has_aux=True
+        )(gen_params, fakes)
+        grads = jax.tree.map(jnp.add, direct, pullback(by_fakes)[0])
+        model_state = model_state if aux.model_state is None else aux.model_state
+        gen = update(state.generator, grads, model_state, gen_tx)
+        if ema_decay is not None:
+            gen = gen.replace(ema_params=_average(gen, state.step, ema_decay))
+
+        metrics = pmean({**disc_metrics, "generator_loss": loss, **aux.metrics})
+        extra = extra if aux.extra is None else aux.extra
+        new_state = state.replace(
+            step=state.step + 1, generator=gen, discriminator=disc, extra=extra
+        )
+        return new_state, metrics
+
+    return train_step
+
+
+def apply_train(
+    module: nn.Module, variables: dict[str, PyTree], *inputs: Any, key: jax.Array
+) -> tuple[Any, dict[str, PyTree]]:
+    """Applies a module in training mode.
+
+    Args:
+      module: a Flax module whose `__call__` takes `train`.
+      variables: its collections; all but "params" may change.
+      *inputs: its inputs.
+      key: for dropout.
+
+    Returns:
+      (output, the new collections other than "params").
+    """
+    mutable = [name for name in variables if name != "params"]
+    output, changed = module.apply(
+        variables, *inputs, train=True, rngs={"dropout": key}, mutable=mutable
+    )
+    # Flax returns only what it touched.
+    kept = {name: variables[name] for name in mutable}
+    return output, {**kept, **changed}
+
+
+def local_key(key: jax.Array, axis_name: str | None) -> jax.Array:
+    """A key of this device's own on a mapped axis, for dropout and the like; else the key."""
+    return key if axis_name is None else jax.random.fold_in(key, jax.lax.axis_index(axis_name))
+
+
+def _split(batch: PyTree, count: int) -> PyTree:
+    """(count * B, ...) -> (count, B, ...), every count-th example, so that shards stay in place."""
+
+    def split(x):
+        if x.shape[0] % count:
+            raise UserError(
+                f"batch: got {x.shape[0]} examples, expected a multiple of disc_steps={count}"
+            )
+        return jnp.swapaxes(x.reshape(-1, count, *x.shape[1:]), 0, 1)
+
+    return jax.tree.map(split, batch)
+
+
+def _average(gen: Player, step: jax.Array, decay: float) -> PyTree:
+    if gen.ema_params is None:
+        raise UserError("ema_decay: the generator has no ema_params; create_player(..., ema=True)")
+    decay = jnp.minimum(decay, (1 + step) / (10 + step))
+    return optax.incremental_update(gen.params, gen.ema_params, 1 - decay)
+
+
+def _varying(x: jax.Array, axis_name: str) -> jax.Array:
+    try:
+        return jax.lax.pcast(x, axis_name, to="varying")
+    except ValueError:  # it varies already
+        return x
