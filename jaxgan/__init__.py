@@ -1,0 +1,29 @@
+"""Generative adversarial networks in JAX and Flax: pure functions and one train state.
+
+The parts, each in its own module: `losses`, `networks`, `objectives`, `state`, `step`, `latent`,
+`data`, `sharding`, `checkpoint`, `loop`, `visualize`. The names below are those that a program of
+one's own starts from.
+"""
+
+from jaxgan import latent, losses, networks, objectives
+from jaxgan.errors import UserError
+from jaxgan.load import load_generator
+from jaxgan.state import Player, TrainState, create_player, create_train_state
+from jaxgan.step import Aux, Context, Objective, make_train_step
+
+__all__ = [
+    "Aux",
+    "Context",
+    "Objective",
+    "Player",
+    "TrainState",
+    "UserError",
+    "create_player",
+    "create_train_state",
+    "latent",
+    "load_generator",
+    "losses",
+    "make_train_step",
+    "networks",
+    "objectives",
+]

@@ -187,7 +187,7 @@ def save_animation(
         format="GIF",
         save_all=True,
         append_images=pictures[1:],
-        duration=[milliseconds] * (len(pictures) - 1) + [last_milliseconds],
+        duration=[int(milliseconds)] * (len(pictures) - 1) + [int(last_milliseconds)],
         loop=0,
     )
     return write_atomically(path, buffer.getvalue())
@@ -275,7 +275,11 @@ def _load_frame(frame) -> Image.Image:
 def _series(rows: Sequence[dict], key: str) -> tuple[list, list]:
     """Steps in order and the values of one key; what is no finite number becomes NaN."""
     # By step: a run that was killed and resumed has written some steps twice.
-    by_step = {row["step"]: row[key] for row in rows if key in row and "step" in row}
+    by_step = {
+        row["step"]: row[key]
+        for row in rows
+        if key in row and isinstance(row.get("step"), numbers.Real)
+    }
     steps = sorted(by_step)
     return steps, [_finite_or_nan(by_step[step]) for step in steps]
 

@@ -1,0 +1,25 @@
+"""Data sets and the batches made of them.
+
+A data set is a Grain random access source: `len(source)`, `source[i]` -> {"image": uint8 (H, W, C)
+with C 1 or 3, "label": int32 scalar, only where there are classes}, and `source.num_classes` (None
+without). `mnist`, `folder` and `tfds_images` make sources, `load` picks one of them by name, and
+anything of that shape will do in their place. `train_iterator` makes of a source the endless
+shuffled stream of prepared batches whose position can be saved, `eval_batches` one pass in order,
+`prepare_image` is what both do to each image.
+"""
+
+from jaxgan.data.folder import folder
+from jaxgan.data.load import load
+from jaxgan.data.mnist import mnist
+from jaxgan.data.pipeline import eval_batches, prepare_image, train_iterator
+from jaxgan.data.tfds_images import tfds_images
+
+__all__ = [
+    "eval_batches",
+    "folder",
+    "load",
+    "mnist",
+    "prepare_image",
+    "tfds_images",
+    "train_iterator",
+]

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from jaxgan.errors import UserError
 
@@ -21,9 +21,9 @@ def folder(path, split="train"):
     Files and folders whose name starts with a dot are left out.
 
     A file is opened when its example is asked for, turned upright by its EXIF orientation and made
-    8-bit grey or RGB: 16-bit and floating point grey are scaled to 8 bits, transparency is laid
-    over white, any other mode (palette, CMYK, ...) is converted to RGB. Of an animation it is the
-    first frame.
+    8-bit grey or RGB: grey of 16 bits (0 to 65535) or floating point (0 to 1) is scaled to 8 bits,
+    transparency is laid over white, any other mode (palette, CMYK, ...) is converted to RGB. Of an
+    animation it is the first frame.
 
     Args:
         path: the folder, a `str` or `os.PathLike`.
@@ -46,6 +46,8 @@ def folder(path, split="train"):
     if split not in ("train", "test"):
         raise UserError(f"split: got {split!r}, expected 'train' or 'test'")
     root = Path(path)
+    if path == "":  # Which `Path` takes for the working directory.
+        raise UserError("dataset: got an empty path, expected a folder of images")
     if not root.is_dir():
         what = "a file" if root.exists() else "nothing there"
         raise UserError(f"dataset: {str(root)!r} is {what}, expected a folder of images")
@@ -69,7 +71,8 @@ class _Folder:
         return len(self._names)
 
     def __getitem__(self, index):
-        image = _read_image(self._root / self._names[index])
+        path = self._root / self._names[index]
+        image = decode_image(path, repr(str(path)))
         if self._labels is None:
             return {"image": image}
         return {"image": image, "label": self._labels[index]}
@@ -110,15 +113,21 @@ def _labels(root, names, classes):
     return np.array([index_of[name.split("/")[0]] for name in names], np.int32)
 
 
-def _read_image(path):
+def decode_image(file, what):
+    """Reads an image file (a path or a binary stream) as uint8 (H, W, 1) or (H, W, 3).
+
+    `what` is what an error calls it.
+    """
     try:
-        with Image.open(path) as image:
+        with Image.open(file) as image:
             return _as_uint8(ImageOps.exif_transpose(image))
     # Pillow's readers raise nearly anything on damaged files: OSError, SyntaxError, ValueError, ...
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
+        if isinstance(error, UnidentifiedImageError):
+            reason = "no format that Pillow knows"
         raise UserError(
-            f"dataset: cannot read {str(path)!r} ({reason}), expected a whole image file"
+            f"dataset: cannot read {what} ({reason}), expected a whole image file"
         ) from error
 
 
@@ -140,7 +149,5 @@ def _as_uint8(image):
 
 def _deep_grey_as_uint8(pixels, mode):
     # Pillow's own conversion clips at 255 and would make nearly all of a 16-bit image white.
-    high = 1.0 if mode == "F" and pixels.max() <= 1 else 65535.0
-    if mode in ("F", "I") and pixels.max() <= 255 and high != 1.0:
-        high = 255.0
-    return np.rint(np.clip(pixels / high, 0, 1) * 255).astype(np.uint8)[..., None]
+    white = 1.0 if mode.startswith("F") else 65535.0
+    return np.rint(np.clip(pixels / white, 0, 1) * 255).astype(np.uint8)[..., None]

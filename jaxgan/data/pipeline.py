@@ -1,8 +1,8 @@
 """From a source to batches: preparation of images, the endless train stream, the test pass."""
 
-import dataclasses
 import functools
 import math
+import operator
 
 import grain
 import jax
@@ -11,5 +11,244 @@ from PIL import Image
 
 from jaxgan.errors import UserError
 
-# A batch per thread at a time: two keep a training step fed while a third is being taken.
-_READ_OPTIONS = grain.ReadOptions(num_threads=2, prefetch_buffer_size=4)
+# Whole batches are read ahead, one per thread. Pillow lets go of the interpreter lock while it
+# decodes and resizes, so the threads pay on image files; more of them only take memory.
+_READ_AHEAD = grain.ReadOptions(num_threads=4, prefetch_buffer_size=4)
+
+
+def prepare_image(image, image_size, channels, value_range=(-1.0, 1.0)):
+    """Makes one image ready for the networks: square, of the wanted size and channels, scaled.
+
+    The middle square is cut out (an odd pixel too many goes at the bottom or right), resized with
+    Pillow's bicubic filter, which averages over the pixels it removes, so nothing aliases, and
+    rings less around hard edges than Lanczos, and turned to grey (ITU-R 601-2 luma) or from grey
+    to three equal channels. What already fits is only scaled.
+
+    Args:
+        image: uint8 (H, W, C), C 1 or 3.
+        image_size: height and width of the result.
+        channels: 1 (grey) or 3 (RGB).
+        value_range: (low, high), the values of 0 and of 255.
+
+    Returns:
+        float32 (image_size, image_size, channels), in `value_range`.
+
+    Raises:
+        UserError: `image` is no uint8 (H, W, 1 or 3); `image_size`, `channels` or `value_range`
+            is out of its range.
+
+    Example:
+        >>> prepare_image(np.full((40, 30, 3), 255, np.uint8), image_size=32, channels=1).max()
+        np.float32(1.0)
+    """
+    _check_image_fields(image_size, channels, value_range)
+    return _scale(_fit(image, image_size, channels), value_range)
+
+
+def train_iterator(
+    source,
+    *,
+    batch_size,
+    image_size,
+    channels,
+    seed,
+    value_range=(-1.0, 1.0),
+    process_index=None,
+    process_count=None,
+):
+    """Returns the endless stream of training batches of one process.
+
+    Every epoch is a new permutation of the source, drawn from `seed`; a batch may span two epochs,
+    so each example comes exactly once an epoch whatever the batch size, and a source smaller than
+    a batch repeats within it. Global batch k holds the same examples for every `process_count`;
+    process p has every `process_count`-th of them, from the p-th on. Four batches are prepared
+    ahead in threads of the iterator.
+
+    `iterator.get_state()` is a small dict that goes through JSON: the number of batches taken, not
+    of those read ahead. `iterator.set_state(state)` continues with the very next batch, at once
+    however far it is, also on another number of processes.
+
+    Args:
+        source: random access source of {"image": uint8 (H, W, C), "label": int32 scalar, optional}.
+        batch_size: examples of the global batch, over all processes.
+        image_size: height and width of the prepared images.
+        channels: 1 (grey) or 3 (RGB).
+        seed: a non-negative integer.
+        value_range: (low, high), the values of 0 and of 255.
+        process_index: this process; None asks JAX.
+        process_count: the number of processes; None asks JAX.
+
+    Returns:
+        A `grain.DatasetIterator` of {"image": float32 (b, image_size, image_size, channels),
+        "label": int32 (b,), when the source has labels}, b = batch_size // process_count.
+
+    Raises:
+        UserError: a field is out of its range, `batch_size` is no multiple of `process_count`, or
+            `source` is empty. What reading an example raises comes out of `next`.
+
+    Example:
+        >>> batches = train_iterator(
+        ...     mnist("train"), batch_size=100, image_size=28, channels=1, seed=0
+        ... )
+        >>> next(batches)["image"].shape
+        (100, 28, 28, 1)
+    """
+    process_index, process_count = _check_batch_fields(
+        source, batch_size, process_index, process_count
+    )
+    _check_image_fields(image_size, channels, value_range)
+    # The examples are drawn as numbers and read by the batch: far less work than passing each of
+    # them through the stages of Grain, and an error leaves the reader as it was raised.
+    indices = (
+        grain.MapDataset.range(len(source))
+        .shuffle(seed=_grain_seed(seed))
+        .repeat()[process_index::process_count]
+        .batch(batch_size // process_count)
+    )
+    read = functools.partial(_read_batch, source, image_size, channels, value_range)
+    return iter(indices.map(read).to_iter_dataset(_READ_AHEAD))
+
+
+def eval_batches(
+    source,
+    *,
+    batch_size,
+    image_size,
+    channels,
+    value_range=(-1.0, 1.0),
+    process_index=None,
+    process_count=None,
+):
+    """Returns the batches of one pass over a source, in its order; every `iter` is a new pass.
+
+    All processes have the same number of batches, all of full size: after the end the last example
+    is repeated, with "mask" 0. Within global batch k the examples go to the processes in turn, as
+    in `train_iterator`.
+
+    Args:
+        source: random access source of {"image": uint8 (H, W, C), "label": int32 scalar, optional}.
+        batch_size: examples of the global batch, over all processes.
+        image_size: height and width of the prepared images.
+        channels: 1 (grey) or 3 (RGB).
+        value_range: (low, high), the values of 0 and of 255.
+        process_index: this process; None asks JAX.
+        process_count: the number of processes; None asks JAX.
+
+    Returns:
+        A `grain.IterDataset` of {"image": float32 (b, image_size, image_size, channels), "label":
+        int32 (b,), when the source has labels, "mask": float32 (b,), 1 for an example and 0 for
+        padding}, b = batch_size // process_count.
+
+    Raises:
+        UserError: as `train_iterator`.
+
+    Example:
+        >>> batches = eval_batches(mnist("test"), batch_size=64, image_size=28, channels=1)
+        >>> sum(batch["mask"].sum() for batch in batches)
+        np.float32(10000.0)
+    """
+    process_index, process_count = _check_batch_fields(
+        source, batch_size, process_index, process_count
+    )
+    _check_image_fields(image_size, channels, value_range)
+    read = functools.partial(_read_batch, source, image_size, channels, value_range)
+
+    def read_masked(batch_index):
+        first = batch_index * batch_size
+        positions = np.arange(first + process_index, first + batch_size, process_count)
+        batch = read(np.minimum(positions, len(source) - 1))
+        return batch | {"mask": (positions < len(source)).astype(np.float32)}
+
+    batch_indices = grain.MapDataset.range(math.ceil(len(source) / batch_size))
+    return batch_indices.map(read_masked).to_iter_dataset(_READ_AHEAD)
+
+
+def _read_batch(source, image_size, channels, value_range, indices):
+    examples = [source[int(index)] for index in indices]
+    images = np.stack([_fit(example["image"], image_size, channels) for example in examples])
+    batch = {"image": _scale(images, value_range)}
+    if "label" in examples[0]:
+        batch["label"] = np.array([example["label"] for example in examples], np.int32)
+    return batch
+
+
+def _fit(image, image_size, channels):
+    """Any uint8 image as uint8 (image_size, image_size, channels)."""
+    if image.shape == (image_size, image_size, channels) and image.dtype == np.uint8:
+        return image
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] not in (1, 3):
+        raise UserError(f"image: got {image.dtype} {image.shape}, expected uint8 (H, W, 1 or 3)")
+    height, width, _ = image.shape
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    square = np.ascontiguousarray(image[top : top + side, left : left + side])
+    picture = Image.fromarray(square[..., 0] if square.shape[-1] == 1 else square)
+    # Grey comes before the resizing and the copies of it after: a third of the work.
+    if channels == 1:
+        picture = picture.convert("L")
+    if side != image_size:
+        picture = picture.resize((image_size, image_size), Image.Resampling.BICUBIC)
+    pixels = np.asarray(picture)
+    if pixels.ndim == 2:
+        pixels = np.repeat(pixels[..., None], channels, axis=-1)
+    return pixels
+
+
+def _scale(image, value_range):
+    # A table of the 256 values has exact ends, and looking up is quicker than reckoning.
+    return np.linspace(*value_range, 256, dtype=np.float32)[image]
+
+
+def _grain_seed(seed):
+    # Grain shuffles epoch e by seed + e, so that neighbouring seeds would give the same epochs,
+    # one apart. A hash sets them apart.
+    if not _is_int(seed) or seed < 0:
+        raise UserError(f"seed: got {seed!r}, expected a non-negative integer")
+    return int(np.random.SeedSequence(int(seed)).generate_state(1)[0])
+
+
+def _check_image_fields(image_size, channels, value_range):
+    if not _is_int(image_size) or image_size < 1:
+        raise UserError(f"image_size: got {image_size!r}, expected a positive integer")
+    if not _is_int(channels) or channels not in (1, 3):
+        raise UserError(f"channels: got {channels!r}, expected 1 (grey) or 3 (RGB)")
+    try:
+        low, high = value_range
+        valid = math.isfinite(low) and math.isfinite(high) and low < high
+    except (TypeError, ValueError):
+        valid = False
+    if not valid:
+        raise UserError(f"value_range: got {value_range!r}, expected finite low < high")
+
+
+def _check_batch_fields(source, batch_size, process_index, process_count):
+    if process_count is None:
+        process_count = jax.process_count()
+    if process_index is None:
+        process_index = jax.process_index()
+    if not _is_int(process_count) or process_count < 1:
+        raise UserError(f"process_count: got {process_count!r}, expected a positive integer")
+    if not _is_int(process_index) or not 0 <= process_index < process_count:
+        raise UserError(
+            f"process_index: got {process_index!r}, expected an integer from 0 to "
+            f"{process_count - 1}, as process_count is {process_count}"
+        )
+    if not _is_int(batch_size) or batch_size < 1:
+        raise UserError(f"batch_size: got {batch_size!r}, expected a positive integer")
+    if batch_size % process_count:
+        raise UserError(
+            f"batch_size: got {batch_size}, expected a multiple of the {process_count} processes"
+        )
+    if len(source) == 0:
+        raise UserError(f"dataset: {source!r} is empty, expected at least one example")
+    return process_index, process_count
+
+
+def _is_int(value):
+    if isinstance(value, bool):
+        return False
+    try:
+        operator.index(value)
+    except TypeError:
+        return False
+    return True

@@ -66,7 +66,9 @@ def from_description(description: dict[str, Any]) -> nn.Module:
     try:
         return module(**{key: _from_json(key, value) for key, value in fields.items()})
     except TypeError as error:
-        raise UserError(f"{name}: the saved fields are not those of this version: {error}") from None
+        raise UserError(
+            f"{name}: the saved fields are not those of this version: {error}"
+        ) from None
 
 
 def _to_json(value: Any) -> Any:

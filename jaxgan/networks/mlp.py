@@ -140,9 +140,7 @@ def mlp(
         }
         disc = {"hidden": (441, 256, 32), "dropout": 0.2}
     else:
-        raise UserError(
-            f"variant: got {variant!r}, expected 'plain', 'dropout' or 'batch_norm'"
-        )
+        raise UserError(f"variant: got {variant!r}, expected 'plain', 'dropout' or 'batch_norm'")
     options = {"dtype": dtype, "param_dtype": param_dtype}
     generator = MLPGenerator(image_shape=tuple(image_shape), axis_name=axis_name, **gen, **options)
     return generator, MLPDiscriminator(**disc, **options)

@@ -127,8 +127,7 @@ def adversarial_metrics(loss: Loss, real_logits: jax.Array, fake_logits: jax.Arr
         "accuracy_real": jnp.mean(log_d_real > log_not_d_real),
         "accuracy_fake": jnp.mean(log_d_fake < log_not_d_fake),
         "d_ratio": jnp.mean(jax.nn.sigmoid(log_d_real - log_d_fake)),
-        "jsd_lower_bound": jnp.log(2.0)
-        + 0.5 * (jnp.mean(log_d_real) + jnp.mean(log_not_d_fake)),
+        "jsd_lower_bound": jnp.log(2.0) + 0.5 * (jnp.mean(log_d_real) + jnp.mean(log_not_d_fake)),
     }
 
 

@@ -1,0 +1,298 @@
+"""What all experiments share: the config's vocabulary, the command line, the wiring into `fit`."""
+
+import argparse
+import difflib
+import functools
+import math
+import os
+import sys
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import app, flags, logging
+from clu import parameter_overview
+from ml_collections import config_dict, config_flags
+
+from jaxgan import data, losses, networks, sharding
+from jaxgan.errors import UserError
+from jaxgan.latent import interpolate_linear, interpolate_spherical, sample_latents
+from jaxgan.loop import Stopped, fit
+from jaxgan.objectives.unconditional import init_unconditional, make_evaluate, unconditional
+from jaxgan.step import make_train_step
+from jaxgan.workdir import open_workdir
+
+LOSSES = {
+    "minimax": losses.minimax,
+    "non_saturating": losses.non_saturating,
+    "least_squares": losses.least_squares,
+}
+DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+
+flags.DEFINE_string("workdir", None, "The run's folder: made, or gone on with.", required=True)
+flags.DEFINE_bool("change_config", False, "Go on with an old run under another config.")
+
+
+def default_config() -> config_dict.ConfigDict:
+    """The vocabulary: every experiment has these fields, and may have more."""
+    config = config_dict.ConfigDict()
+    config.seed = 0
+    config.dataset = "mnist"  # or folder:PATH, or a name of TensorFlow Datasets
+    config.data_dir = config_dict.placeholder(str)  # where TFDS keeps its data sets
+    config.image_size = 28
+    config.channels = 1
+    config.batch_size = 100
+    config.num_steps = 3_000  # five epochs of MNIST
+    config.latent_dim = 100
+    config.latent = "normal"  # or uniform, in [-1, 1]
+    config.loss = "non_saturating"  # or minimax, least_squares
+    config.generator_learning_rate = 2e-4
+    config.discriminator_learning_rate = 2e-4
+    config.disc_steps = 1  # updates of the discriminator for each of the generator
+    config.ema_decay = 0.999  # of the generator's averaged parameters; 0 keeps none
+    config.log_every = 20
+    config.sample_every = 150
+    config.eval_every = 600
+    config.checkpoint_every = 300
+    config.keep_checkpoints = 3
+    config.dtype = "float32"  # of the computation; parameters stay float32
+    return config
+
+
+def main(get_config: Callable, make_players: Callable, variants: tuple[str, ...] = ()) -> None:
+    """Runs an experiment from the command line.
+
+    Args:
+      get_config: () or (variant) -> config.
+      make_players: config -> (generator, discriminator, generator's and discriminator's
+        optimiser).
+      variants: names that `--variant` takes, the first being the default.
+    """
+    # jaxgan speaks for itself; the libraries below it only when something is wrong.
+    logging.set_verbosity(logging.ERROR)
+
+    def run(_) -> None:
+        config = flags.FLAGS.config
+        check_config(config)
+        train(config, make_players, flags.FLAGS.workdir, flags.FLAGS.change_config)
+
+    def start() -> None:
+        arguments, variant = _take_variant(sys.argv, variants)
+        config = get_config(variant) if variants else get_config()
+        _check_field_names(arguments, config)
+        config_flags.DEFINE_config_dict("config", config)
+        app.run(run, argv=arguments, flags_parser=_parse_flags)
+
+    reporting_errors(start)
+
+
+def reporting_errors(function: Callable[[], None]) -> None:
+    """Runs a script's main function; bad input becomes one line on stderr and exit status 2."""
+    program = os.path.basename(sys.argv[0])
+    try:
+        function()
+    except Stopped as stopped:
+        sys.exit(f"{program}: {stopped}")
+    except UserError as error:
+        print(f"{program}: error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def train(
+    config: config_dict.ConfigDict, make_players: Callable, workdir: str, change_config: bool
+) -> None:
+    """Trains an unconditional GAN as the config says."""
+    mesh = sharding.make_mesh()
+    sharding.check_batch_size(config.batch_size, mesh)
+    generator, discriminator, gen_tx, disc_tx = make_players(config)
+    loss = LOSSES[config.loss]
+    game = {"latent_dim": config.latent_dim, "loss": loss, "latent": config.latent}
+    key = jax.random.key(config.seed)
+    state = init_unconditional(
+        key,
+        generator,
+        discriminator,
+        gen_tx,
+        disc_tx,
+        latent_dim=config.latent_dim,
+        image_shape=(config.image_size, config.image_size, config.channels),
+        ema=config.ema_decay > 0,
+    )
+    source = data.load(config.dataset, "train", config.data_dir)
+    test = data.load(config.dataset, "test", config.data_dir)
+    look = {
+        "image_size": config.image_size,
+        "channels": config.channels,
+        "value_range": generator.value_range,
+    }
+    images_per_step = config.batch_size * config.disc_steps
+    batches = data.train_iterator(source, batch_size=images_per_step, seed=config.seed, **look)
+    real = np.stack(
+        [
+            data.prepare_image(source[i]["image"], config.image_size, config.channels, (0.0, 1.0))
+            for i in range(min(64, len(source)))
+        ]
+    )
+    # Only now, when all of the input is known to be good, is the run's folder touched.
+    workdir = open_workdir(workdir, config.to_dict(), change_config=change_config)
+    _write_parameters(workdir, state)
+
+    step = make_train_step(
+        unconditional(generator, discriminator, **game),
+        gen_tx,
+        disc_tx,
+        disc_steps=config.disc_steps,
+        ema_decay=config.ema_decay or None,
+    )
+    fit(
+        sharding.replicate(state, mesh),
+        jax.jit(step, donate_argnums=0),
+        batches,
+        workdir=workdir,
+        num_steps=config.num_steps,
+        to_device=lambda batch: sharding.shard_batch(batch, mesh),
+        sample=make_sample(config, generator),
+        real=real,
+        evaluate=test
+        and evaluate_on(
+            data.eval_batches(test, batch_size=config.batch_size, **look),
+            make_evaluate(generator, discriminator, **game),
+            key,
+            mesh,
+        ),
+        log_every=config.log_every,
+        sample_every=config.sample_every,
+        eval_every=config.eval_every,
+        checkpoint_every=config.checkpoint_every,
+        keep_checkpoints=config.keep_checkpoints,
+        description={
+            "generator": networks.describe(generator),
+            "discriminator": networks.describe(discriminator),
+            "latent_dim": config.latent_dim,
+            "latent": config.latent,
+            "config": config.to_dict(),
+        },
+        config=config.to_dict(),
+        summary={
+            "title": f"{os.path.splitext(os.path.basename(sys.argv[0]))[0]} on {config.dataset}",
+            "generator_parameters": _count(state.generator.params),
+            "discriminator_parameters": _count(state.discriminator.params),
+            "devices": f"{jax.device_count()} × {jax.devices()[0].device_kind}",
+            "jax_version": jax.__version__,
+            "command": " ".join(["python", *sys.argv]),
+        },
+        images_per_step=images_per_step,
+    )
+    if jax.process_index() == 0:
+        print(
+            f"\n{workdir}/index.html shows the run. To draw from it:\n"
+            f"  python experiments/sample.py --workdir {workdir} --num 64 --out grid.png"
+        )
+
+
+def make_sample(config: config_dict.ConfigDict, generator) -> Callable:
+    """State -> pictures from latents that stay the same through the run."""
+    samples_key, path_key = jax.random.split(jax.random.fold_in(jax.random.key(config.seed), 1))
+    draw = functools.partial(
+        sample_latents, latent_dim=config.latent_dim, distribution=config.latent
+    )
+    walk = interpolate_spherical if config.latent == "normal" else interpolate_linear
+    path = walk(*draw(path_key, 2), 10)
+    latents = jnp.concatenate([draw(samples_key, 64), path])
+    low, high = generator.value_range
+
+    @jax.jit
+    def generate(variables):
+        return (generator.apply(variables, latents, train=False) - low) / (high - low)
+
+    def sample(state):
+        images = generate(state.generator.ema_variables)
+        return {"samples": images[:64], "interpolation": images[64:]}
+
+    return sample
+
+
+def evaluate_on(batches, evaluate: Callable, key: jax.Array, mesh) -> Callable:
+    """State -> the means of what `evaluate` counts, over all batches."""
+    evaluate = jax.jit(evaluate)
+
+    def run(state):
+        totals = None
+        for index, batch in enumerate(batches):
+            batch = {name: batch[name] for name in ("image", "mask")}
+            batch = sharding.shard_batch(batch, mesh)
+            counts = evaluate(state, batch, jax.random.fold_in(key, index))
+            totals = counts if totals is None else jax.tree.map(jnp.add, totals, counts)
+        totals = jax.device_get(totals)
+        count = totals.pop("count")
+        return {name: float(total / count) for name, total in totals.items()}
+
+    return run
+
+
+def check_config(config: config_dict.ConfigDict) -> None:
+    """Refuses values that no run can have, naming the field."""
+
+    def expect(name: str, right: bool, expected: str) -> None:
+        if not right:
+            raise UserError(f"{name}: got {config[name]!r}, expected {expected}")
+
+    for name in ("image_size", "batch_size", "num_steps", "latent_dim", "disc_steps", "log_every",
+                 "sample_every", "eval_every", "checkpoint_every", "keep_checkpoints"):  # fmt: skip
+        expect(name, config[name] >= 1, "1 or more")
+    for name in ("generator_learning_rate", "discriminator_learning_rate"):
+        expect(name, config[name] > 0 and math.isfinite(config[name]), "a positive number")
+    expect("seed", 0 <= config.seed < 2**31, "a number from 0 to 2^31 - 1")
+    expect("channels", config.channels in (1, 3), "1 (grey) or 3 (RGB)")
+    expect("ema_decay", 0 <= config.ema_decay < 1, "a number in [0, 1)")
+    expect("latent", config.latent in ("normal", "uniform"), "normal or uniform")
+    expect("loss", config.loss in LOSSES, f"one of {', '.join(LOSSES)}")
+    expect("dtype", config.dtype in DTYPES, f"one of {', '.join(DTYPES)}")
+
+
+def _take_variant(argv: list[str], variants: tuple[str, ...]) -> tuple[list[str], str | None]:
+    # The variant chooses the defaults that --config.FIELD overrides, so it is read before them.
+    if not variants:
+        return argv, None
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--variant", default=variants[0])
+    chosen, rest = parser.parse_known_args(argv[1:])
+    if chosen.variant not in variants:
+        raise UserError(f"variant: got {chosen.variant!r}, expected one of {', '.join(variants)}")
+    return [argv[0], *rest], chosen.variant
+
+
+def _check_field_names(argv: list[str], config: config_dict.ConfigDict) -> None:
+    for argument in argv[1:]:
+        if not argument.lstrip("-").startswith("config."):
+            continue
+        name = argument.lstrip("-").removeprefix("config.").split("=")[0]
+        if name not in config:
+            near = difflib.get_close_matches(name, config, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(config)}"
+            raise UserError(f"config.{name}: there is no such field; {hint}")
+
+
+def _parse_flags(argv: list[str]) -> list[str]:
+    try:
+        rest = flags.FLAGS(argv)
+    except (flags.Error, TypeError, ValueError) as error:
+        raise UserError(" ".join(str(error).split())) from None
+    if len(rest) > 1:
+        raise UserError(f"got the argument {rest[1]!r}, expected flags, as in --workdir runs/")
+    return rest
+
+
+def _count(params) -> int:
+    return sum(leaf.size for leaf in jax.tree.leaves(params))
+
+
+def _write_parameters(workdir, state) -> None:
+    tables = [
+        f"{name}\n{parameter_overview.get_parameter_overview(player.params)}\n"
+        for name, player in (("generator", state.generator), ("discriminator", state.discriminator))
+    ]
+    if jax.process_index() == 0:
+        (workdir / "parameters.txt").write_text("\n".join(tables))
+        print("\n".join(tables))

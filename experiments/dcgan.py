@@ -1,0 +1,33 @@
+"""DCGAN (Radford et al. 2015) on MNIST, or on any images of 28, 32, 64 or 128 pixels.
+
+    python experiments/dcgan.py --workdir runs/
+    python experiments/dcgan.py --workdir runs/faces --config.dataset=folder:PATH \
+        --config.image_size=64 --config.channels=3 --config.batch_size=64
+"""
+
+import common
+import optax
+
+from jaxgan import networks
+
+
+def get_config():
+    config = common.default_config()
+    config.upsampling = "transpose"  # or resize, against checkerboards
+    return config
+
+
+def make_players(config):
+    generator, discriminator = networks.dcgan(
+        config.image_size,
+        config.channels,
+        upsampling=config.upsampling,
+        dtype=common.DTYPES[config.dtype],
+    )
+    gen_tx = optax.adam(config.generator_learning_rate, b1=0.5, b2=0.999)
+    disc_tx = optax.adam(config.discriminator_learning_rate, b1=0.5, b2=0.999)
+    return generator, discriminator, gen_tx, disc_tx
+
+
+if __name__ == "__main__":
+    common.main(get_config, make_players)

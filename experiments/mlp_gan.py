@@ -1,0 +1,44 @@
+"""The GAN of dense layers (Goodfellow et al. 2014), in three published variants.
+
+python experiments/mlp_gan.py --workdir runs/mlp
+python experiments/mlp_gan.py --workdir runs/mlp_dropout --variant=dropout
+python experiments/mlp_gan.py --workdir runs/mlp_batch_norm --variant=batch_norm
+"""
+
+import common
+import optax
+
+from jaxgan import networks
+
+VARIANTS = ("plain", "dropout", "batch_norm")
+
+
+def get_config(variant):
+    config = common.default_config()
+    config.variant = variant
+    config.num_steps = 30_000  # 50 epochs of MNIST
+    config.log_every = 100
+    config.sample_every = 1_000
+    config.eval_every = 3_000
+    config.checkpoint_every = 3_000
+    if variant == "plain":
+        config.latent_dim = 64
+    if variant == "batch_norm":
+        config.batch_size = 32
+        config.generator_learning_rate = config.discriminator_learning_rate = 1e-3
+    return config
+
+
+def make_players(config):
+    generator, discriminator = networks.mlp(
+        config.variant,
+        (config.image_size, config.image_size, config.channels),
+        dtype=common.DTYPES[config.dtype],
+    )
+    gen_tx = optax.adam(config.generator_learning_rate)
+    disc_tx = optax.adam(config.discriminator_learning_rate)
+    return generator, discriminator, gen_tx, disc_tx
+
+
+if __name__ == "__main__":
+    common.main(get_config, make_players, VARIANTS)

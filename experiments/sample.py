@@ -1,0 +1,52 @@
+"""Draws images from a trained run.
+
+python experiments/sample.py --workdir runs/ --num 64 --out grid.png
+"""
+
+import argparse
+
+import common
+import jax
+import numpy as np
+
+from jaxgan import UserError, load_generator, visualize
+from jaxgan.latent import sample_latents
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--workdir", required=True, help="the folder of a run")
+    parser.add_argument("--out", required=True, help="the picture to write, a .png file")
+    parser.add_argument("--num", type=int, default=64, help="how many images (64)")
+    parser.add_argument("--seed", type=int, default=0, help="of the latents (0)")
+    parser.add_argument("--step", type=int, help="which checkpoint (the newest)")
+    parser.add_argument(
+        "--ema",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="use the averaged parameters, where the run kept them (yes)",
+    )
+    parser.add_argument(
+        "--truncation", type=float, help="keep normal latents within this bound (no bound)"
+    )
+    return parser.parse_args()
+
+
+def main():
+    arguments = parse_arguments()
+    if arguments.num < 1:
+        raise UserError(f"num: got {arguments.num}, expected 1 or more")
+    generate = load_generator(arguments.workdir, ema=arguments.ema, step=arguments.step)
+    latents = sample_latents(
+        jax.random.key(arguments.seed),
+        arguments.num,
+        generate.latent_dim,
+        distribution=generate.latent,
+        truncation=arguments.truncation,
+    )
+    visualize.save_image(arguments.out, visualize.image_grid(np.asarray(generate(latents))))
+    print(f"{arguments.out}: {arguments.num} images from step {generate.step}")
+
+
+if __name__ == "__main__":
+    common.reporting_errors(main)

@@ -1,0 +1,166 @@
+"""Checkpoints by Orbax: state, data position and a description, written in the background.
+
+Each checkpoint in `WORKDIR/checkpoints/STEP` has three items: `state` (the whole TrainState),
+`data` (the position of the Grain iterator, one file a process) and `description` (JSON: config
+and networks). A checkpoint appears under its name only when it is complete, so a run that is
+killed while writing goes on from the one before.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import grain
+import jax
+import orbax.checkpoint as ocp
+
+from jaxgan.errors import UserError
+from jaxgan.state import PyTree, TrainState
+
+__all__ = [
+    "latest_step",
+    "open_checkpoints",
+    "read_description",
+    "restore",
+    "restore_player",
+    "save",
+]
+
+
+def open_checkpoints(workdir: str | Path, *, keep: int | None = None) -> ocp.CheckpointManager:
+    """Opens a run's checkpoints.
+
+    Args:
+      workdir: the run's folder.
+      keep: with a number, for writing: keep the newest so many. None opens for reading.
+
+    Returns:
+      Orbax's manager; close it, or use it in a `with`.
+
+    Raises:
+      UserError: opened for reading, and there are none.
+    """
+    folder = Path(workdir).absolute() / "checkpoints"
+    if keep is None and not folder.is_dir():
+        raise UserError(f"workdir: {workdir} has no checkpoints, expected the folder of a run")
+    options = ocp.CheckpointManagerOptions(
+        max_to_keep=keep,
+        read_only=keep is None,
+        create=keep is not None,
+        cleanup_tmp_directories=keep is not None,
+    )
+    return ocp.CheckpointManager(folder, options=options)
+
+
+def save(
+    manager: ocp.CheckpointManager,
+    state: TrainState,
+    data: grain.DatasetIterator,
+    description: dict[str, Any],
+) -> None:
+    """Starts to write a checkpoint; the arrays are copied before this returns.
+
+    Args:
+      manager: from `open_checkpoints`.
+      state: the state, whose step names the checkpoint.
+      data: the iterator, standing where the next batch is the next step's.
+      description: JSON, as `read_description` gives it back.
+    """
+    manager.save(
+        int(state.step),
+        args=ocp.args.Composite(
+            state=ocp.args.PyTreeSave(state),
+            data=grain.checkpoint.CheckpointSave(data),
+            description=ocp.args.JsonSave(description),
+        ),
+        force=True,
+    )
+
+
+def latest_step(manager: ocp.CheckpointManager) -> int | None:
+    """The step of the newest complete checkpoint, or None."""
+    return manager.latest_step()
+
+
+def restore(
+    manager: ocp.CheckpointManager, step: int, state: TrainState, data: grain.DatasetIterator
+) -> TrainState:
+    """Reads a checkpoint; it may have been written on another number of devices.
+
+    Args:
+      manager: from `open_checkpoints`.
+      step: which one.
+      state: a state of the same structure, whose shardings the result takes.
+      data: the iterator, which is set to the saved position.
+
+    Returns:
+      The restored state.
+
+    Raises:
+      UserError: the checkpoint is of another architecture.
+    """
+    _check_structure(manager, step, state)
+    restored = manager.restore(
+        step,
+        args=ocp.args.Composite(
+            state=_restore_args(state), data=grain.checkpoint.CheckpointRestore(data)
+        ),
+    )
+    return restored.state
+
+
+def read_description(manager: ocp.CheckpointManager, step: int) -> dict[str, Any]:
+    """Reads the description that was saved with a checkpoint."""
+    args = ocp.args.Composite(description=ocp.args.JsonRestore())
+    return manager.restore(step, args=args).description
+
+
+def restore_player(
+    manager: ocp.CheckpointManager, step: int, player: str, *, ema: bool
+) -> dict[str, PyTree]:
+    """Reads one player's variables alone, without its optimiser.
+
+    Args:
+      manager: from `open_checkpoints`.
+      step: which checkpoint.
+      player: "generator" or "discriminator".
+      ema: the averaged parameters, where the run kept them.
+
+    Returns:
+      {"params": ..., and the other Flax collections} on the default device.
+    """
+    saved = manager.item_metadata(step)["state"].tree[player]
+    params = "ema_params" if ema and saved["ema_params"] is not None else "params"
+    device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    wanted = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device),
+        {name: saved[name] for name in (params, "model_state")},
+    )
+    args = _restore_args({player: wanted}, partial_restore=True)
+    restored = manager.restore(step, args=ocp.args.Composite(state=args)).state[player]
+    return {"params": restored[params], **restored["model_state"]}
+
+
+def _restore_args(tree: PyTree, **options: Any) -> ocp.args.PyTreeRestore:
+    return ocp.args.PyTreeRestore(
+        tree, restore_args=ocp.checkpoint_utils.construct_restore_args(tree), **options
+    )
+
+
+def _check_structure(manager: ocp.CheckpointManager, step: int, state: TrainState) -> None:
+    def shapes(tree):
+        leaves = jax.tree_util.tree_leaves_with_path(tree)
+        return {
+            jax.tree_util.keystr(path, simple=True, separator="/"): tuple(leaf.shape)
+            for path, leaf in leaves
+        }
+
+    saved = shapes(manager.item_metadata(step)["state"].tree)
+    # Typed keys are saved as the numbers behind them; they say nothing of the architecture.
+    wanted = shapes(state.replace(key=None))
+    saved.pop("key", None)
+    for name in sorted(saved.keys() | wanted.keys()):
+        if saved.get(name) != wanted.get(name):
+            raise UserError(
+                f"checkpoint {manager.directory}/{step} is of another architecture: {name} has "
+                f"shape {saved.get(name, 'none')} there, expected {wanted.get(name, 'none')}"
+            )

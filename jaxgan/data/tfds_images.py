@@ -1,0 +1,234 @@
+"""Image data sets of TensorFlow Datasets, read without TensorFlow."""
+
+import contextlib
+import difflib
+import io
+import logging
+import os
+import re
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+from absl import logging as absl_logging
+
+from jaxgan.data.folder import decode_image
+from jaxgan.errors import UserError
+
+# TFDS waits 204 s, over ten tries, before it says that there is no network; with three it is 3 s.
+_DOWNLOAD_RETRIES = 3
+_FILE_FORMAT = "array_record"
+
+
+def tfds_images(name, split, data_dir=None):
+    """Returns the images of a TensorFlow Datasets data set, prepared first where they are not yet.
+
+    The image is the feature "image", else the first `tfds.features.Image` of 8 or 16 bits; the
+    label is the feature "label", else the first `tfds.features.ClassLabel`, if there is one. Only
+    features at the top of the example count. "test" is the split "validation" where the data set
+    has no "test".
+
+    Reading takes no TensorFlow, preparing does, with every accelerator hidden from it. The files
+    have to be of a random access format: they are prepared as array_record.
+
+    Args:
+        name: as TFDS has it, e.g. "cifar10", "oxford_flowers102:2.1.1" or "cats/config".
+        split: "train" or "test".
+        data_dir: where the prepared data sets are; None is TFDS's own default
+            (`TFDS_DATA_DIR`, or ~/tensorflow_datasets).
+
+    Returns:
+        A Grain random access source of {"image": uint8 (H, W, C), C 1 or 3, "label": int32 scalar
+        (only with classes)}, with `num_classes`; None where there is no such split.
+
+    Raises:
+        UserError: TFDS knows no such data set; it is neither prepared nor can it be prepared here
+            (no network, files to be fetched by hand); it is prepared in another file format; it
+            has no image; `split` is neither "train" nor "test".
+
+    Example:
+        >>> source = tfds_images("cifar10", "train")  # downloads 162 MiB the first time
+        >>> source[0]["image"].shape
+        (32, 32, 3)
+    """
+    if split not in ("train", "test"):
+        raise UserError(f"split: got {split!r}, expected 'train' or 'test'")
+    with _quiet():
+        # It takes half a second, which only those should pay who use it.
+        import tensorflow_datasets as tfds
+
+        builder = _builder(tfds, name, data_dir)
+        image_key, label_key = _feature_keys(tfds, name, builder.info.features)
+        if not builder.is_prepared():
+            _prepare(builder, name, data_dir)
+        split_name = _split_name(builder.info.splits, split)
+        if split_name is None:
+            return None
+        data_source = _data_source(tfds, builder, name, split_name)
+    num_classes = label_key and builder.info.features[label_key].num_classes
+    shown = f"tfds_images({builder.info.full_name!r}, {split_name!r})"
+    return _TfdsImages(data_source, image_key, label_key, num_classes, shown)
+
+
+class _TfdsImages:
+    def __init__(self, data_source, image_key, label_key, num_classes, shown):
+        self._data_source = data_source
+        self._image_key = image_key
+        self._label_key = label_key
+        self._shown = shown
+        self.num_classes = num_classes
+
+    def __len__(self):
+        return len(self._data_source)
+
+    def __getitem__(self, index):
+        example = self._data_source[index]
+        what = f"image {index} of {self._shown}"
+        image = decode_image(io.BytesIO(example[self._image_key]), what)
+        if self._label_key is None:
+            return {"image": image}
+        return {"image": image, "label": np.int32(example[self._label_key])}
+
+    def __repr__(self):
+        return self._shown
+
+
+def _builder(tfds, name, data_dir):
+    # Names of the community (with a namespace) would be looked up in the network.
+    if re.fullmatch(r"\w+(/[\w.+-]+)*(:[\d.*]+)?", name):
+        try:
+            return tfds.builder(name, data_dir=data_dir)
+        except tfds.core.DatasetNotFoundError:
+            pass
+        except Exception as error:
+            raise UserError(
+                f"dataset: TFDS cannot open {name!r} ({_one_line(error)}), expected a data set of "
+                "TFDS with an existing config and version"
+            ) from error
+    known = tfds.list_builders(with_community_datasets=False)
+    close = difflib.get_close_matches(re.split("[/:]", name)[0], known)
+    hint = f" (close names: {', '.join(close)})" if close else ""
+    raise UserError(
+        f"dataset: got {name!r}, expected 'mnist', 'folder:PATH' or a data set of TFDS{hint}"
+    )
+
+
+def _feature_keys(tfds, name, features):
+    top = dict(features.items()) if isinstance(features, tfds.features.FeaturesDict) else {}
+    images = [
+        key
+        for key, feature in top.items()
+        # Floating point images are depth maps, their bits packed into the channels of a PNG.
+        if isinstance(feature, tfds.features.Image) and feature.np_dtype != np.float32
+    ]
+    labels = [key for key, feature in top.items() if isinstance(feature, tfds.features.ClassLabel)]
+    if not images:
+        raise UserError(
+            f"dataset: {name!r} has the features {', '.join(top) or 'of no dict'}, expected an "
+            "image among them"
+        )
+    return _preferred("image", images), _preferred("label", labels)
+
+
+def _preferred(key, keys):
+    return key if key in keys else next(iter(keys), None)
+
+
+def _split_name(splits, split):
+    # The splits are unknown under `tfds.testing.mock_data`, which takes every name.
+    if not splits or split in splits:
+        return split
+    return "validation" if split == "test" and "validation" in splits else None
+
+
+def _data_source(tfds, builder, name, split_name):
+    # The encoded bytes suffice: they are decoded here by the same rules as the files of a folder.
+    decoders = {
+        key: tfds.decode.SkipDecoding()
+        for key, feature in builder.info.features.items()
+        if isinstance(feature, tfds.features.Image)
+    }
+    try:
+        return builder.as_data_source(split=split_name, decoders=decoders)
+    except NotImplementedError as error:
+        raise UserError(
+            f"data_dir: {name!r} lies in {str(builder.data_dir)!r} as "
+            f"{builder.info.file_format.value}, expected array_record or parquet (choose another "
+            "data_dir to prepare it anew)"
+        ) from error
+
+
+def _prepare(builder, name, data_dir):
+    _import_tensorflow_without_accelerators()
+    from tensorflow_datasets.core.download import downloader
+
+    retries = getattr(downloader, "MAX_RETRIES", None)
+    downloader.MAX_RETRIES = _DOWNLOAD_RETRIES
+    try:
+        # Standard output belongs to the program; the progress of a long download is for the user.
+        with contextlib.redirect_stdout(sys.stderr):
+            builder.download_and_prepare(file_format=_FILE_FORMAT)
+    except Exception as error:
+        _remove_empty_folders(builder)
+        where = "" if data_dir is None else f", data_dir={os.fspath(data_dir)!r}"
+        raise UserError(
+            f"dataset: {name!r} is not in {str(builder.data_dir)!r} and cannot be prepared here "
+            f"({_one_line(error)}), expected it prepared, by: python -c "
+            f'"import tensorflow_datasets as tfds; tfds.builder({name!r}{where})'
+            f'.download_and_prepare(file_format={_FILE_FORMAT!r})"'
+        ) from error
+    finally:
+        downloader.MAX_RETRIES = retries
+
+
+def _import_tensorflow_without_accelerators():
+    # TensorFlow's start-up lines are written by C++, which only listens to this.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import tensorflow as tf
+
+    # RuntimeError: it is in use already, and its devices are settled.
+    with contextlib.suppress(RuntimeError):
+        tf.config.set_visible_devices([], "GPU")
+
+
+def _remove_empty_folders(builder):
+    """Removes the folders that a preparation left when it failed, the empty ones only."""
+    root = Path(builder.data_dir_root)
+    downloads = root / "downloads"
+    for top in (root / builder.name, downloads / builder.name, downloads / "extracted"):
+        for folder, _, _ in os.walk(top, topdown=False):
+            _remove_if_empty(folder)
+    _remove_if_empty(downloads)
+    _remove_if_empty(root)
+
+
+def _remove_if_empty(folder):
+    with contextlib.suppress(OSError):
+        os.rmdir(folder)
+
+
+@contextlib.contextmanager
+def _quiet():
+    """Holds back the warnings and logs of TFDS and what it imports; they concern its makers."""
+    verbosity = absl_logging.get_verbosity()
+    urllib3 = logging.getLogger("urllib3")
+    level = urllib3.level
+    absl_logging.set_verbosity(absl_logging.ERROR)
+    urllib3.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        absl_logging.set_verbosity(verbosity)
+        urllib3.setLevel(level)
+
+
+def _one_line(error, length=200):
+    url = getattr(getattr(error, "request", None), "url", None)
+    if url is not None:
+        # An error of requests: its own text is a chain of the errors of three libraries.
+        return f"{type(error).__name__} for {url}"
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= length else text[: length - 1] + "…"

@@ -1,0 +1,71 @@
+"""From a run's folder to images, in one line."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxgan import checkpoint, networks
+from jaxgan.errors import UserError
+
+__all__ = ["load_generator"]
+
+
+def load_generator(
+    workdir: str | Path,
+    *,
+    ema: bool = True,
+    step: int | None = None,
+    generator: nn.Module | None = None,
+) -> Callable[[jax.Array], jax.Array]:
+    """Loads a trained generator as a jitted function.
+
+    Args:
+      workdir: the folder of a run.
+      ema: use the averaged parameters, where the run kept them.
+      step: which checkpoint; by default the newest.
+      generator: the module, where it is not one of `jaxgan.networks`.
+
+    Returns:
+      Latents (B, latent_dim) float -> images in [0, 1], (B, H, W, C) float32. Its attributes
+      `latent_dim`, `latent` (the prior, "normal" or "uniform") and `step` say what it takes and
+      when it was saved.
+
+    Raises:
+      UserError: no run there, no such checkpoint; when called, latents of another shape.
+
+    Example:
+      >>> generate = load_generator("runs/")  # doctest: +SKIP
+      >>> latents = jax.random.normal(jax.random.key(0), (64, generate.latent_dim))
+      ... # doctest: +SKIP
+      >>> images = generate(latents)  # doctest: +SKIP
+    """
+    with checkpoint.open_checkpoints(workdir) as manager:
+        steps = manager.all_steps()
+        if not steps:
+            raise UserError(f"workdir: {workdir} has no finished checkpoint yet")
+        step = max(steps) if step is None else step
+        if step not in steps:
+            raise UserError(f"step: got {step}, expected one of {sorted(steps)} in {workdir}")
+        description = checkpoint.read_description(manager, step)
+        variables = checkpoint.restore_player(manager, step, "generator", ema=ema)
+    module = networks.from_description(description["generator"]) if generator is None else generator
+    low, high = module.value_range
+    latent_dim = description["latent_dim"]
+
+    @jax.jit
+    def apply(variables, latents):
+        images = module.apply(variables, latents, train=False)
+        return jnp.clip((images - low) / (high - low), 0.0, 1.0)
+
+    def generate(latents: jax.Array) -> jax.Array:
+        if jnp.ndim(latents) != 2 or jnp.shape(latents)[1] != latent_dim:
+            raise UserError(f"latents: got shape {jnp.shape(latents)}, expected (B, {latent_dim})")
+        return apply(variables, latents)
+
+    generate.latent_dim = latent_dim
+    generate.latent = description["latent"]
+    generate.step = step
+    return generate

@@ -1,0 +1,237 @@
+"""The training loop: data -> step -> records -> checkpoint, knowing each by its interface alone.
+
+The order of things, so that a resumed run repeats what the unbroken one would have done:
+
+1. The newest complete checkpoint, if any, is restored: state and data position together.
+2. What was recorded beyond its step is dropped; the steps come again.
+3. Each step takes the next batch. After step n, in this order: metrics are logged, pictures
+   sampled, the evaluation run, the checkpoint saved, each where n is a multiple of its interval
+   or the last step. All of them only read the state, and no random number depends on them.
+"""
+
+import contextlib
+import datetime
+import math
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import grain
+import jax
+import numpy as np
+
+from jaxgan import checkpoint
+from jaxgan.errors import UserError
+from jaxgan.progress import Progress
+from jaxgan.recorder import Recorder
+from jaxgan.state import PyTree, TrainState
+from jaxgan.step import Metrics
+
+__all__ = ["Stopped", "fit"]
+
+
+class Stopped(UserError):
+    """A signal asked the run to stop; its state is saved."""
+
+
+def fit(
+    state: TrainState,
+    train_step: Callable[[TrainState, PyTree], tuple[TrainState, Metrics]],
+    batches: grain.DatasetIterator,
+    *,
+    workdir: str | Path,
+    num_steps: int,
+    to_device: Callable[[PyTree], PyTree],
+    sample: Callable[[TrainState], dict[str, jax.Array]],
+    real: np.ndarray,
+    evaluate: Callable[[TrainState], dict[str, float]] | None,
+    log_every: int,
+    sample_every: int,
+    eval_every: int,
+    checkpoint_every: int,
+    keep_checkpoints: int,
+    description: dict[str, Any],
+    config: dict[str, Any],
+    summary: dict[str, Any],
+    images_per_step: int,
+) -> TrainState:
+    """Trains until `num_steps`, from the newest checkpoint if there is one.
+
+    Args:
+      state: at step 0, on its devices.
+      train_step: jitted; donates the state.
+      batches: yields host batches for ever; its position goes into the checkpoints.
+      workdir: the run's folder, which exists.
+      num_steps: where the run ends.
+      to_device: host batch -> device batch.
+      sample: state -> {name: (B, H, W, C) images in [0, 1]}, drawn as grids; "samples" becomes
+        the animation of the run.
+      real: (B, H, W, C) images of the data in [0, 1], for comparison.
+      evaluate: state -> scalars measured on held-out data, or None.
+      log_every, sample_every, eval_every, checkpoint_every: intervals in steps.
+      keep_checkpoints: how many of the newest to keep.
+      description: JSON, saved with each checkpoint.
+      config: flat hyper-parameters, for the records.
+      summary: what the page's head shows.
+      images_per_step: examples that one step sees, over all devices.
+
+    Returns:
+      The state at `num_steps`.
+
+    Raises:
+      UserError: a checkpoint of another architecture; a metric that is no longer finite (the
+        message gives the step, the last finite metrics and the checkpoint to go back to).
+      Stopped: SIGINT or SIGTERM came; a checkpoint of that moment was saved.
+    """
+    workdir = Path(workdir)
+    first = jax.process_index() == 0
+    with contextlib.ExitStack() as stack:
+        manager = stack.enter_context(checkpoint.open_checkpoints(workdir, keep=keep_checkpoints))
+        saved = checkpoint.latest_step(manager)
+        if saved is not None:
+            state = checkpoint.restore(manager, saved, state, batches)
+        start = saved or 0
+        progress = Progress(start, num_steps, images_per_step, quiet=not first)
+        recorder = Recorder(workdir, config, start) if first else None
+        if recorder:
+            stack.callback(recorder.close)
+        run = _Run(manager, batches, recorder, progress, description, summary, num_steps)
+        if start >= num_steps:
+            progress.say(f"{workdir} is finished: step {start} of {num_steps}")
+            return state
+        if saved is not None:
+            progress.say(f"goes on from the checkpoint of step {saved}")
+        run.page(start, "running", **_started())
+        if recorder:
+            recorder.real(real)
+        if start == 0:
+            run.sample(0, sample(state))
+
+        asked_to_stop = stack.enter_context(_signals())
+        pending: list[tuple[int, Metrics]] = []
+        for step in range(start + 1, num_steps + 1):
+            batch = to_device(next(batches))
+            state, metrics = train_step(state, batch)
+            pending.append((step, metrics))
+
+            def due(interval: int, step: int = step) -> bool:
+                return step % interval == 0 or step == num_steps
+
+            if due(log_every) or due(checkpoint_every) or asked_to_stop:
+                run.log(pending)
+                pending = []
+            if due(sample_every):
+                run.sample(step, sample(state))
+            if evaluate and due(eval_every):
+                run.evaluation(step, evaluate, state)
+            if due(checkpoint_every) or asked_to_stop:
+                run.checkpoint(state)
+            if asked_to_stop and step < num_steps:
+                run.page(step, f"stopped: {asked_to_stop[0]}")
+                manager.wait_until_finished()
+                raise Stopped(
+                    f"stopped by {asked_to_stop[0]} after step {step}, which is saved; the same "
+                    "command goes on from there"
+                )
+        manager.wait_until_finished()
+        if recorder:
+            recorder.final_pictures()
+        run.page(num_steps, "finished")
+        return state
+
+
+class _Run:
+    """The side effects of a run, gathered so that the loop above reads as its order."""
+
+    def __init__(self, manager, batches, recorder, progress, description, summary, num_steps):
+        self._manager = manager
+        self._batches = batches
+        self._recorder = recorder
+        self._progress = progress
+        self._description = description
+        self._summary = {**summary, "num_steps": num_steps}
+        self._last_finite: dict[str, float] = {}
+        self._logged_at: int | None = None
+        self._rate: float | None = None
+
+    def log(self, pending: list[tuple[int, Metrics]]) -> None:
+        """Logs the mean of each metric over the steps since the last time."""
+        fetched = jax.device_get([metrics for _, metrics in pending])
+        for (step, _), values in zip(pending, fetched, strict=True):
+            if not all(np.isfinite(value) for value in values.values()):
+                self._stop_not_finite(step, values)
+        step = pending[-1][0]
+        mean = {key: math.fsum(m[key] for m in fetched) / len(fetched) for key in fetched[0]}
+        self._rate = self._progress.rate(step)
+        self._progress.show(step, self._rate, mean)
+        self._last_finite, self._logged_at = mean, step
+        if self._recorder:
+            scalars = {**mean, "images_per_second": self._rate}
+            self._recorder.scalars(step, {f"train/{key}": scalars[key] for key in scalars})
+
+    def sample(self, step: int, images: dict[str, jax.Array]) -> None:
+        if self._recorder:
+            self._recorder.images(step, images)
+            self.page(step, "running")
+
+    def evaluation(self, step: int, evaluate, state: TrainState) -> None:
+        start = time.perf_counter()
+        values = evaluate(state)
+        self._progress.pause(time.perf_counter() - start)
+        if self._recorder:
+            self._recorder.scalars(step, {f"eval/{key}": values[key] for key in values})
+
+    def checkpoint(self, state: TrainState) -> None:
+        start = time.perf_counter()
+        checkpoint.save(self._manager, state, self._batches, self._description)
+        self._progress.pause(time.perf_counter() - start)
+
+    def page(self, step: int, status: str, **more: Any) -> None:
+        if self._recorder:
+            self._recorder.page(
+                **self._summary,
+                step=step,
+                status=status,
+                seconds=round(self._progress.seconds, 1),
+                images_per_second=self._rate and round(self._rate, 1),
+                **more,
+            )
+
+    def _stop_not_finite(self, step: int, values: dict[str, np.ndarray]) -> None:
+        names = ", ".join(f"{k} is {v}" for k, v in values.items() if not np.isfinite(v))
+        last = ", ".join(f"{key} {value:.4g}" for key, value in self._last_finite.items())
+        self._manager.wait_until_finished()
+        saved = checkpoint.latest_step(self._manager)
+        back = f"the checkpoint of step {saved}" if saved else "the start, there is no checkpoint"
+        known = (
+            f"last finite metrics, at step {self._logged_at}: {last}" if last else "from the start"
+        )
+        self.page(step, f"stopped: not finite at step {step}")
+        raise UserError(f"step {step}: {names}; {known}; to go back to: {back}")
+
+
+def _started() -> dict[str, str]:
+    return {"started": datetime.datetime.now().astimezone().isoformat(timespec="seconds")}
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[list[str]]:
+    """A list that gets the name of SIGINT or SIGTERM when one comes; the old handlers return."""
+    caught: list[str] = []
+
+    def catch(number, frame):
+        if caught:  # the second one means it
+            raise KeyboardInterrupt
+        caught.append(signal.Signals(number).name)
+
+    try:
+        old = {number: signal.signal(number, catch) for number in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:  # not the main thread: signals are somebody else's
+        old = {}
+    try:
+        yield caught
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)

@@ -1,0 +1,144 @@
+"""What a run leaves in its folder: curves, pictures, a page. All of it off the training thread.
+
+metrics.jsonl             one line a logging point, written at once
+tensorboard/              the same scalars, the grids and the hyper-parameters
+samples/                  real.png, samples_STEP.png, interpolation_STEP.png, ...
+summary.json, index.html  rewritten as the run goes on
+losses.png, progress.gif  at the end
+"""
+
+import concurrent.futures
+import functools
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxgan import report, visualize
+from jaxgan.workdir import write_json
+
+__all__ = ["Recorder"]
+
+
+class Recorder:
+    """Writes a run's records in order, in one background thread.
+
+    TensorFlow, which the TensorBoard writer needs, is imported in that thread too: it takes
+    seconds, and the first steps need not wait for it.
+
+    Args:
+      workdir: the run's folder, which exists.
+      config: flat hyper-parameters.
+      step: where the run stands; what an interrupted run recorded beyond it is dropped, since
+        the steps come again.
+    """
+
+    def __init__(self, workdir: Path, config: dict[str, Any], step: int):
+        self._workdir = workdir
+        self._config = config
+        self._samples = workdir / "samples"
+        self._samples.mkdir(exist_ok=True)
+        self._metrics = workdir / "metrics.jsonl"
+        self._summary: dict[str, Any] = {}
+        self._drop_after(step)
+        self._pool = concurrent.futures.ThreadPoolExecutor(1, "recorder")
+        self._pending: list[concurrent.futures.Future] = []
+
+    def scalars(self, step: int, values: dict[str, float]) -> None:
+        """Appends to metrics.jsonl before it returns, and to TensorBoard later."""
+        with self._metrics.open("a") as file:
+            file.write(json.dumps({"step": step, **values}) + "\n")
+        self._later(lambda: self._writer.write_scalars(step, values))
+
+    def images(self, step: int, images: dict[str, np.ndarray]) -> None:
+        """Draws a grid of each set of images, (B, H, W, C) in [0, 1], as samples/NAME_STEP.png.
+
+        A set named "interpolation..." is drawn as one row.
+        """
+
+        def draw():
+            grids = {}
+            for name, batch in images.items():
+                # Device arrays are fetched here, where nobody waits.
+                batch = np.asarray(batch)
+                columns = len(batch) if name.startswith("interpolation") else None
+                grids[name] = visualize.image_grid(batch, columns)
+                visualize.save_image(self._samples / f"{name}_{step:06d}.png", grids[name])
+            self._writer.write_images(step, {name: grid[None] for name, grid in grids.items()})
+
+        self._later(draw)
+
+    def real(self, images: np.ndarray) -> None:
+        """Draws the grid of real images, samples/real.png."""
+        grid = visualize.image_grid(images)
+        self._later(lambda: visualize.save_image(self._samples / "real.png", grid))
+
+    def page(self, **summary: Any) -> None:
+        """Rewrites summary.json, with what is new in it, and index.html."""
+        self._summary = {**self._summary, **summary}
+        content = self._summary
+
+        def write():
+            write_json(self._workdir / "summary.json", content)
+            report.write_report(self._workdir)
+
+        self._later(write)
+
+    def final_pictures(self) -> None:
+        """Draws losses.png and progress.gif from what the run's folder holds."""
+
+        def draw():
+            rows = report.read_metrics(self._metrics)
+            visualize.plot_curves(self._workdir / "losses.png", rows)
+            frames = sorted(self._samples.glob("samples_*.png"))
+            if frames:
+                visualize.save_animation(self._workdir / "progress.gif", frames)
+
+        self._later(draw)
+
+    def close(self) -> None:
+        """Waits until everything is written; raises what went wrong in the background."""
+        self._later(lambda: self._writer.flush())
+        self._pool.shutdown()
+        self._raise_failures()
+
+    def _later(self, task: Callable[[], None]) -> None:
+        self._raise_failures()
+        self._pending.append(self._pool.submit(task))
+
+    def _raise_failures(self) -> None:
+        done = [future for future in self._pending if future.done()]
+        self._pending = [future for future in self._pending if not future.done()]
+        for future in done:
+            future.result()
+
+    @functools.cached_property
+    def _writer(self):
+        # TensorFlow only writes files here; without these it talks over the progress line.
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+        import tensorflow as tf
+        from clu import metric_writers
+
+        tf.config.set_visible_devices([], "GPU")
+        writer = metric_writers.SummaryWriter(str(self._workdir / "tensorboard"))
+        writer.write_hparams(
+            {
+                name: value if isinstance(value, bool | int | float | str) else str(value)
+                for name, value in self._config.items()
+            }
+        )
+        return writer
+
+    def _drop_after(self, step: int) -> None:
+        if self._metrics.exists():
+            rows = [row for row in report.read_metrics(self._metrics) if row["step"] <= step]
+            temporary = self._metrics.with_suffix(".tmp")
+            temporary.write_text("".join(json.dumps(row) + "\n" for row in rows))
+            os.replace(temporary, self._metrics)
+        for picture in self._samples.glob("*_*.png"):
+            if int(picture.stem.rsplit("_", 1)[1]) > step:
+                picture.unlink()

@@ -1,0 +1,69 @@
+"""One mesh for one machine or many: the batch is split over `data`, the state is on every device.
+
+A train step jitted over arrays placed by these functions runs on every device of every process;
+XLA adds the sums over devices.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from jaxgan.errors import UserError
+
+__all__ = ["check_batch_size", "make_mesh", "replicate", "replicated", "shard_batch"]
+
+
+def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
+    """A mesh of one axis, `data`.
+
+    Args:
+      devices: which ones; by default all, those of other processes among them.
+
+    Returns:
+      The `Mesh`.
+
+    Example:
+      >>> make_mesh().axis_names
+      ('data',)
+    """
+    return Mesh(np.asarray(jax.devices() if devices is None else devices), ("data",))
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    """The sharding of the state: a whole copy on every device."""
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def replicate(tree: Any, mesh: Mesh) -> Any:
+    """Copies a pytree of arrays to every device of the mesh."""
+    return jax.device_put(tree, replicated(mesh))
+
+
+def shard_batch(batch: Any, mesh: Mesh) -> Any:
+    """Puts a batch on the devices, each taking its share of the first axis.
+
+    Args:
+      batch: pytree of NumPy arrays (B, ...), B being this process's part of the batch.
+      mesh: from `make_mesh`.
+
+    Returns:
+      The same pytree of global arrays (processes * B, ...). The transfer is asynchronous.
+    """
+    sharding = NamedSharding(mesh, PartitionSpec("data"))
+    return jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharding, x), batch)
+
+
+def check_batch_size(batch_size: int, mesh: Mesh) -> None:
+    """Refuses a batch that the devices do not divide.
+
+    Raises:
+      UserError: `batch_size` is not a positive multiple of the number of devices.
+    """
+    if batch_size < 1 or batch_size % mesh.size:
+        raise UserError(
+            f"batch_size: got {batch_size}, expected a positive multiple of {mesh.size}, the "
+            "number of devices"
+        )

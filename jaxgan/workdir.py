@@ -1,0 +1,63 @@
+"""The run's folder: who may write there, and what its config was."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from jaxgan.errors import UserError
+
+__all__ = ["open_workdir", "write_json"]
+
+
+def open_workdir(
+    workdir: str | Path, config: dict[str, Any], *, change_config: bool = False
+) -> Path:
+    """Makes the run's folder, or opens an old one if it is the same run.
+
+    Args:
+      workdir: where.
+      config: the run's hyper-parameters, flat, ready for JSON; kept as `config.json`.
+      change_config: go on with an old run under another config.
+
+    Returns:
+      The folder.
+
+    Raises:
+      UserError: it is a file or cannot be written, or an old run there has another config and
+        `change_config` is not set. Nothing has been changed then.
+
+    Example:
+      >>> folder = open_workdir("/tmp/jaxgan-example", {"seed": 0})
+    """
+    folder = Path(workdir)
+    file = folder / "config.json"
+    # As JSON gives it back, so that tuples equal lists.
+    config = json.loads(json.dumps(config))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        old = json.loads(file.read_text()) if file.exists() else None
+    except json.JSONDecodeError:
+        raise UserError(f"workdir: {file} is not JSON, expected an old run's config") from None
+    except OSError as error:
+        raise UserError(
+            f"workdir: got {workdir}, expected a folder to write to ({error.strerror})"
+        ) from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UserError(f"workdir: got {workdir}, expected a folder that can be written to")
+    if old is not None and old != config and not change_config:
+        names = sorted(k for k in old.keys() | config.keys() if old.get(k) != config.get(k))
+        fields = ", ".join(f"{k} was {old.get(k)!r} and is {config.get(k)!r}" for k in names)
+        raise UserError(
+            f"workdir: {workdir} holds a run with another config ({fields}); choose another "
+            "folder, or --change_config to go on from its newest checkpoint with the new one"
+        )
+    write_json(file, config)
+    return folder
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Writes a JSON file so that a reader sees the old one or the new one, never half."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(json.dumps(content, indent=2) + "\n")
+    os.replace(temporary, path)

@@ -1,0 +1,251 @@
+import pickle
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pytest
+
+from jaxgan.data import eval_batches, load, tfds_images
+from jaxgan.errors import UserError
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    import tensorflow_datasets as tfds
+
+
+class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    VERSION = tfds.core.Version("1.0.0")
+
+    def _info(self):
+        features = tfds.features.FeaturesDict(self.features())
+        return tfds.core.DatasetInfo(builder=self, features=features)
+
+    def _split_generators(self, dl_manager):
+        return {split: self._generate_examples(n) for split, n in self.lengths.items()}
+
+
+class JaxganTinyColours(_Builder):
+    """Example i of a split is an image of the value 10 i, of class i % 3."""
+
+    lengths = {"train": 12, "validation": 4}  # noqa: RUF012
+
+    def features(self):
+        return {
+            "id": tfds.features.Text(),
+            "image": tfds.features.Image(shape=(None, None, 3)),
+            "label": tfds.features.ClassLabel(num_classes=3),
+            "depth": tfds.features.Image(shape=(2, 2, 1), dtype=np.float32),
+        }
+
+    def _generate_examples(self, length):
+        for i in range(length):
+            yield (
+                i,
+                {
+                    "id": str(i),
+                    "image": np.full((8, 6 + i, 3), 10 * i, np.uint8),
+                    "label": i % 3,
+                    "depth": np.zeros((2, 2, 1), np.float32),
+                },
+            )
+
+
+class JaxganTinyGlass(_Builder):
+    """Transparent pictures without a class, in a feature of another name, and no second split."""
+
+    lengths = {"train": 2}  # noqa: RUF012
+
+    def features(self):
+        return {"picture": tfds.features.Image(shape=(4, 4, 4))}
+
+    def _generate_examples(self, length):
+        for i in range(length):
+            yield i, {"picture": np.zeros((4, 4, 4), np.uint8)}
+
+
+class JaxganTinyText(_Builder):
+    lengths = {"train": 1}  # noqa: RUF012
+
+    def features(self):
+        return {"text": tfds.features.Text()}
+
+    def _generate_examples(self, length):
+        yield 0, {"text": "no image"}
+
+
+class JaxganTinyFailing(JaxganTinyGlass):
+    def _split_generators(self, dl_manager):
+        raise OSError("no\nnetwork")
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    return tmp_path_factory.mktemp("tfds")
+
+
+@pytest.fixture(scope="module")
+def colours(data_dir):
+    return tfds_images("jaxgan_tiny_colours", "train", data_dir)
+
+
+def values(source):
+    return sorted(int(source[i]["image"][0, 0, 0]) for i in range(len(source)))
+
+
+def test_unprepared_data_set_is_prepared_and_read(colours, data_dir):
+    assert len(colours) == 12
+    assert colours.num_classes == 3
+    assert values(colours) == list(range(0, 120, 10))
+    for i in range(12):
+        example = colours[i]
+        assert set(example) == {"image", "label"}
+        assert (example["image"].dtype, example["label"].dtype) == (np.uint8, np.int32)
+        number = int(example["image"][0, 0, 0]) // 10
+        assert example["image"].shape == (8, 6 + number, 3)
+        assert example["label"] == number % 3
+    assert list((data_dir / "jaxgan_tiny_colours" / "1.0.0").glob("*.array_record*"))
+
+
+def test_nothing_is_prepared_twice(colours, data_dir, monkeypatch):
+    monkeypatch.setattr(JaxganTinyColours, "_generate_examples", None)
+    assert values(load("jaxgan_tiny_colours", "train", data_dir)) == values(colours)
+
+
+def test_validation_stands_in_for_test(colours, data_dir):
+    source = tfds_images("jaxgan_tiny_colours:1.0.0", "test", data_dir)
+    assert values(source) == [0, 10, 20, 30]
+    assert repr(source) == "tfds_images('jaxgan_tiny_colours/1.0.0', 'validation')"
+
+
+def test_pickle_and_repr(colours):
+    again = pickle.loads(pickle.dumps(colours))
+    assert repr(again) == repr(colours) == "tfds_images('jaxgan_tiny_colours/1.0.0', 'train')"
+    np.testing.assert_array_equal(again[5]["image"], colours[5]["image"])
+
+
+def test_batches_of_it(colours):
+    batches = list(eval_batches(colours, batch_size=8, image_size=4, channels=1))
+    assert [int(batch["mask"].sum()) for batch in batches] == [8, 4]
+
+
+def test_no_label_no_test_split_and_transparency(data_dir):
+    source = tfds_images("jaxgan_tiny_glass", "train", data_dir)
+    assert source.num_classes is None
+    assert set(source[0]) == {"image"}
+    np.testing.assert_array_equal(source[0]["image"], np.full((4, 4, 3), 255))
+    assert tfds_images("jaxgan_tiny_glass", "test", data_dir) is None
+
+
+def test_reading_takes_no_tensorflow(colours, data_dir):
+    # Another process, without the class of the data set: the files alone must do.
+    program = (
+        "import sys; from jaxgan.data import tfds_images;"
+        f"source = tfds_images('jaxgan_tiny_colours', 'train', {str(data_dir)!r});"
+        "print(len(source), source[0]['image'].shape[0], 'tensorflow' in sys.modules)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=True
+    )
+    assert run.stdout.split() == ["12", "8", "False"]
+    assert run.stderr == ""
+
+
+def test_import_takes_neither_tensorflow_nor_tfds():
+    program = (
+        "import sys, jaxgan.data;"
+        "print([m for m in ('tensorflow', 'tensorflow_datasets') if m in sys.modules])"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert run.stdout.strip() == "[]"
+
+
+def test_mocked_data_set():
+    with tfds.testing.mock_data(num_examples=5):
+        train, test = tfds_images("cifar10", "train"), tfds_images("cifar10", "test")
+    assert (len(train), len(test), train.num_classes) == (5, 5, 10)
+    assert train[0]["image"].shape == (32, 32, 3)
+    assert 0 <= train[0]["label"] < 10
+
+
+@pytest.mark.parametrize("name", ["cifarr10", "cifarr10/config:1.0.0"])
+def test_unknown_name_gets_close_ones(name, tmp_path):
+    with pytest.raises(UserError, match=rf"^dataset: got '{name}', .*\(close names: cifar10"):
+        tfds_images(name, "train", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["foldr:/data", "space name", "nowhere:cifar10", "zzzzqqqq"])
+def test_what_is_no_name(name, tmp_path):
+    with pytest.raises(
+        UserError, match=rf"^dataset: got '{name}', expected 'mnist', 'folder:PATH'"
+    ):
+        tfds_images(name, "train", tmp_path)
+
+
+def test_unknown_version(tmp_path):
+    with pytest.raises(UserError, match=r"^dataset: TFDS cannot open 'cifar10:0.0.1'"):
+        tfds_images("cifar10:0.0.1", "train", tmp_path)
+
+
+def test_no_image(tmp_path):
+    with pytest.raises(UserError, match=r"^dataset: 'jaxgan_tiny_text' has the features text, exp"):
+        tfds_images("jaxgan_tiny_text", "train", tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_failed_preparation_tells_the_command_and_leaves_nothing(tmp_path):
+    data_dir = tmp_path / "new"
+    with pytest.raises(UserError) as error:
+        tfds_images("jaxgan_tiny_failing", "train", data_dir)
+    message = str(error.value)
+    assert message.startswith("dataset: 'jaxgan_tiny_failing' is not in ")
+    assert "(no network)" in message
+    assert "\n" not in message
+    assert (
+        f"data_dir={str(data_dir)!r}).download_and_prepare(file_format='array_record')" in message
+    )
+    assert not data_dir.exists()
+
+
+def test_the_told_command_prepares(tmp_path):
+    with pytest.raises(UserError) as error:
+        tfds_images("jaxgan_tiny_failing", "train", tmp_path)
+    command = str(error.value).split('python -c "')[1].removesuffix('"')
+    exec(command.replace("failing", "glass"), {})
+    assert len(tfds_images("jaxgan_tiny_glass", "train", tmp_path)) == 2
+
+
+def test_failed_download_is_soon_over(tmp_path, monkeypatch):
+    from tensorflow_datasets.core.download import downloader
+
+    seen = []
+
+    def refuse(builder, **kwargs):
+        seen.append(downloader.MAX_RETRIES)
+        raise OSError("no network")
+
+    monkeypatch.setattr(JaxganTinyFailing, "download_and_prepare", refuse)
+    before = downloader.MAX_RETRIES
+    with pytest.raises(UserError, match="no network"):
+        tfds_images("jaxgan_tiny_failing", "train", tmp_path)
+    assert seen == [3]
+    assert before == downloader.MAX_RETRIES
+
+
+def test_other_file_format(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tfds.builder("jaxgan_tiny_glass", data_dir=tmp_path).download_and_prepare(
+            file_format="tfrecord"
+        )
+    with pytest.raises(
+        UserError, match=r"^data_dir: 'jaxgan_tiny_glass' lies in .* as tfrecord, exp"
+    ):
+        tfds_images("jaxgan_tiny_glass", "train", tmp_path)
+
+
+def test_unknown_split():
+    with pytest.raises(UserError, match=r"^split: got 'valid', expected 'train' or 'test'$"):
+        tfds_images("cifar10", "valid")
