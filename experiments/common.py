@@ -69,9 +69,6 @@ def main(get_config: Callable, make_players: Callable, variants: tuple[str, ...]
         optimiser).
       variants: names that `--variant` takes, the first being the default.
     """
-    # jaxgan speaks for itself; the libraries below it only when something is wrong.
-    logging.set_verbosity(logging.ERROR)
-
     def run(_) -> None:
         config = flags.FLAGS.config
         check_config(config)
@@ -90,6 +87,8 @@ def main(get_config: Callable, make_players: Callable, variants: tuple[str, ...]
 def reporting_errors(function: Callable[[], None]) -> None:
     """Runs a script's main function; bad input becomes one line on stderr and exit status 2."""
     program = os.path.basename(sys.argv[0])
+    # jaxgan speaks for itself; the libraries below it only when something is wrong.
+    logging.set_verbosity(logging.ERROR)
     try:
         function()
     except Stopped as stopped:

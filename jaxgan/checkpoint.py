@@ -44,11 +44,16 @@ def open_checkpoints(workdir: str | Path, *, keep: int | None = None) -> ocp.Che
         raise UserError(f"workdir: {workdir} has no checkpoints, expected the folder of a run")
     options = ocp.CheckpointManagerOptions(
         max_to_keep=keep,
-        read_only=keep is None,
         create=keep is not None,
         cleanup_tmp_directories=keep is not None,
     )
-    return ocp.CheckpointManager(folder, options=options)
+    # Named beforehand, so that a process that has saved nothing can read the metadata too.
+    handlers = {
+        "state": ocp.PyTreeCheckpointHandler(),
+        "data": grain.checkpoint.CheckpointHandler(),
+        "description": ocp.JsonCheckpointHandler(),
+    }
+    return ocp.CheckpointManager(folder, options=options, item_handlers=handlers)
 
 
 def save(

@@ -107,7 +107,9 @@ def interpolate_spherical(start: jax.Array, end: jax.Array, count: int) -> jax.A
     angle = jnp.arccos(jnp.clip(jnp.dot(start, end) / norms, -1.0, 1.0))
     t = jnp.linspace(0.0, 1.0, count)[:, None]
     sine = jnp.sin(angle)
-    # Latents of one direction have no great circle of their own; the line is its limit.
-    safe = jnp.where(sine < 1e-6, 1.0, sine)
+    # Latents of one direction, or of none (zeros, whose angle is NaN), have no great circle of
+    # their own; the line is its limit.
+    has_circle = sine >= 1e-6
+    safe = jnp.where(has_circle, sine, 1.0)
     curve = (jnp.sin((1 - t) * angle) * start[None] + jnp.sin(t * angle) * end[None]) / safe
-    return jnp.where(sine < 1e-6, interpolate_linear(start, end, count), curve)
+    return jnp.where(has_circle, curve, interpolate_linear(start, end, count))

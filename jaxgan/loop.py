@@ -94,13 +94,13 @@ def fit(
             state = checkpoint.restore(manager, saved, state, batches)
         start = saved or 0
         progress = Progress(start, num_steps, images_per_step, quiet=not first)
+        if start >= num_steps:
+            progress.say(f"{workdir} is finished: step {start} of {num_steps}")
+            return state
         recorder = Recorder(workdir, config, start) if first else None
         if recorder:
             stack.callback(recorder.close)
         run = _Run(manager, batches, recorder, progress, description, summary, num_steps)
-        if start >= num_steps:
-            progress.say(f"{workdir} is finished: step {start} of {num_steps}")
-            return state
         if saved is not None:
             progress.say(f"goes on from the checkpoint of step {saved}")
         run.page(start, "running", **_started())

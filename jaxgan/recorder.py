@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from jaxgan import report, visualize
-from jaxgan.workdir import write_json
+from jaxgan.workdir import write_atomically, write_json
 
 __all__ = ["Recorder"]
 
@@ -62,8 +62,9 @@ class Recorder:
         def draw():
             grids = {}
             for name, batch in images.items():
-                # Device arrays are fetched here, where nobody waits.
-                batch = np.asarray(batch)
+                # Device arrays are fetched here, where nobody waits. A generator that has
+                # diverged is the loop's to report; its pictures are grey.
+                batch = np.nan_to_num(np.asarray(batch, np.float32), nan=0.5)
                 columns = len(batch) if name.startswith("interpolation") else None
                 grids[name] = visualize.image_grid(batch, columns)
                 visualize.save_image(self._samples / f"{name}_{step:06d}.png", grids[name])
@@ -93,9 +94,12 @@ class Recorder:
         def draw():
             rows = report.read_metrics(self._metrics)
             visualize.plot_curves(self._workdir / "losses.png", rows)
-            frames = sorted(self._samples.glob("samples_*.png"))
-            if frames:
-                visualize.save_animation(self._workdir / "progress.gif", frames)
+            frames = sorted(self._samples.glob("samples_*.png"), key=_step_of)
+            # About five seconds of animation, however long the run.
+            chosen = np.unique(np.linspace(0, len(frames) - 1, 40).astype(int))
+            visualize.save_animation(
+                self._workdir / "progress.gif", [frames[index] for index in chosen]
+            )
 
         self._later(draw)
 
@@ -136,9 +140,12 @@ class Recorder:
     def _drop_after(self, step: int) -> None:
         if self._metrics.exists():
             rows = [row for row in report.read_metrics(self._metrics) if row["step"] <= step]
-            temporary = self._metrics.with_suffix(".tmp")
-            temporary.write_text("".join(json.dumps(row) + "\n" for row in rows))
-            os.replace(temporary, self._metrics)
+            lines = "".join(json.dumps(row) + "\n" for row in rows)
+            write_atomically(self._metrics, lines.encode())
         for picture in self._samples.glob("*_*.png"):
-            if int(picture.stem.rsplit("_", 1)[1]) > step:
+            if _step_of(picture) > step:
                 picture.unlink()
+
+
+def _step_of(picture: Path) -> int:
+    return int(picture.stem.rsplit("_", 1)[1])

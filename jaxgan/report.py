@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jaxgan.errors import UserError
-from jaxgan.visualize import write_atomically
+from jaxgan.workdir import write_atomically
 
 RELOAD_SECONDS = 15
 MOST_GRIDS = 24
@@ -70,9 +70,9 @@ _KNOWN_CHARTS = (
     },
     {
         "title": "Jensen–Shannon divergence, lower bound",
-        "note": "At least this far apart, in nats, are the real and the generated distribution, "
-        "as the discriminator can show. 0: it sees no difference; at most log 2 = 0.693: it "
-        "tells them apart surely. Below 0 the discriminator is worse than guessing.",
+        "note": "In nats: the real and the generated distribution are at least this far apart, by "
+        "what the discriminator shows. 0: it sees no difference; at most log 2 = 0.693 (dotted): "
+        "it tells every image. Below 0 it does worse than saying 0.5 to all.",
         "keys": {"train/jsd_lower_bound": "lower bound"},
         "low": 0,
         "line": math.log(2),

@@ -4,7 +4,6 @@ import io
 import math
 import numbers
 import os
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from jaxgan.errors import UserError
+from jaxgan.workdir import write_atomically
 
 # The grey of the lines between images: lighter than a digit's black, darker than its white.
 LINE_GREY = 72
@@ -53,31 +53,6 @@ _PANELS = (
         ),
     ),
 )
-
-
-def write_atomically(path: str | os.PathLike, data: bytes) -> Path:
-    """Write a file so that a reader sees the old content or the new, never a part.
-
-    Args:
-        path: The file; missing parent folders are made.
-        data: Its whole content.
-
-    Returns:
-        The path.
-
-    Example:
-        >>> write_atomically("runs/one/note.txt", b"hello")  # doctest: +SKIP
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Named by process and thread, so that two writers of one file never share a temporary.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path
 
 
 def image_grid(images: np.ndarray, columns: int | None = None, padding: int = 2) -> np.ndarray:
@@ -178,8 +153,6 @@ def save_animation(
     sizes = sorted({picture.size for picture in pictures})
     if len(sizes) > 1:
         raise UserError(f"frames: all must have one size, got (width, height) {sizes}")
-    if len({picture.mode for picture in pictures}) > 1:
-        pictures = [picture.convert("RGB") for picture in pictures]
 
     buffer = io.BytesIO()
     pictures[0].save(

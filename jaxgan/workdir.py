@@ -2,12 +2,13 @@
 
 import json
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
 from jaxgan.errors import UserError
 
-__all__ = ["open_workdir", "write_json"]
+__all__ = ["open_workdir", "write_atomically", "write_json"]
 
 
 def open_workdir(
@@ -56,8 +57,31 @@ def open_workdir(
     return folder
 
 
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Writes a JSON file so that a reader sees the old one or the new one, never half."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(content, indent=2) + "\n")
-    os.replace(temporary, path)
+def write_json(path: str | os.PathLike, content: dict[str, Any]) -> Path:
+    """Writes a JSON object as `write_atomically` does."""
+    return write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
+
+
+def write_atomically(path: str | os.PathLike, data: bytes) -> Path:
+    """Write a file so that a reader sees the old content or the new, never a part.
+
+    Args:
+        path: The file; missing parent folders are made.
+        data: Its whole content.
+
+    Returns:
+        The path.
+
+    Example:
+        >>> write_atomically("runs/one/note.txt", b"hello")  # doctest: +SKIP
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Named by process and thread, so that two writers of one file never share a temporary.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
+    try:
+        temporary.write_bytes(data)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from jaxgan.errors import UserError
-from jaxgan.visualize import image_grid, plot_curves, save_animation, save_image, write_atomically
+from jaxgan.visualize import image_grid, plot_curves, save_animation, save_image
 
 
 def flat_images(*values, size=(1, 1), channels=1):
@@ -138,19 +138,6 @@ def test_save_image_refuses_what_is_no_image(tmp_path, image):
 def test_save_image_refuses_a_bad_scale(tmp_path):
     with pytest.raises(UserError, match="scale"):
         save_image(tmp_path / "a.png", grey_frame(0), scale=0)
-
-
-def test_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
-    path = write_atomically(tmp_path / "a.txt", b"old")
-
-    def fail(source, target):
-        raise OSError("disk")
-
-    monkeypatch.setattr("jaxgan.visualize.os.replace", fail)
-    with pytest.raises(OSError, match="disk"):
-        write_atomically(path, b"new")
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_animation_frames_and_durations(tmp_path):

@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxgan.errors import UserError
 from jaxgan.networks.convolution import conv, conv_transpose
 
 __all__ = ["BatchNorm", "Conv", "ConvTranspose", "Upsample", "dcgan_init", "to_logits"]
@@ -94,6 +95,8 @@ class Upsample(nn.Module):
         if self.method == "transpose":
             size = (self.kernel, self.kernel)
             return ConvTranspose(self.features, size, 2, **options)(x)
+        if self.method != "resize":
+            raise UserError(f"upsampling: got {self.method!r}, expected 'transpose' or 'resize'")
         x = jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)
         return Conv(self.features, (3, 3), **options)(x)
 

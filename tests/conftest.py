@@ -1,0 +1,25 @@
+"""Settings of the whole suite: eight simulated devices, and no silent broadcasting."""
+
+import os
+
+# Before JAX is imported: the backend reads it once.
+os.environ["XLA_FLAGS"] = (
+    os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+)
+os.environ["JAX_PLATFORMS"] = "cpu"
+# Quiet, for subprocesses and the TFDS tests alike.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+
+import jax
+import pytest
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture(scope="session")
+def mesh():
+    """All eight devices along `data`."""
+    from jaxgan import sharding
+
+    return sharding.make_mesh()

@@ -1,0 +1,200 @@
+"""The loop: what it leaves behind, and that nothing is lost when it is interrupted."""
+
+import json
+import os
+import signal
+
+import grain
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny
+from PIL import Image
+
+from jaxgan import UserError, checkpoint, sharding
+from jaxgan.loop import Stopped, fit
+
+
+@pytest.fixture(scope="module")
+def step():
+    return jax.jit(tiny.step(), donate_argnums=0)
+
+
+def start():
+    """On one device for good, as a restored state is, so that all runs share one compilation."""
+    return sharding.replicate(tiny.state(), sharding.make_mesh(jax.devices()[:1]))
+
+
+def batches():
+    rng = np.random.default_rng(0)
+    images = rng.uniform(-1, 1, (40, *tiny.IMAGE_SHAPE)).astype(np.float32)
+    source = grain.MapDataset.range(40).shuffle(seed=0).repeat().batch(8)
+    return iter(source.map(lambda index: {"image": images[index]}).to_iter_dataset())
+
+
+def train(workdir, step, num_steps=12, evaluate=lambda state: {"accuracy_real": 0.5}, **changes):
+    images = jnp.zeros((4, *tiny.IMAGE_SHAPE))
+    arguments = {
+        "to_device": lambda batch: batch,
+        "sample": lambda state: {"samples": images, "interpolation": images},
+        "real": np.zeros((4, *tiny.IMAGE_SHAPE), np.float32),
+        "log_every": 2,
+        "sample_every": 6,
+        "eval_every": 6,
+        "checkpoint_every": 4,
+        "keep_checkpoints": 2,
+        "description": {},
+        "config": {"seed": 0},
+        "summary": {"title": "test"},
+        "images_per_step": 8,
+    }
+    workdir.mkdir(exist_ok=True)
+    return fit(
+        start(),
+        step,
+        batches(),
+        workdir=workdir,
+        num_steps=num_steps,
+        evaluate=evaluate,
+        **{**arguments, **changes},
+    )
+
+
+@pytest.fixture(scope="module")
+def unbroken(step, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("unbroken")
+    return workdir, train(workdir, step)
+
+
+def rows(workdir):
+    return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+
+
+def interrupting(step, at, action):
+    """The step, with something happening before its `at`-th call."""
+    calls = 0
+
+    def interrupted(state, batch):
+        nonlocal calls
+        calls += 1
+        if calls == at:
+            action()
+        return step(state, batch)
+
+    return interrupted
+
+
+class PowerCut(BaseException):
+    pass
+
+
+def power_cut():
+    raise PowerCut
+
+
+def test_leaves_what_it_promises(unbroken):
+    workdir, _ = unbroken
+    names = {path.name for path in workdir.iterdir()}
+    assert names == {"checkpoints", "metrics.jsonl", "samples", "summary.json", "index.html",
+                     "losses.png", "progress.gif", "tensorboard"}  # fmt: skip
+    assert {path.name for path in (workdir / "samples").iterdir()} == {
+        "real.png",
+        *(f"{name}_{step:06d}.png" for name in ("samples", "interpolation") for step in (0, 6, 12)),
+    }
+    with Image.open(workdir / "progress.gif") as animation:
+        # Equal frames are shown as one, longer.
+        assert animation.n_frames >= 1
+    assert json.loads((workdir / "summary.json").read_text())["status"] == "finished"
+    assert sorted(int(p.name) for p in (workdir / "checkpoints").iterdir()) == [8, 12]
+
+
+def test_metrics_are_means_over_the_interval(unbroken, step):
+    train_rows = [row for row in rows(unbroken[0]) if "train/generator_loss" in row]
+    assert [row["step"] for row in train_rows] == [2, 4, 6, 8, 10, 12]
+    state, data, losses = start(), batches(), []
+    for _ in range(4):
+        state, metrics = step(state, next(data))
+        losses.append(float(metrics["generator_loss"]))
+    assert train_rows[1]["train/generator_loss"] == pytest.approx(np.mean(losses[2:]), rel=1e-6)
+    evaluations = [row for row in rows(unbroken[0]) if "eval/accuracy_real" in row]
+    assert [row["step"] for row in evaluations] == [6, 12]
+
+
+def test_tensorboard_reads_the_same(unbroken):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(unbroken[0] / "tensorboard"))
+    events.Reload()
+    assert events.SummaryMetadata("samples").plugin_data.plugin_name == "images"
+    assert [event.step for event in events.Tensors("train/generator_loss")] == [2, 4, 6, 8, 10, 12]
+
+
+@pytest.mark.parametrize("at", [3, 5, 9, 12])
+def test_cut_off_anywhere_it_ends_where_the_unbroken_run_does(unbroken, step, tmp_path, at):
+    with pytest.raises(PowerCut):
+        train(tmp_path / "run", interrupting(step, at, power_cut))
+    state = train(tmp_path / "run", step)
+    assert tiny.difference(state, unbroken[1]) == 0
+    again, expected = rows(tmp_path / "run"), rows(unbroken[0])
+    assert [row["step"] for row in again] == [row["step"] for row in expected]
+    for row, other in zip(again, expected, strict=True):
+        row.pop("train/images_per_second", None)
+        other.pop("train/images_per_second", None)
+        assert row == pytest.approx(other, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_a_signal_saves_and_stops(unbroken, step, tmp_path, name):
+    number = getattr(signal, name)
+    before = signal.getsignal(number)
+    with pytest.raises(Stopped, match=f"stopped by {name} after step 6, which is saved"):
+        train(tmp_path / "run", interrupting(step, 6, lambda: os.kill(os.getpid(), number)))
+    assert signal.getsignal(number) is before
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert (summary["status"], summary["step"]) == (f"stopped: {name}", 6)
+    assert tiny.difference(train(tmp_path / "run", step), unbroken[1]) == 0
+
+
+def test_a_finished_run_is_left_alone(unbroken, step, capsys):
+    workdir, state = unbroken
+    before = {p: p.stat().st_mtime_ns for p in workdir.rglob("*") if p.is_file()}
+    again = train(workdir, interrupting(step, 1, power_cut))
+    assert tiny.difference(again, state) == 0
+    assert "is finished: step 12 of 12" in capsys.readouterr().err
+    assert {p: p.stat().st_mtime_ns for p in workdir.rglob("*") if p.is_file()} == before
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(step, tmp_path):
+    def broken(state, batch):
+        state, metrics = step(state, batch)
+        factor = jnp.where(state.step == 7, jnp.nan, 1.0)
+        return state, {**metrics, "generator_loss": metrics["generator_loss"] * factor}
+
+    with pytest.raises(UserError) as error:
+        train(tmp_path / "run", broken)
+    message = str(error.value)
+    assert message.startswith("step 7: generator_loss is nan; last finite metrics, at step 6: ")
+    assert "discriminator_loss " in message
+    assert message.endswith("to go back to: the checkpoint of step 4")
+    assert "\n" not in message
+    with checkpoint.open_checkpoints(tmp_path / "run") as manager:
+        assert checkpoint.latest_step(manager) == 4
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["status"] == "stopped: not finite at step 7"
+
+
+def test_without_a_test_split_there_is_no_evaluation(step, tmp_path):
+    train(tmp_path / "run", step, num_steps=6, evaluate=None)
+    assert not any("eval/accuracy_real" in row for row in rows(tmp_path / "run"))
+
+
+def test_one_compilation_in_all_runs(unbroken, step):
+    assert step._cache_size() == 1
+
+
+def test_progress_tells_step_speed_losses_and_time_left(step, tmp_path, capsys):
+    train(tmp_path / "run", step, num_steps=4)
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    for part in ("step 4/4", "images/s", "D loss", "G loss", "D(x)", "D(G(z))", "0:00 left"):
+        assert part in last

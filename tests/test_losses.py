@@ -1,0 +1,326 @@
+"""Every loss against the formula of its paper in float64, and what the names promise."""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.special import expit, log_expit
+
+from jaxgan import losses
+from jaxgan.errors import UserError
+from jaxgan.objectives.unconditional import adversarial_metrics
+
+
+class Case(NamedTuple):
+    """A loss, its paper's formula in float64 NumPy, and its value where D cannot tell."""
+
+    function: Callable
+    reference: Callable
+    arguments: tuple[str, ...]
+    undecided: float  # the output of a discriminator that cannot tell
+    equilibrium: float | tuple[float, float]
+
+
+def paper_cross_entropy(real, fake):
+    return -np.mean(log_expit(real)), -np.mean(log_expit(-fake))
+
+
+def paper_least_squares(real, fake):
+    return np.mean((real - 1) ** 2) / 2, np.mean((fake - 0) ** 2) / 2
+
+
+BOTH, FAKE = ("real_logits", "fake_logits"), ("fake_logits",)
+CASES = {
+    "minimax_discriminator": Case(
+        losses.minimax_discriminator, paper_cross_entropy, BOTH, 0.0, (math.log(2), math.log(2))
+    ),
+    "minimax_generator": Case(
+        losses.minimax_generator, lambda x: np.mean(log_expit(-x)), FAKE, 0.0, -math.log(2)
+    ),
+    "non_saturating_generator": Case(
+        losses.non_saturating_generator, lambda x: -np.mean(log_expit(x)), FAKE, 0.0, math.log(2)
+    ),
+    "least_squares_discriminator": Case(
+        losses.least_squares_discriminator, paper_least_squares, BOTH, 0.5, (1 / 8, 1 / 8)
+    ),
+    "least_squares_generator": Case(
+        losses.least_squares_generator, lambda x: np.mean((x - 1) ** 2) / 2, FAKE, 0.5, 1 / 8
+    ),
+}
+# Batches of 7 and 4: a discriminator may see more real examples than fakes, or fewer.
+SIZES = (7, 4)
+every_loss = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+
+
+def logits(case, scale=3.0, seed=0):
+    rng = np.random.default_rng(seed)
+    return tuple(
+        scale * rng.standard_normal(size)
+        for _, size in zip(case.arguments, SIZES, strict=False)
+    )
+
+
+def total(function):
+    """Real and fake part together, as the discriminator minimises them."""
+
+    def summed(*inputs):
+        value = function(*inputs)
+        return sum(value) if isinstance(value, tuple) else value
+
+    return summed
+
+
+def gradients(case, *inputs):
+    return jax.grad(total(case.function), argnums=tuple(range(len(inputs))))(*inputs)
+
+
+def test_the_table_has_every_loss():
+    functions = {
+        name for name in losses.__all__ if name.endswith(("_discriminator", "_generator"))
+    }
+    assert functions == set(CASES)
+
+
+@every_loss
+def test_value_is_the_papers(case):
+    inputs = logits(case)
+    expected = case.reference(*inputs)
+    actual = case.function(*(np.asarray(x, np.float32) for x in inputs))
+    np.testing.assert_allclose(actual, expected, rtol=1e-6)
+    with jax.enable_x64(True):
+        actual = case.function(*inputs)
+        np.testing.assert_allclose(actual, expected, rtol=1e-14)
+
+
+def differences(case, inputs, h):
+    """Central differences of the paper's formula, one array an argument."""
+
+    def shifted(which, i, sign):
+        moved = [x.copy() for x in inputs]
+        moved[which][i] += sign * h
+        return total(case.reference)(*moved)
+
+    return [
+        np.array([(shifted(k, i, 1) - shifted(k, i, -1)) / (2 * h) for i in range(len(x))])
+        for k, x in enumerate(inputs)
+    ]
+
+
+@every_loss
+def test_gradient_is_the_finite_difference(case):
+    inputs = logits(case)
+    with jax.enable_x64(True):
+        actual = [np.asarray(g) for g in gradients(case, *map(jnp.asarray, inputs))]
+    assert all(g.dtype == np.float64 for g in actual)
+    for gradient, expected in zip(actual, differences(case, inputs, 1e-5), strict=True):
+        np.testing.assert_allclose(gradient, expected, atol=1e-9)
+
+
+@every_loss
+def test_the_known_value_where_the_discriminator_cannot_tell(case):
+    value = case.function(*(jnp.full(5, case.undecided) for _ in case.arguments))
+    np.testing.assert_allclose(value, case.equilibrium, rtol=1e-6)
+
+
+@every_loss
+@pytest.mark.parametrize("signs", [(1, 1), (1, -1), (-1, 1), (-1, -1)])
+def test_far_logits_stay_finite_and_right(case, signs):
+    inputs = tuple(
+        np.full(3, 1e4 * sign) for sign, _ in zip(signs, case.arguments, strict=False)
+    )
+    singles = tuple(jnp.asarray(x, jnp.float32) for x in inputs)
+    value, expected = case.function(*singles), case.reference(*inputs)
+    np.testing.assert_allclose(value, expected, rtol=1e-6)
+    # So far out the losses are lines and parabolas, of which a difference of any width is exact.
+    expected = differences(case, inputs, 1.0)
+    for gradient, slope in zip(gradients(case, *singles), expected, strict=True):
+        np.testing.assert_allclose(gradient, slope, rtol=1e-6)
+
+
+@every_loss
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16, jnp.float32])
+def test_the_result_is_a_float32_scalar(case, dtype):
+    inputs = [jnp.asarray(x, dtype) for x in logits(case)]
+    value = case.function(*inputs)
+    assert isinstance(value, tuple) == (case.arguments == BOTH)
+    for part in value if isinstance(value, tuple) else (value,):
+        assert part.dtype == jnp.float32
+        assert part.shape == ()
+    # The sum over the batch is not done in the narrow type: equal to the rounded inputs' loss.
+    np.testing.assert_allclose(
+        value, case.reference(*(np.asarray(x, np.float64) for x in inputs)), rtol=1e-6
+    )
+
+
+WRONG = {
+    "a column": np.zeros((4, 1), np.float32),
+    "a map": np.zeros((4, 3, 3), np.float32),
+    "a scalar": np.float32(0),
+    "a number": 0.0,
+    "integers": np.zeros(4, np.int32),
+    "booleans": np.zeros(4, bool),
+    "complex numbers": np.zeros(4, np.complex64),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG.keys())
+@every_loss
+def test_wrong_logits_are_refused_by_name(case, wrong):
+    for which, name in enumerate(case.arguments):
+        inputs = [np.zeros(4, np.float32) for _ in case.arguments]
+        inputs[which] = wrong
+        with pytest.raises(UserError) as error:
+            case.function(*inputs)
+        assert str(error.value).startswith(f"{name}: got ")
+        assert "\n" not in str(error.value)
+
+
+LOSSES = {name: getattr(losses, name) for name in ("minimax", "non_saturating", "least_squares")}
+every_game = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES.keys())
+
+
+def test_the_games_are_made_of_the_right_losses():
+    assert {name for name in losses.__all__ if isinstance(getattr(losses, name), losses.Loss)} == (
+        set(LOSSES)
+    )
+    assert losses.minimax[:2] == (losses.minimax_discriminator, losses.minimax_generator)
+    assert losses.non_saturating[:2] == (
+        losses.minimax_discriminator,
+        losses.non_saturating_generator,
+    )
+    assert losses.least_squares[:2] == (
+        losses.least_squares_discriminator,
+        losses.least_squares_generator,
+    )
+
+
+def test_minimax_saturates_where_the_fakes_are_found_out_and_non_saturating_does_not():
+    slope = {name: jax.grad(lambda x, f=f: f(x[None])) for name, f in (
+        ("minimax", losses.minimax_generator),
+        ("non_saturating", losses.non_saturating_generator),
+    )}  # fmt: skip
+    # d/dx log(1 - D) = -D, d/dx -log D = D - 1.
+    for x in (-30.0, -10.0, 0.0, 10.0):
+        np.testing.assert_allclose(slope["minimax"](x), -expit(x), rtol=1e-5)
+        np.testing.assert_allclose(slope["non_saturating"](x), -expit(-x), rtol=1e-5)
+    assert abs(slope["minimax"](-30.0)) < 1e-12
+    assert abs(slope["non_saturating"](-30.0)) > 1 - 1e-6
+
+
+@every_game
+def test_gradient_descent_moves_logits_the_way_each_side_wants(loss):
+    zeros = jnp.zeros(3)
+    assert np.all(jax.grad(loss.generator)(zeros) < 0)
+    real, fake = jax.grad(total(loss.discriminator), argnums=(0, 1))(zeros, jnp.ones(3))
+    assert np.all(real < 0)
+    assert np.all(fake > 0)
+
+
+@pytest.mark.parametrize("loss", [losses.minimax, losses.non_saturating])
+def test_sigmoid_probabilities(loss):
+    x = np.linspace(-20, 20, 81)
+    log_d, log_not_d = loss.log_probabilities(jnp.asarray(x, jnp.float32))
+    np.testing.assert_allclose(np.exp(log_d) + np.exp(log_not_d), 1, rtol=1e-6)
+    np.testing.assert_allclose(log_d, log_expit(x), rtol=1e-6)
+    np.testing.assert_allclose(log_not_d, log_expit(-x), rtol=1e-6)
+    far = np.asarray(loss.log_probabilities(jnp.array([1e4, -1e4])))
+    np.testing.assert_allclose(far, [[0, -1e4], [-1e4, 0]])
+
+
+def test_linear_probabilities_are_the_output_itself_held_inside_the_unit_interval():
+    inside = np.linspace(0.01, 0.99, 50)
+    log_d, log_not_d = losses.least_squares.log_probabilities(jnp.asarray(inside, jnp.float32))
+    np.testing.assert_allclose(np.exp(log_d), inside, rtol=1e-6)
+    np.testing.assert_allclose(np.exp(log_not_d), 1 - inside, rtol=1e-5)
+    outside = jnp.array([-1e4, -1.0, 0.0, 1.0, 2.0, 1e4])
+    log_d, log_not_d = losses.least_squares.log_probabilities(outside)
+    assert np.all(np.isfinite(log_d) & np.isfinite(log_not_d))
+    assert np.all((np.exp(log_d) > 0) & (np.exp(log_d) < 1))
+    assert np.all(np.exp(log_d[:3]) < 0.01)
+    assert np.all(np.exp(log_d[3:]) > 0.99)
+    np.testing.assert_allclose(np.exp(log_d) + np.exp(log_not_d), 1, rtol=1e-6)
+
+
+@every_game
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG.keys())
+def test_probabilities_refuse_wrong_logits(loss, wrong):
+    with pytest.raises(UserError, match=r"^logits: got [^\n]*$"):
+        loss.log_probabilities(wrong)
+
+
+# What the discriminator's outputs say: `adversarial_metrics`.
+
+
+def outputs(loss, probability):
+    """The outputs that a loss reads as these probabilities, float32."""
+    p = np.asarray(probability, np.float64)
+    return jnp.asarray(p if loss is losses.least_squares else np.log(p / (1 - p)), jnp.float32)
+
+
+@every_game
+def test_metrics_by_hand(loss):
+    metrics = adversarial_metrics(
+        loss, outputs(loss, [0.9, 0.6, 0.4, 0.8]), outputs(loss, [0.3, 0.2, 0.6, 0.1])
+    )
+    expected = {
+        "d_real": (0.9 + 0.6 + 0.4 + 0.8) / 4,
+        "d_fake": (0.3 + 0.2 + 0.6 + 0.1) / 4,
+        "accuracy_real": 3 / 4,
+        "accuracy_fake": 3 / 4,
+        "d_ratio": (0.9 / 1.2 + 0.6 / 0.8 + 0.4 / 1.0 + 0.8 / 0.9) / 4,
+        "jsd_lower_bound": math.log(2)
+        + (math.log(0.9) + math.log(0.6) + math.log(0.4) + math.log(0.8)) / 8
+        + (math.log(0.7) + math.log(0.8) + math.log(0.4) + math.log(0.9)) / 8,
+    }
+    assert set(metrics) == set(expected)
+    for name, value in metrics.items():
+        assert value.dtype == jnp.float32, name
+        assert value.shape == (), name
+        assert float(value) == pytest.approx(expected[name], rel=1e-5), name
+
+
+def test_metrics_of_a_batch_that_is_all_real_or_all_fake_to_the_discriminator():
+    sure = adversarial_metrics(losses.minimax, jnp.full(4, 1e4), jnp.full(4, 1e4))
+    assert float(sure["accuracy_real"]) == 1
+    assert float(sure["accuracy_fake"]) == 0
+    assert float(sure["d_ratio"]) == 0.5
+    assert np.isfinite(sure["jsd_lower_bound"])
+
+
+@every_game
+def test_the_bound_is_zero_where_the_discriminator_cannot_tell(loss):
+    undecided = outputs(loss, np.full(6, 0.5))
+    metrics = adversarial_metrics(loss, undecided, undecided)
+    assert float(metrics["jsd_lower_bound"]) == pytest.approx(0, abs=1e-6)
+    assert float(metrics["d_ratio"]) == pytest.approx(0.5)
+
+
+@every_game
+@pytest.mark.parametrize("scale", [1.0, 100.0, 1e4])
+def test_the_bound_is_at_most_log_2(loss, scale):
+    real, fake = np.abs(np.random.default_rng(1).standard_normal((2, 64)))
+    metrics = adversarial_metrics(loss, jnp.asarray(scale * real), jnp.asarray(-scale * fake))
+    assert float(metrics["jsd_lower_bound"]) <= math.log(2) + 1e-6
+
+
+@every_game
+def test_the_optimal_discriminator_gives_the_exact_divergence_and_others_less(loss):
+    # Outcomes drawn exactly as often as their probability says.
+    p, q = np.array([10, 50, 25, 15]), np.array([40, 10, 20, 30])
+    m = (p + q) / 2
+    exact = (np.sum(p * np.log(p / m)) + np.sum(q * np.log(q / m))) / 200
+
+    def bound(d):
+        metrics = adversarial_metrics(
+            loss, outputs(loss, np.repeat(d, p)), outputs(loss, np.repeat(d, q))
+        )
+        return float(metrics["jsd_lower_bound"])
+
+    optimal = p / (p + q)
+    assert bound(optimal) == pytest.approx(exact, rel=1e-5)
+    for wrong in (0.9 * optimal, np.sqrt(optimal), 1 - optimal):
+        assert bound(wrong) < exact - 1e-4

@@ -1,0 +1,66 @@
+"""The run's folder: what is refused leaves everything as it was."""
+
+import json
+
+import pytest
+
+from jaxgan import UserError
+from jaxgan.workdir import open_workdir, write_atomically
+
+
+def test_makes_the_folder_and_keeps_the_config(tmp_path):
+    folder = open_workdir(tmp_path / "a" / "b", {"seed": 1, "widths": (2, 3)})
+    assert json.loads((folder / "config.json").read_text()) == {"seed": 1, "widths": [2, 3]}
+    assert open_workdir(folder, {"seed": 1, "widths": (2, 3)}) == folder
+
+
+def test_another_config_is_refused_with_the_fields_that_differ(tmp_path):
+    open_workdir(tmp_path, {"seed": 1, "latent": "normal", "old": 0})
+    before = (tmp_path / "config.json").read_text()
+    with pytest.raises(UserError) as error:
+        open_workdir(tmp_path, {"seed": 2, "latent": "normal", "new": 0})
+    message = str(error.value)
+    assert "seed was 1 and is 2" in message
+    assert "old was 0 and is None" in message
+    assert "new was None and is 0" in message
+    assert "latent" not in message
+    assert "\n" not in message
+    assert (tmp_path / "config.json").read_text() == before
+    open_workdir(tmp_path, {"seed": 2}, change_config=True)
+    assert json.loads((tmp_path / "config.json").read_text()) == {"seed": 2}
+
+
+@pytest.mark.parametrize("place", ["file", "file/below"])
+def test_a_file_is_refused(tmp_path, place):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(UserError, match=r"workdir: got .*, expected a folder to write to"):
+        open_workdir(tmp_path / place, {})
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path, monkeypatch):
+    # The suite may run as root, to whom everything is writable.
+    monkeypatch.setattr("jaxgan.workdir.os.access", lambda path, mode: False)
+    with pytest.raises(UserError, match="expected a folder that can be written to"):
+        open_workdir(tmp_path, {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_broken_config_is_refused(tmp_path):
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(UserError, match="is not JSON"):
+        open_workdir(tmp_path, {})
+    assert (tmp_path / "config.json").read_text() == "{"
+
+
+def test_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
+    path = write_atomically(tmp_path / "a.txt", b"old")
+
+    def fail(source, target):
+        raise OSError("disk")
+
+    monkeypatch.setattr("jaxgan.workdir.os.replace", fail)
+    with pytest.raises(OSError, match="disk"):
+        write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
