@@ -7,6 +7,7 @@ import math
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -69,12 +70,14 @@ def main(get_config: Callable, make_players: Callable, variants: tuple[str, ...]
         optimiser).
       variants: names that `--variant` takes, the first being the default.
     """
+
     def run(_) -> None:
         config = flags.FLAGS.config
         check_config(config)
         train(config, make_players, flags.FLAGS.workdir, flags.FLAGS.change_config)
 
     def start() -> None:
+        _keep_compilations()
         arguments, variant = _take_variant(sys.argv, variants)
         config = get_config(variant) if variants else get_config()
         _check_field_names(arguments, config)
@@ -248,6 +251,13 @@ def check_config(config: config_dict.ConfigDict) -> None:
     expect("latent", config.latent in ("normal", "uniform"), "normal or uniform")
     expect("loss", config.loss in LOSSES, f"one of {', '.join(LOSSES)}")
     expect("dtype", config.dtype in DTYPES, f"one of {', '.join(DTYPES)}")
+
+
+def _keep_compilations() -> None:
+    """Keeps compiled programs on disk, so that a second start does not compile them again."""
+    if jax.config.jax_compilation_cache_dir is None:
+        cache = Path.home() / ".cache" / "jaxgan" / "compiled"
+        jax.config.update("jax_compilation_cache_dir", str(cache))
 
 
 def _take_variant(argv: list[str], variants: tuple[str, ...]) -> tuple[list[str], str | None]:

@@ -1,3 +1,4 @@
+# ruff: noqa: E402 (the environment is set before the imports that read it)
 """Settings of the whole suite: eight simulated devices, and no silent broadcasting."""
 
 import os
@@ -10,6 +11,13 @@ os.environ["JAX_PLATFORMS"] = "cpu"
 # Quiet, for subprocesses and the TFDS tests alike.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+
+import tempfile
+
+# One cache of compiled programs for this session and the processes that it starts.
+_cache = tempfile.TemporaryDirectory(prefix="jaxgan-compiled-")
+os.environ["JAX_COMPILATION_CACHE_DIR"] = _cache.name
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
 
 import jax
 import pytest

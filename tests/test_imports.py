@@ -56,17 +56,22 @@ def imported(source, module, is_package=False):
     return names
 
 
+def part_of(name):
+    """jaxgan.networks.mlp -> networks; of the package itself, the empty string."""
+    return name.removeprefix("jaxgan").removeprefix(".").partition(".")[0]
+
+
 def violations(module, names):
     """The imports among `names` that a module of this name must not have."""
-    part = (module.split(".") + [""])[1]
+    part = part_of(module)
     found = set()
     for name in names:
         if any(name == no or name.startswith(f"{no}.") for no in NOT_IN_THE_LIBRARY):
             found.add(name)
         if name == "jaxgan" or name.startswith("jaxgan."):
             # `from jaxgan import UserError` asks for the whole package, which imports everything.
-            other = (name.split(".") + [""])[1]
-            if other == part and part:
+            other = part_of(name)
+            if other == part:
                 continue
             if part in ALLOWED and other not in ALLOWED[part]:
                 found.add(name)

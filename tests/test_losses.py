@@ -59,8 +59,7 @@ every_loss = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 def logits(case, scale=3.0, seed=0):
     rng = np.random.default_rng(seed)
     return tuple(
-        scale * rng.standard_normal(size)
-        for _, size in zip(case.arguments, SIZES, strict=False)
+        scale * rng.standard_normal(size) for _, size in zip(case.arguments, SIZES, strict=False)
     )
 
 
@@ -79,9 +78,7 @@ def gradients(case, *inputs):
 
 
 def test_the_table_has_every_loss():
-    functions = {
-        name for name in losses.__all__ if name.endswith(("_discriminator", "_generator"))
-    }
+    functions = {name for name in losses.__all__ if name.endswith(("_discriminator", "_generator"))}
     assert functions == set(CASES)
 
 
@@ -129,9 +126,7 @@ def test_the_known_value_where_the_discriminator_cannot_tell(case):
 @every_loss
 @pytest.mark.parametrize("signs", [(1, 1), (1, -1), (-1, 1), (-1, -1)])
 def test_far_logits_stay_finite_and_right(case, signs):
-    inputs = tuple(
-        np.full(3, 1e4 * sign) for sign, _ in zip(signs, case.arguments, strict=False)
-    )
+    inputs = tuple(np.full(3, 1e4 * sign) for sign, _ in zip(signs, case.arguments, strict=False))
     singles = tuple(jnp.asarray(x, jnp.float32) for x in inputs)
     value, expected = case.function(*singles), case.reference(*inputs)
     np.testing.assert_allclose(value, expected, rtol=1e-6)

@@ -1,6 +1,9 @@
 """A game small enough to compile in seconds, for the tests of step, checkpoint and loop."""
 
+import functools
+
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 
@@ -21,6 +24,12 @@ def players(axis_name=None):
 
 
 def state(*, ema=True, seed=0):
+    """A state at step 0, the caller's own to donate."""
+    return jax.tree.map(jnp.copy, _state(ema, seed))
+
+
+@functools.cache
+def _state(ema, seed):
     return init_unconditional(
         jax.random.key(seed),
         *players(),

@@ -11,7 +11,7 @@ of the arrays is left free gives three bilinear maps:
 
 The derivative of each by either argument is another of the three, at every order; that is all the
 differentiation there is here. GPU and TPU compute each as one `lax.conv_general_dilated`. On CPU,
-where XLA turns some of them into naive loops, they are products of matrices (`_fast_...`).
+where XLA turns some of them into naive loops, `convolution_cpu` computes them.
 """
 
 import contextlib
@@ -24,6 +24,8 @@ import jax.numpy as jnp
 from jax import lax
 from jax.typing import DTypeLike
 
+from jaxgan.networks import convolution_cpu
+
 __all__ = ["conv", "conv_transpose"]
 
 Pair = tuple[int, int]
@@ -34,7 +36,7 @@ _formulation = "platform"
 
 @contextlib.contextmanager
 def force_formulation(name: str) -> Iterator[None]:
-    """For tests and benchmarks: what is traced inside uses "lax" or "fast" on every platform."""
+    """For tests and benchmarks: convolutions traced inside are "lax" or "products" everywhere."""
     global _formulation
     before, _formulation = _formulation, name
     try:
@@ -43,7 +45,7 @@ def force_formulation(name: str) -> Iterator[None]:
         _formulation = before
 
 
-class _Geometry(NamedTuple):
+class Geometry(NamedTuple):
     """Which pixels meet, per axis: large = stride * small + tap - low."""
 
     kernel: Pair
@@ -60,7 +62,7 @@ class _Geometry(NamedTuple):
         """Zeros after the large map; negative where its last pixels meet no tap."""
         return [(n - 1) * s + k - low - size for k, s, low, size, n in self.axes()]
 
-    def mirrored(self) -> "_Geometry":
+    def mirrored(self) -> "Geometry":
         """The same pairs with large and small exchanged and the taps reversed (stride 1)."""
         low = tuple(k - 1 - low for k, low in zip(self.kernel, self.low, strict=True))
         return self._replace(low=low, large=self.small, small=self.large)
@@ -110,7 +112,7 @@ def conv(
         for n, k, s, pad in zip(large, size, strides, pads, strict=True)
     )
     low = tuple(before for before, _ in pads)
-    geometry = _Geometry(size, strides, low, large, small, _formulation)
+    geometry = Geometry(size, strides, low, large, small, _formulation)
     dtype = jnp.dtype(preferred_element_type or x.dtype)
     if strides == (1, 1) and kernel.shape[3] < kernel.shape[2]:
         # A convolution of stride 1 is also a transposed one, of the mirrored kernel. The maps are
@@ -164,7 +166,7 @@ def conv_transpose(
         for n, k, s, pad in zip(small, size, strides, pads, strict=True)
     )
     low = tuple(k - 1 - before for k, (before, _) in zip(size, pads, strict=True))
-    geometry = _Geometry(size, strides, low, large, small, _formulation)
+    geometry = Geometry(size, strides, low, large, small, _formulation)
     dtype = jnp.dtype(preferred_element_type or x.dtype)
     if strides == (1, 1) and kernel.shape[2] < kernel.shape[3]:
         return _forward(geometry.mirrored(), dtype, x, kernel)
@@ -209,17 +211,17 @@ def _transposed_padding(kernel: int, stride: int, padding: str) -> Pair:
 # The three maps. Each takes (geometry, dtype of the result, two arrays).
 
 
-def _map(lax_map, fast_map, geometry, dtype, shape, a, b):
+def _map(lax_map, cpu_map, geometry, dtype, shape, a, b):
     """One of the maps in the formulation of the platform that the program is lowered for."""
-    lax_map, fast_map = (partial(f, geometry, dtype) for f in (lax_map, fast_map))
+    lax_map, cpu_map = (partial(f, geometry, dtype) for f in (lax_map, cpu_map))
     if 0 in (*shape, *a.shape, *b.shape):
         return jnp.zeros(shape, dtype)
     if geometry.formulation == "lax" or not jnp.issubdtype(dtype, jnp.floating):
         return lax_map(a, b)
-    if geometry.formulation == "fast":
-        return fast_map(a, b)
+    if geometry.formulation == "products":
+        return cpu_map(a, b)
     # Only the branch of the platform is lowered; no conditional is left in the program.
-    return lax.platform_dependent(a, b, cpu=fast_map, default=lax_map)
+    return lax.platform_dependent(a, b, cpu=cpu_map, default=lax_map)
 
 
 # Without `jit`, a call outside `jit` would compile `platform_dependent` anew every time.
@@ -228,23 +230,28 @@ _jit = partial(jax.jit, static_argnums=(0, 1), inline=True)
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 @_jit
-def _forward(geometry: _Geometry, dtype: jnp.dtype, x: jax.Array, w: jax.Array) -> jax.Array:
+def _forward(geometry: Geometry, dtype: jnp.dtype, x: jax.Array, w: jax.Array) -> jax.Array:
     shape = (x.shape[0], *geometry.small, w.shape[3])
+    # XLA's own is at the peak of the machine on CPU too.
     return _map(_lax_forward, _lax_forward, geometry, dtype, shape, x, w)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 @_jit
-def _by_input(geometry: _Geometry, dtype: jnp.dtype, y: jax.Array, w: jax.Array) -> jax.Array:
+def _by_input(geometry: Geometry, dtype: jnp.dtype, y: jax.Array, w: jax.Array) -> jax.Array:
     shape = (y.shape[0], *geometry.large, w.shape[2])
-    return _map(_lax_by_input, _fast_by_input, geometry, dtype, shape, y, w)
+    return _map(_lax_by_input, convolution_cpu.by_input, geometry, dtype, shape, y, w)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 @_jit
-def _by_weights(geometry: _Geometry, dtype: jnp.dtype, x: jax.Array, y: jax.Array) -> jax.Array:
+def _by_weights(geometry: Geometry, dtype: jnp.dtype, x: jax.Array, y: jax.Array) -> jax.Array:
     shape = (*geometry.kernel, x.shape[3], y.shape[3])
-    return _map(_lax_by_weights, _fast_by_weights, geometry, dtype, shape, x, y)
+    if geometry.formulation == "products" or convolution_cpu.prefers_products(x, y):
+        cpu_map = convolution_cpu.by_weights
+    else:
+        cpu_map = _lax_by_weights
+    return _map(_lax_by_weights, cpu_map, geometry, dtype, shape, x, y)
 
 
 def _forward_vjp(geometry, dtype, arrays, dy):
@@ -311,94 +318,3 @@ def _lax_by_weights(geometry, dtype, x, y):
         dimension_numbers=("CHWN", "IHWO", "HWNC"),
         preferred_element_type=dtype,
     )
-
-
-# The maps on CPU.
-
-
-def _fast_by_input(geometry, dtype, y, w):
-    """All the pixels of one phase (pixel + low) mod stride meet the same taps.
-
-    So the phases are the channels of one convolution of stride 1, whose kernel has every stride-th
-    tap, followed by depth-to-space: 26 ms where the convolution with a dilated input takes 77
-    (64 x 32x32x64 by 4x4).
-    """
-    (kh, kw), (sh, sw), channels = geometry.kernel, geometry.strides, w.shape[2]
-    th, tw = -(-kh // sh), -(-kw // sw)  # taps of a phase
-    w = jnp.pad(w, ((0, th * sh - kh), (0, tw * sw - kw), (0, 0), (0, 0)))
-    w = w.reshape(th, sh, tw, sw, channels, -1).transpose(0, 2, 5, 1, 3, 4)
-    w = w.reshape(th, tw, y.shape[3], -1)
-    # Large pixel + low = stride * m + phase; m runs from `first` and meets small pixels m - tap.
-    first = [low // s for low, s in zip(geometry.low, geometry.strides, strict=True)]
-    count = [
-        (low + size - 1) // s - m + 1
-        for (_, s, low, size, _), m in zip(geometry.axes(), first, strict=True)
-    ]
-    pads = [(-m, n + m - small) for m, n, small in zip(first, count, geometry.small, strict=True)]
-    if channels <= 4:
-        # Few channels: one product for all taps, and then shifted sums.
-        z = lax.dot_general(
-            y, w, (((3,), (2,)), ((), ())), preferred_element_type=_accumulator(dtype)
-        )
-        x = sum(
-            lax.pad(
-                z[:, :, :, a, b],
-                jnp.zeros((), z.dtype),
-                (
-                    (0, 0, 0),
-                    (pads[0][0] + a, pads[0][1] - a, 0),
-                    (pads[1][0] + b, pads[1][1] - b, 0),
-                    (0, 0, 0),
-                ),
-            )
-            for a in range(th)
-            for b in range(tw)
-        ).astype(dtype)
-    else:
-        x = lax.conv_general_dilated(
-            y,
-            w[::-1, ::-1],
-            (1, 1),
-            [(t - 1 + before, after) for t, (before, after) in zip((th, tw), pads, strict=True)],
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
-            preferred_element_type=dtype,
-        )
-    x = x.reshape(-1, *count, sh, sw, channels).transpose(0, 1, 3, 2, 4, 5)
-    x = x.reshape(-1, count[0] * sh, count[1] * sw, channels)
-    (top, left), (height, width) = (
-        [low - s * m for low, s, m in zip(geometry.low, geometry.strides, first, strict=True)],
-        geometry.large,
-    )
-    return x[:, top : top + height, left : left + width]
-
-
-def _fast_by_weights(geometry, dtype, x, y):
-    """Patches of the large map, times the small map."""
-    (kh, kw), (sh, sw), (h, w) = geometry.kernel, geometry.strides, geometry.small
-    channels, features = x.shape[3], y.shape[3]
-    if channels >= 128:
-        return _lax_by_weights(geometry, dtype, x, y)
-    borders = zip(geometry.low, geometry.high(), (0, 0), strict=True)
-    x = lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), *borders, (0, 0, 0)))
-    y = y.reshape(-1, features)
-    taps = [
-        [x[:, a : a + sh * (h - 1) + 1 : sh, b : b + sw * (w - 1) + 1 : sw] for b in range(kw)]
-        for a in range(kh)
-    ]
-    if channels <= 4:
-        taps = [[tap for row in taps for tap in row]]
-    rows = [
-        lax.dot_general(
-            y,
-            jnp.concatenate(row, axis=-1).reshape(y.shape[0], -1),
-            (((0,), (0,)), ((), ())),
-            preferred_element_type=_accumulator(dtype),
-        )
-        for row in taps
-    ]
-    dw = jnp.stack(rows).reshape(len(rows), features, -1, channels).transpose(0, 2, 3, 1)
-    return dw.reshape(kh, kw, channels, features).astype(dtype)
-
-
-def _accumulator(dtype: jnp.dtype) -> jnp.dtype:
-    return jnp.promote_types(dtype, jnp.float32)

@@ -1,0 +1,207 @@
+"""The experiments as a user starts them: from the command line, killed, and with bad input."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import common
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+import pytest
+from PIL import Image
+
+from jaxgan import UserError, checkpoint, load_generator
+from jaxgan.report import read_metrics
+
+EXPERIMENTS = Path(__file__).parents[1] / "experiments"
+SHORT = {
+    "num_steps": 30,
+    "batch_size": 16,
+    "log_every": 5,
+    "sample_every": 15,
+    "eval_every": 30,
+    "checkpoint_every": 10,
+}
+
+
+def command(name, workdir, *arguments, **config):
+    fields = [f"--config.{field}={value}" for field, value in config.items()]
+    return [sys.executable, EXPERIMENTS / f"{name}.py", "--workdir", workdir, *arguments, *fields]
+
+
+def run(*arguments, **config):
+    # One device, as on a laptop: the eight of this suite are for the tests of sharding.
+    environment = {**os.environ, "XLA_FLAGS": ""}
+    return subprocess.run(
+        command(*arguments, **config), capture_output=True, text=True, env=environment
+    )
+
+
+def final_state(workdir, step):
+    """Step, parameters, statistics, optimiser states and averages, as NumPy arrays."""
+    device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    with checkpoint.open_checkpoints(workdir) as manager:
+        saved = manager.item_metadata(step)["state"].tree
+        wanted = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device),
+            {name: saved[name] for name in ("step", "generator", "discriminator")},
+        )
+        restore = ocp.args.PyTreeRestore(
+            wanted,
+            restore_args=ocp.checkpoint_utils.construct_restore_args(wanted),
+            partial_restore=True,
+        )
+        state = manager.restore(step, args=ocp.args.Composite(state=restore)).state
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(state)]
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Colour images of several sizes: something that is no MNIST."""
+    folder = tmp_path_factory.mktemp("images")
+    rng = np.random.default_rng(0)
+    for index in range(20):
+        size = (70 + index, 80, 3)
+        pixels = rng.integers(0, 256, size, np.uint8)
+        Image.fromarray(pixels).save(folder / f"{index:02d}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("mlp") / "run"
+    result = run("mlp_gan", workdir, **SHORT)
+    assert result.returncode == 0, result.stderr
+    return workdir, result
+
+
+def test_mlp_gan_trains_and_tells(unbroken):
+    workdir, result = unbroken
+    assert "step 30/30" in result.stderr
+    assert "Dense_0/kernel" in result.stdout
+    assert "sample.py" in result.stdout
+    steps = [row["step"] for row in read_metrics(workdir / "metrics.jsonl")]
+    assert steps == [5, 10, 15, 20, 25, 30, 30]
+    assert json.loads((workdir / "config.json").read_text())["latent_dim"] == 64
+
+
+def test_killed_and_started_again_it_ends_bit_for_bit_the_same(unbroken, tmp_path):
+    workdir = tmp_path / "run"
+    process = subprocess.Popen(
+        command("mlp_gan", workdir, **SHORT),
+        env={**os.environ, "XLA_FLAGS": ""},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for line in process.stderr:
+        if "step 15/30" in line:
+            break
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    result = run("mlp_gan", workdir, **SHORT)
+    assert result.returncode == 0, result.stderr
+    assert "goes on from the checkpoint of step" in result.stderr or "step  5/30" in result.stderr
+    ours, theirs = final_state(workdir, 30), final_state(unbroken[0], 30)
+    assert len(ours) == len(theirs) > 20
+    assert all(a.tobytes() == b.tobytes() for a, b in zip(ours, theirs, strict=True))
+    rows = [read_metrics(folder / "metrics.jsonl") for folder in (workdir, unbroken[0])]
+    assert [row["step"] for row in rows[0]] == [row["step"] for row in rows[1]]
+
+
+def test_another_config_over_an_old_run_is_refused(unbroken):
+    workdir, _ = unbroken
+    before = sorted((p, p.stat().st_mtime_ns) for p in workdir.rglob("*"))
+    result = run("mlp_gan", workdir, **{**SHORT, "seed": 7})
+    assert result.returncode == 2
+    assert "seed was 0 and is 7" in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert sorted((p, p.stat().st_mtime_ns) for p in workdir.rglob("*")) == before
+
+
+def test_sample_draws_a_grid(unbroken, tmp_path):
+    workdir, _ = unbroken
+    out = tmp_path / "grid.png"
+    result = run("sample", workdir, "--num", "9", "--out", out, "--truncation", "0.7", "--no-ema")
+    assert result.returncode == 0, result.stderr
+    with Image.open(out) as image:
+        assert image.size == (3 * 28 + 4 * 2, 3 * 28 + 4 * 2)
+    generate = load_generator(workdir)
+    images = np.asarray(generate(np.zeros((2, generate.latent_dim), np.float32)))
+    assert images.shape == (2, 28, 28, 1)
+    assert 0 <= images.min() <= images.max() <= 1
+
+
+def test_dcgan_takes_colour_images_of_64_pixels_from_a_folder(folders, tmp_path):
+    few = {**SHORT, "num_steps": 1, "batch_size": 2, "latent_dim": 8}
+    colour = {"dataset": f"folder:{folders}", "image_size": 64, "channels": 3}
+    result = run("dcgan", tmp_path / "run", **few, **colour)
+    assert result.returncode == 0, result.stderr
+    generate = load_generator(tmp_path / "run")
+    assert generate(np.zeros((1, 8), np.float32)).shape == (1, 64, 64, 3)
+    # A folder without train/ and test/ has no held-out images to evaluate on.
+    assert not any("eval/accuracy_real" in r for r in read_metrics(tmp_path / "run/metrics.jsonl"))
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "config", "message"),
+    [
+        ("dcgan", (), {"batch_sise": 1}, "config.batch_sise: there is no such field; did you mean"),
+        ("dcgan", (), {"batch_size": "many"}, "batch_size"),
+        ("dcgan", (), {"image_size": 30}, "image_size: got 30, expected 28, 32, 64 or 128"),
+        ("dcgan", (), {"dataset": "folder:/nowhere"}, "/nowhere"),
+        ("mlp_gan", ("--variant=huge",), {}, "variant: got 'huge', expected one of plain, dropou"),
+        ("lsgan", ("--wrkdir=x",), {}, "wrkdir"),
+        ("lsgan", ("loose",), {}, "got the argument 'loose', expected flags"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(tmp_path, name, arguments, config, message):
+    workdir = tmp_path / "run"
+    result = run(name, workdir, *arguments, **config)
+    assert result.returncode == 2
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1, result.stderr
+    assert lines[0].startswith(f"{name}.py: error: ")
+    assert message in lines[0]
+    assert not workdir.exists()
+
+
+def test_a_batch_that_the_devices_do_not_divide_is_refused(tmp_path):
+    arguments = command("dcgan", tmp_path / "run", batch_size=12)
+    result = subprocess.run(arguments, capture_output=True, text=True)
+    assert result.returncode == 2
+    assert "batch_size: got 12, expected a positive multiple of 8" in result.stderr
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "expected"),
+    [
+        ("batch_size", 0, "1 or more"),
+        ("seed", -1, "a number from 0"),
+        ("channels", 2, "1 (grey) or 3 (RGB)"),
+        ("generator_learning_rate", float("nan"), "a positive number"),
+        ("ema_decay", 1.0, "a number in [0, 1)"),
+        ("latent", "gaussian", "normal or uniform"),
+        ("loss", "hinge", "one of minimax"),
+        ("dtype", "float16", "one of float32"),
+    ],
+)
+def test_values_out_of_range_are_named(field, value, expected):
+    config = common.default_config()
+    config[field] = value
+    with pytest.raises(UserError) as error:
+        common.check_config(config)
+    assert str(error.value).startswith(f"{field}: got {value!r}, expected {expected}")
+
+
+@pytest.mark.parametrize("path", sorted(EXPERIMENTS.glob("*.py")), ids=lambda path: path.stem)
+def test_experiments_are_wiring_only(path):
+    lines = path.read_text().splitlines()
+    assert path.stem == "common" or len(lines) < 120
+    assert path.stem == "common" or f"python experiments/{path.name}" in path.read_text()
