@@ -1,8 +1,10 @@
 """Folders of image files."""
 
+import os
 from pathlib import Path
 
 import numpy as np
+from grain.sources import RandomAccessDataSource
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from jaxgan.errors import UserError
@@ -12,7 +14,7 @@ _SUFFIXES = frozenset(
 )
 
 
-def folder(path, split="train"):
+def folder(path: str | os.PathLike, split: str = "train") -> RandomAccessDataSource | None:
     """Returns the image files under a folder, at any depth, in the order of their sorted paths.
 
     When `path` holds the sub-folders `train` and `test`, these are the splits; otherwise all of it

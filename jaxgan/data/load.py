@@ -1,12 +1,14 @@
 """A data set by its name."""
 
+from grain.sources import RandomAccessDataSource
+
 from jaxgan.data.folder import folder
 from jaxgan.data.mnist import mnist
 from jaxgan.data.tfds_images import tfds_images
 from jaxgan.errors import UserError
 
 
-def load(dataset, split, data_dir=None):
+def load(dataset: str, split: str, data_dir: str | None = None) -> RandomAccessDataSource | None:
     """Returns the source of a data set by its name.
 
     Args:

@@ -5,6 +5,7 @@ import gzip
 import importlib.resources
 
 import numpy as np
+from grain.sources import RandomAccessDataSource
 
 from jaxgan.errors import UserError
 
@@ -12,7 +13,7 @@ _FILE_PREFIX = {"train": "train", "test": "t10k"}
 _NUM_EXAMPLES = {"train": 60_000, "test": 10_000}
 
 
-def mnist(split):
+def mnist(split: str) -> RandomAccessDataSource:
     """Returns the MNIST digits that come with the package.
 
     Args:

@@ -7,6 +7,7 @@ import operator
 import grain
 import jax
 import numpy as np
+from grain.sources import RandomAccessDataSource
 from PIL import Image
 
 from jaxgan.errors import UserError
@@ -16,7 +17,12 @@ from jaxgan.errors import UserError
 _READ_AHEAD = grain.ReadOptions(num_threads=4, prefetch_buffer_size=4)
 
 
-def prepare_image(image, image_size, channels, value_range=(-1.0, 1.0)):
+def prepare_image(
+    image: np.ndarray,
+    image_size: int,
+    channels: int,
+    value_range: tuple[float, float] = (-1.0, 1.0),
+) -> np.ndarray:
     """Makes one image ready for the networks: square, of the wanted size and channels, scaled.
 
     The middle square is cut out (an odd pixel too many goes at the bottom or right), resized with
@@ -46,16 +52,16 @@ def prepare_image(image, image_size, channels, value_range=(-1.0, 1.0)):
 
 
 def train_iterator(
-    source,
+    source: RandomAccessDataSource,
     *,
-    batch_size,
-    image_size,
-    channels,
-    seed,
-    value_range=(-1.0, 1.0),
-    process_index=None,
-    process_count=None,
-):
+    batch_size: int,
+    image_size: int,
+    channels: int,
+    seed: int,
+    value_range: tuple[float, float] = (-1.0, 1.0),
+    process_index: int | None = None,
+    process_count: int | None = None,
+) -> grain.DatasetIterator:
     """Returns the endless stream of training batches of one process.
 
     Every epoch is a new permutation of the source, drawn from `seed`; a batch may span two epochs,
@@ -110,15 +116,15 @@ def train_iterator(
 
 
 def eval_batches(
-    source,
+    source: RandomAccessDataSource,
     *,
-    batch_size,
-    image_size,
-    channels,
-    value_range=(-1.0, 1.0),
-    process_index=None,
-    process_count=None,
-):
+    batch_size: int,
+    image_size: int,
+    channels: int,
+    value_range: tuple[float, float] = (-1.0, 1.0),
+    process_index: int | None = None,
+    process_count: int | None = None,
+) -> grain.IterDataset:
     """Returns the batches of one pass over a source, in its order; every `iter` is a new pass.
 
     All processes have the same number of batches, all of full size: after the end the last example

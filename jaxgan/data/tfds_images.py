@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from absl import logging as absl_logging
+from grain.sources import RandomAccessDataSource
 
 from jaxgan.data.folder import decode_image
 from jaxgan.errors import UserError
@@ -21,7 +22,9 @@ _DOWNLOAD_RETRIES = 3
 _FILE_FORMAT = "array_record"
 
 
-def tfds_images(name, split, data_dir=None):
+def tfds_images(
+    name: str, split: str, data_dir: str | None = None
+) -> RandomAccessDataSource | None:
     """Returns the images of a TensorFlow Datasets data set, prepared first where they are not yet.
 
     The image is the feature "image", else the first `tfds.features.Image` of 8 or 16 bits; the

@@ -102,6 +102,7 @@ def conv(
       (1, 14, 14, 32)
     """
     _check(x, kernel)
+    x, kernel = _varying_alike(x, kernel)
     strides = _pair(strides)
     size, large = kernel.shape[:2], x.shape[1:3]
     if isinstance(padding, str):
@@ -156,6 +157,7 @@ def conv_transpose(
       (1, 14, 14, 64)
     """
     _check(x, kernel)
+    x, kernel = _varying_alike(x, kernel)
     strides = _pair(strides)
     size, small = kernel.shape[:2], x.shape[1:3]
     if isinstance(padding, str):
@@ -171,6 +173,22 @@ def conv_transpose(
     if strides == (1, 1) and kernel.shape[2] < kernel.shape[3]:
         return _forward(geometry.mirrored(), dtype, x, kernel)
     return _by_input(geometry, dtype, x, _mirror(kernel))
+
+
+def _varying_alike(x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Both marked as differing along the same axes of a `shard_map`, if inside of one.
+
+    Gradients of what every device holds alike are then summed over the devices by JAX itself.
+    """
+
+    def axes(z):
+        # JAX 0.8 and 0.9 keep them as `vma`.
+        z = jax.typeof(z)
+        return z.manual_axis_type.varying if hasattr(z, "manual_axis_type") else z.vma
+
+    every = axes(x) | axes(kernel)
+    x, kernel = (lax.pcast(z, tuple(every - axes(z)), to="varying") for z in (x, kernel))
+    return x, kernel
 
 
 def _mirror(kernel: jax.Array) -> jax.Array:

@@ -248,6 +248,8 @@ with force_formulation("products"):
     check(jax.jit(both)((first, second), sharded), expected)
     shard = dict(mesh=mesh, in_specs=(P(), P("batch")), out_specs=P())
     check(jax.jit(jax.shard_map(reduced, **shard))((first, second), x), expected)
+    with force_formulation("platform"):
+        check(jax.jit(jax.shard_map(reduced, **shard))((first, second), x), expected)
     unchecked = jax.shard_map(mapped, **shard, check_vma=False)
     check(jax.jit(unchecked)((first, second), x), expected)
     pmapped = jax.pmap(mapped, "batch", in_axes=(None, 0))
