@@ -10,6 +10,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 import jax
 from jax import lax
@@ -55,10 +56,12 @@ def directions(function: Callable, x: jax.Array, kernel: jax.Array) -> dict[str,
         return jax.vjp(lambda kernel: function(x, kernel), kernel)[1](cotangent)
 
     calls = {"value": lambda x, kernel, _: function(x, kernel), "by x": by_x, "by w": by_kernel}
-    return {
-        name: lambda call=jax.jit(call): jax.block_until_ready(call(x, kernel, cotangent))
-        for name, call in calls.items()
-    }
+    arguments = (x, kernel, cotangent)
+    return {name: partial(run, jax.jit(call), arguments) for name, call in calls.items()}
+
+
+def run(call: Callable, arguments: tuple) -> None:
+    jax.block_until_ready(call(*arguments))
 
 
 def alternate(first: Callable, second: Callable, rounds: int) -> list[float]:

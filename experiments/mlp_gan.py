@@ -16,10 +16,10 @@ VARIANTS = ("plain", "dropout", "batch_norm")
 def get_config(variant):
     config = common.default_config()
     config.variant = variant
-    config.num_steps = 30_000  # 50 epochs of MNIST
+    config.num_steps = 60_000  # 100 epochs of MNIST
     config.log_every = 100
-    config.sample_every = 1_000
-    config.eval_every = 3_000
+    config.sample_every = 2_000
+    config.eval_every = 6_000
     config.checkpoint_every = 3_000
     if variant == "plain":
         config.latent_dim = 64

@@ -590,6 +590,25 @@ def test_bfloat16_computes_in_bfloat16(name):
     error = np.max(np.abs(exact - coarse))
     # Some eight bits through a few layers: near, and not equal.
     assert 1e-4 < error < 0.1
+    # And so does every layer, up to the last cast.
+    module, inputs, variables, _ = run(name, jnp.bfloat16)
+    _, seen = jax.eval_shape(
+        lambda: module.apply(
+            variables, inputs, mutable=["intermediates"], capture_intermediates=True
+        )
+    )
+    dtypes = {key: leaf[0].dtype for key, leaf in layers_of(seen["intermediates"])}
+    assert len(dtypes) > 2
+    assert set(dtypes.values()) == {jnp.dtype("bfloat16")}, dtypes
+
+
+def layers_of(tree, path=""):
+    """What each layer gave, without the network itself."""
+    for key, value in tree.items():
+        if key != "__call__":
+            yield from layers_of(value, f"{path}/{key}")
+        elif path:
+            yield path, value
 
 
 @pytest.mark.parametrize(
