@@ -41,9 +41,13 @@ def folder(path: str | os.PathLike, split: str = "train") -> RandomAccessDataSou
             for a file that cannot be read, and names the file.
 
     Example:
-        >>> source = folder("flowers")  # flowers/rose/1.png, flowers/tulip/1.png, ...
-        >>> source.num_classes
-        2
+        >>> import os
+        >>> for name in ("rose", "tulip"):
+        ...     os.makedirs(f"flowers/{name}")
+        ...     Image.new("RGB", (40, 30)).save(f"flowers/{name}/1.png")
+        >>> source = folder("flowers")
+        >>> source[1]["image"].shape, source.num_classes
+        ((30, 40, 3), 2)
     """
     if split not in ("train", "test"):
         raise UserError(f"split: got {split!r}, expected 'train' or 'test'")

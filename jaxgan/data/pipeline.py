@@ -93,6 +93,7 @@ def train_iterator(
             `source` is empty. What reading an example raises comes out of `next`.
 
     Example:
+        >>> from jaxgan.data import mnist
         >>> batches = train_iterator(
         ...     mnist("train"), batch_size=100, image_size=28, channels=1, seed=0
         ... )
@@ -149,6 +150,7 @@ def eval_batches(
         UserError: as `train_iterator`.
 
     Example:
+        >>> from jaxgan.data import mnist
         >>> batches = eval_batches(mnist("test"), batch_size=64, image_size=28, channels=1)
         >>> sum(batch["mask"].sum() for batch in batches)
         np.float32(10000.0)

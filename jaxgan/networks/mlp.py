@@ -57,6 +57,11 @@ class MLPGenerator(nn.Module):
     @nn.compact
     def __call__(self, latents: jax.Array, train: bool = False) -> jax.Array:
         """Latents (B, D) -> images (B, H, W, C)."""
+        if self.dropout and len(self.dropout) != len(self.hidden):
+            raise UserError(
+                f"dropout: got {len(self.dropout)} rates, expected one for each of the "
+                f"{len(self.hidden)} hidden layers"
+            )
         options = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         x = latents
         for i, width in enumerate(self.hidden):

@@ -749,3 +749,9 @@ def test_a_description_of_something_else_is_refused(change, named):
     description = {key: value for key, value in description.items() if value is not ...}
     with pytest.raises(UserError, match=rf"^{named}[^\n]*$"):
         from_description(description)
+
+
+def test_mlp_wants_a_dropout_rate_for_each_hidden_layer():
+    generator = MLPGenerator(hidden=(4, 4), image_shape=(2, 2, 1), dropout=(0.5,))
+    with pytest.raises(UserError, match="dropout: got 1 rates, expected one for each of the 2"):
+        generator.init(jax.random.key(0), jnp.zeros((1, 3)))
