@@ -13,7 +13,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import app, flags, logging
-from clu import parameter_overview
 from ml_collections import config_dict, config_flags
 
 from jaxgan import data, losses, networks, sharding
@@ -138,7 +137,6 @@ def train(
     )
     # Only now, when all of the input is known to be good, is the run's folder touched.
     workdir = open_workdir(workdir, config.to_dict(), change_config=change_config)
-    _write_parameters(workdir, state)
 
     step = make_train_step(
         unconditional(generator, discriminator, **game),
@@ -295,13 +293,3 @@ def _parse_flags(argv: list[str]) -> list[str]:
 
 def _count(params) -> int:
     return sum(leaf.size for leaf in jax.tree.leaves(params))
-
-
-def _write_parameters(workdir, state) -> None:
-    tables = [
-        f"{name}\n{parameter_overview.get_parameter_overview(player.params)}\n"
-        for name, player in (("generator", state.generator), ("discriminator", state.discriminator))
-    ]
-    if jax.process_index() == 0:
-        (workdir / "parameters.txt").write_text("\n".join(tables))
-        print("\n".join(tables))

@@ -3,6 +3,7 @@
 The order of things, so that a resumed run repeats what the unbroken one would have done:
 
 1. The newest complete checkpoint, if any, is restored: state and data position together.
+   A checkpoint that does not fit is refused before anything in the folder has changed.
 2. What was recorded beyond its step is dropped; the steps come again.
 3. Each step takes the next batch. After step n, in this order: metrics are logged, pictures
    sampled, the evaluation run, the checkpoint saved, each where n is a multiple of its interval
@@ -21,6 +22,7 @@ from typing import Any
 import grain
 import jax
 import numpy as np
+from clu import parameter_overview
 
 from jaxgan import checkpoint
 from jaxgan.errors import UserError
@@ -97,12 +99,15 @@ def fit(
         if start >= num_steps:
             progress.say(f"{workdir} is finished: step {start} of {num_steps}")
             return state
-        recorder = Recorder(workdir, config, start) if first else None
+        parameters = _parameters(state)
+        recorder = Recorder(workdir, config, parameters, start) if first else None
         if recorder:
             stack.callback(recorder.close)
         run = _Run(manager, batches, recorder, progress, description, summary, num_steps)
         if saved is not None:
             progress.say(f"goes on from the checkpoint of step {saved}")
+        else:
+            progress.say(parameters)
         run.page(start, "running", **_started())
         if recorder:
             recorder.real(real)
@@ -210,6 +215,14 @@ class _Run:
         )
         self.page(step, f"stopped: not finite at step {step}")
         raise UserError(f"step {step}: {names}; {known}; to go back to: {back}")
+
+
+def _parameters(state: TrainState) -> str:
+    players = {"generator": state.generator, "discriminator": state.discriminator}
+    return "\n".join(
+        f"{name}\n{parameter_overview.get_parameter_overview(player.params)}\n"
+        for name, player in players.items()
+    )
 
 
 def _started() -> dict[str, str]:

@@ -1,5 +1,7 @@
 """What a run leaves in its folder: curves, pictures, a page. All of it off the training thread.
 
+config.json               what the run was started with
+parameters.txt            every parameter of both networks
 metrics.jsonl             one line a logging point, written at once
 tensorboard/              the same scalars, the grids and the hyper-parameters
 samples/                  real.png, samples_STEP.png, interpolation_STEP.png, ...
@@ -18,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from jaxgan import report, visualize
-from jaxgan.workdir import write_atomically, write_json
+from jaxgan.workdir import save_config, write_atomically, write_json
 
 __all__ = ["Recorder"]
 
@@ -32,17 +34,20 @@ class Recorder:
     Args:
       workdir: the run's folder, which exists.
       config: flat hyper-parameters.
+      parameters: the tables of both networks' parameters.
       step: where the run stands; what an interrupted run recorded beyond it is dropped, since
         the steps come again.
     """
 
-    def __init__(self, workdir: Path, config: dict[str, Any], step: int):
+    def __init__(self, workdir: Path, config: dict[str, Any], parameters: str, step: int):
         self._workdir = workdir
         self._config = config
         self._samples = workdir / "samples"
         self._samples.mkdir(exist_ok=True)
         self._metrics = workdir / "metrics.jsonl"
         self._summary: dict[str, Any] = {}
+        save_config(workdir, config)
+        write_atomically(workdir / "parameters.txt", parameters.encode())
         self._drop_after(step)
         self._pool = concurrent.futures.ThreadPoolExecutor(1, "recorder")
         self._pending: list[concurrent.futures.Future] = []

@@ -8,7 +8,9 @@ from typing import Any
 
 from jaxgan.errors import UserError
 
-__all__ = ["open_workdir", "write_atomically", "write_json"]
+__all__ = ["open_workdir", "save_config", "write_atomically", "write_json"]
+
+_CONFIG = "config.json"
 
 
 def open_workdir(
@@ -16,9 +18,11 @@ def open_workdir(
 ) -> Path:
     """Makes the run's folder, or opens an old one if it is the same run.
 
+    The config itself is written by `save_config`, when the run has started.
+
     Args:
       workdir: where.
-      config: the run's hyper-parameters, flat, ready for JSON; kept as `config.json`.
+      config: the run's hyper-parameters, flat, ready for JSON.
       change_config: go on with an old run under another config.
 
     Returns:
@@ -32,7 +36,7 @@ def open_workdir(
       >>> folder = open_workdir("/tmp/jaxgan-example", {"seed": 0})
     """
     folder = Path(workdir)
-    file = folder / "config.json"
+    file = folder / _CONFIG
     # As JSON gives it back, so that tuples equal lists.
     config = json.loads(json.dumps(config))
     try:
@@ -53,8 +57,12 @@ def open_workdir(
             f"workdir: {workdir} holds a run with another config ({fields}); choose another "
             "folder, or --change_config to go on from its newest checkpoint with the new one"
         )
-    write_json(file, config)
     return folder
+
+
+def save_config(workdir: Path, config: dict[str, Any]) -> None:
+    """Keeps the config that `open_workdir` compares with."""
+    write_json(workdir / _CONFIG, config)
 
 
 def write_json(path: str | os.PathLike, content: dict[str, Any]) -> Path:

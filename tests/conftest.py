@@ -15,9 +15,10 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 import tempfile
 
 # One cache of compiled programs for this session and the processes that it starts.
-_cache = tempfile.TemporaryDirectory(prefix="jaxgan-compiled-")
-os.environ["JAX_COMPILATION_CACHE_DIR"] = _cache.name
-os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # the workers of one session share it
+    _cache = tempfile.TemporaryDirectory(prefix="jaxgan-compiled-")
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = _cache.name
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 
 import jax
 import pytest

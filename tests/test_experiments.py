@@ -82,7 +82,8 @@ def unbroken(tmp_path_factory):
 def test_mlp_gan_trains_and_tells(unbroken):
     workdir, result = unbroken
     assert "step 30/30" in result.stderr
-    assert "Dense_0/kernel" in result.stdout
+    assert "Dense_0/kernel" in result.stderr
+    assert "Dense_0/kernel" in (workdir / "parameters.txt").read_text()
     assert "sample.py" in result.stdout
     steps = [row["step"] for row in read_metrics(workdir / "metrics.jsonl")]
     assert steps == [5, 10, 15, 20, 25, 30, 30]
@@ -120,6 +121,17 @@ def test_another_config_over_an_old_run_is_refused(unbroken):
     result = run("mlp_gan", workdir, **{**SHORT, "seed": 7})
     assert result.returncode == 2
     assert "seed was 0 and is 7" in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert sorted((p, p.stat().st_mtime_ns) for p in workdir.rglob("*")) == before
+
+
+def test_a_checkpoint_of_another_architecture_is_refused(unbroken):
+    workdir, _ = unbroken
+    before = sorted((p, p.stat().st_mtime_ns) for p in workdir.rglob("*"))
+    changed = {**SHORT, "latent_dim": 32}
+    result = run("mlp_gan", workdir, "--change_config", **changed)
+    assert result.returncode == 2
+    assert "is of another architecture: generator/" in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1
     assert sorted((p, p.stat().st_mtime_ns) for p in workdir.rglob("*")) == before
 

@@ -96,8 +96,10 @@ def power_cut():
 def test_leaves_what_it_promises(unbroken):
     workdir, _ = unbroken
     names = {path.name for path in workdir.iterdir()}
-    assert names == {"checkpoints", "metrics.jsonl", "samples", "summary.json", "index.html",
-                     "losses.png", "progress.gif", "tensorboard"}  # fmt: skip
+    assert names == {
+        *("config.json", "parameters.txt", "metrics.jsonl", "summary.json", "index.html"),
+        *("checkpoints", "samples", "tensorboard", "losses.png", "progress.gif"),
+    }
     assert {path.name for path in (workdir / "samples").iterdir()} == {
         "real.png",
         *(f"{name}_{step:06d}.png" for name in ("samples", "interpolation") for step in (0, 6, 12)),
