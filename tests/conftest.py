@@ -1,4 +1,3 @@
-# ruff: noqa: E402 (the environment is set before the imports that read it)
 """Settings of the whole suite: eight simulated devices, and no silent broadcasting."""
 
 import os

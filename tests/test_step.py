@@ -1,5 +1,6 @@
 """The train step: what it updates, what it computes, and that devices do not change it."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,6 +20,7 @@ from jaxgan import (
     make_train_step,
     sharding,
 )
+from jaxgan.objectives import init_unconditional, make_evaluate
 
 STEPS = 3
 # Three Adam steps at 1e-3 on values near 1: a handful of float32 roundings.
@@ -276,3 +278,34 @@ def test_bad_images_are_refused_while_tracing(compiled):
         compiled(tiny.state(), wrong)
     with pytest.raises(UserError, match="ema_decay: the generator has no ema_params"):
         jax.eval_shape(tiny.step(), tiny.state(ema=False), tiny.batch())
+
+
+def test_evaluation_counts_what_a_known_discriminator_judges_right():
+    class Mean(nn.Module):
+        @nn.compact
+        def __call__(self, images, train):
+            bias = self.param("bias", nn.initializers.zeros, ())
+            return images.mean((1, 2, 3)) + bias
+
+    class Dark(nn.Module):
+        @nn.compact
+        def __call__(self, latents, train):
+            bias = self.param("bias", nn.initializers.zeros, ())
+            return jnp.full((latents.shape[0], 2, 2, 1), -0.5) + bias
+
+    tx = optax.sgd(0.1)
+    state = init_unconditional(
+        jax.random.key(0), Dark(), Mean(), tx, tx, latent_dim=1, image_shape=(2, 2, 1)
+    )
+    evaluate = make_evaluate(Dark(), Mean(), latent_dim=1, loss=losses.non_saturating)
+    values = jnp.array([0.3, 0.2, -0.1, 0.4])
+    batch = {
+        "image": jnp.ones((4, 2, 2, 1)) * values.reshape(4, 1, 1, 1),
+        "mask": jnp.array([1.0, 1.0, 1.0, 0.0]),
+    }
+    counts = evaluate(state, batch, jax.random.key(1))
+    assert {name: float(value) for name, value in counts.items()} == {
+        "accuracy_real": 2.0,
+        "accuracy_fake": 3.0,
+        "count": 3.0,
+    }

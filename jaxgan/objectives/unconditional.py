@@ -187,7 +187,9 @@ def make_evaluate(
 ) -> Callable[[TrainState, PyTree, jax.Array], Metrics]:
     """Builds the discriminator's test: real images it never saw, and as many new fakes.
 
-    Both networks run in evaluation mode, with running batch statistics.
+    Both networks run as in training, with the batch's own statistics, so that the figures differ
+    from the accuracy in training by the data alone. The running statistics of a discriminator
+    mix those of real and of generated batches, and would misjudge both.
 
     Args:
       generator, discriminator, latent_dim, loss, latent: as in `unconditional`.
@@ -200,11 +202,13 @@ def make_evaluate(
 
     def evaluate(state: TrainState, batch: PyTree, key: jax.Array) -> Metrics:
         images, mask = batch["image"], batch["mask"]
-        latents = sample_latents(key, images.shape[0], latent_dim, distribution=latent)
-        fakes = generator.apply(state.generator.variables, latents, train=False)
+        latent_key, gen_key, disc_key = jax.random.split(key, 3)
+        latents = sample_latents(latent_key, images.shape[0], latent_dim, distribution=latent)
+        fakes, _ = apply_train(generator, state.generator.variables, latents, key=gen_key)
 
         def right(images, real):
-            logits = discriminator.apply(state.discriminator.variables, images, train=False)
+            variables = state.discriminator.variables
+            logits, _ = apply_train(discriminator, variables, images, key=disc_key)
             log_d, log_not_d = loss.log_probabilities(logits)
             return jnp.sum(mask * (log_d > log_not_d if real else log_d < log_not_d))
 
