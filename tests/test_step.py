@@ -283,13 +283,13 @@ def test_bad_images_are_refused_while_tracing(compiled):
 def test_evaluation_counts_what_a_known_discriminator_judges_right():
     class Mean(nn.Module):
         @nn.compact
-        def __call__(self, images, train):
+        def __call__(self, images, train=False):
             bias = self.param("bias", nn.initializers.zeros, ())
             return images.mean((1, 2, 3)) + bias
 
     class Dark(nn.Module):
         @nn.compact
-        def __call__(self, latents, train):
+        def __call__(self, latents, train=False):
             bias = self.param("bias", nn.initializers.zeros, ())
             return jnp.full((latents.shape[0], 2, 2, 1), -0.5) + bias
 
