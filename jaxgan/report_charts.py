@@ -1,0 +1,170 @@
+"""Which metrics of a run share a chart, and under which names; nothing here knows of HTML."""
+
+import math
+import re
+
+from jaxgan.report_files import evenly, is_number
+
+__all__ = ["make_charts", "thin"]
+
+# Rows of one kind (one set of keys) that are drawn; more would not be told apart on a screen.
+MOST_ROWS = 1000
+
+# The charts that are known beforehand, in the order of the page. "keys" maps a metric to its
+# label; "low" and "high" fix the axis; "line" is a reference value.
+_KNOWN_CHARTS = (
+    {
+        "title": "Losses",
+        "note": "What each network tries to make small. They pull against each other, so neither "
+        "has to fall: steady is good, one at zero is not. With the original loss the "
+        "discriminator's sum is log 4 = 1.386 when it cannot tell.",
+        "keys": {
+            "train/discriminator_loss": "discriminator",
+            "train/discriminator_loss_real": "… on real",
+            "train/discriminator_loss_fake": "… on generated",
+            "train/generator_loss": "generator",
+        },
+    },
+    {
+        "title": "Probabilities",
+        "note": "How likely the discriminator holds real images, D(x), and generated ones, "
+        "D(G(z)), to be real; and the share D(x) / (D(x) + D(G(z))). All at 0.5: it cannot tell.",
+        "keys": {
+            "train/d_real": "D(x)",
+            "train/d_fake": "D(G(z))",
+            "train/d_ratio": "share of D(x)",
+        },
+        "low": 0,
+        "high": 1,
+        "line": 0.5,
+    },
+    {
+        "title": "Discriminator accuracy",
+        "note": "Share of images it judges rightly: real ones as real, generated ones as "
+        "generated. 0.5 is guessing. Dots are measured on held-out images: far below the line "
+        "for real ones, it has learnt its training images by heart.",
+        "keys": {
+            "train/accuracy_real": "real",
+            "train/accuracy_fake": "generated",
+            "eval/accuracy_real": "held-out real",
+            "eval/accuracy_fake": "held-out generated",
+        },
+        "low": 0,
+        "high": 1,
+        "line": 0.5,
+    },
+    {
+        "title": "Jensen–Shannon divergence, lower bound",
+        "note": "In nats: the real and the generated distribution are at least this far apart, by "
+        "what the discriminator shows. 0: it sees no difference; at most log 2 = 0.693 (dotted): "
+        "it tells every image. Below 0 it does worse than saying 0.5 to all.",
+        "keys": {"train/jsd_lower_bound": "lower bound"},
+        "low": 0,
+        "line": math.log(2),
+    },
+    {
+        "title": "Speed",
+        "note": "Real images that went through training in a second.",
+        "keys": {"train/images_per_second": "images per second"},
+        "low": 0,
+    },
+)
+# Notes on families of metrics, for charts that are made up from the keys.
+_FAMILY_NOTES = {
+    "fid": "Fréchet distance between features of real and generated images: lower is nearer, "
+    "0 is no difference that the features can see.",
+    "other losses": "Further terms that a network tries to make small.",
+}
+
+
+def thin(rows: list[dict]) -> list[dict]:
+    """Leaves out rows where there are more than a screen can show.
+
+    Args:
+      rows: all metric rows.
+
+    Returns:
+      At most MOST_ROWS of each kind, evenly: rare evaluation rows survive among many others.
+
+    Example:
+      >>> rows = [{"step": step, "train/d_real": 0.5} for step in range(5000)]
+      >>> len(thin([*rows, {"step": 5000, "eval/fid": 3.0}]))
+      1001
+    """
+    kinds: dict[frozenset, list[int]] = {}
+    for index, row in enumerate(rows):
+        kinds.setdefault(frozenset(row), []).append(index)
+    kept = (index for kind in kinds.values() for index in evenly(kind, MOST_ROWS))
+    return [rows[index] for index in sorted(kept)]
+
+
+def make_charts(rows: list[dict]) -> list[dict]:
+    """Lays out the charts: known ones first, then one for each family of other metrics.
+
+    Args:
+      rows: metric rows; what is not a number in them is not drawn.
+
+    Returns:
+      For each chart what the page's script draws: "title", "note", where it is known "low" and
+      "high" (ends of the axis) and "line" (a reference value), and "series", a list of dicts of
+      "key", "label", "colour" (its number) and "dots" (or else a line).
+
+    Example:
+      >>> (chart,) = make_charts([{"step": 1, "eval/fid_lenet_10k": 41.5}])
+      >>> chart["title"], chart["series"][0]["dots"]
+      ('FID lenet 10k', True)
+    """
+    keys = {key for row in rows for key, value in row.items() if is_number(value)} - {"step"}
+    charts = []
+    for chart in _KNOWN_CHARTS:
+        labels = {key: label for key, label in chart["keys"].items() if key in keys}
+        if labels:
+            rest = {name: value for name, value in chart.items() if name != "keys"}
+            charts.append({**rest, "series": _series(labels)})
+    families: dict[str, list[str]] = {}
+    for key in sorted(keys.difference(*(chart["keys"] for chart in _KNOWN_CHARTS))):
+        families.setdefault(_family(key), []).append(key)
+    for family, members in families.items():
+        title = _title(family if len(members) > 1 else members[0].split("/")[-1])
+        note = _FAMILY_NOTES.get(family, "Written by the run under this name.")
+        series = _series({key: key for key in members})
+        charts.append({"title": title, "note": note, "series": series})
+    return charts
+
+
+def _family(key: str) -> str:
+    """Metrics that share a chart: a folder below train/ or eval/, or else the name's first word."""
+    *folders, name = key.split("/")
+    if len(folders) > 1:
+        return " / ".join(folders[1:])
+    if "loss" in name:
+        return "other losses"
+    if "accuracy" in name:
+        return "other accuracies"
+    return name.split("_")[0]
+
+
+def _title(name: str) -> str:
+    """fid_lenet_10k becomes FID lenet 10k, grad_norm becomes Grad norm."""
+    first, *rest = name.replace("_", " ").split(" ")
+    return " ".join([first.upper() if len(first) <= 3 else first.capitalize(), *rest])
+
+
+def _series(labels: dict[str, str]) -> list[dict]:
+    taken: set[int] = set()
+    series = []
+    for key, label in labels.items():
+        dots = key.startswith("eval/")
+        colour = _colour(key, taken)
+        taken.add(colour)
+        series.append({"key": key, "label": label, "colour": colour, "dots": dots})
+    return series
+
+
+def _colour(key: str, taken: set[int]) -> int:
+    """One colour for all that is real, one for all that is generated; else the next free one."""
+    words = re.split(r"[/_]", key)
+    for colour, word in enumerate(("real", "fake", "generator")):
+        if word in words:
+            return colour
+    return next((colour for colour in (3, 4, 5, 0, 1, 2) if colour not in taken), 3)
