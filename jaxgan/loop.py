@@ -27,7 +27,7 @@ from clu import parameter_overview
 from jaxgan import checkpoint
 from jaxgan.errors import UserError
 from jaxgan.progress import Progress
-from jaxgan.recorder import Recorder
+from jaxgan.recorder import Recorder, is_finished
 from jaxgan.state import PyTree, TrainState
 from jaxgan.step import Metrics
 
@@ -96,7 +96,7 @@ def fit(
             state = checkpoint.restore(manager, saved, state, batches)
         start = saved or 0
         progress = Progress(start, num_steps, images_per_step, quiet=not first)
-        if start >= num_steps:
+        if start >= num_steps and is_finished(workdir):
             progress.say(f"{workdir} is finished: step {start} of {num_steps}")
             return state
         parameters = _parameters(state)
@@ -116,30 +116,37 @@ def fit(
 
         asked_to_stop = stack.enter_context(_signals())
         pending: list[tuple[int, Metrics]] = []
-        for step in range(start + 1, num_steps + 1):
-            batch = to_device(next(batches))
-            state, metrics = train_step(state, batch)
-            pending.append((step, metrics))
+        step = start
+        try:
+            for step in range(start + 1, num_steps + 1):
+                batch = to_device(next(batches))
+                state, metrics = train_step(state, batch)
+                pending.append((step, metrics))
+                # Read once: a signal that comes later waits for the next step.
+                stop = asked_to_stop[0] if asked_to_stop and step < num_steps else None
 
-            def due(interval: int, step: int = step) -> bool:
-                return step % interval == 0 or step == num_steps
+                def due(interval: int, step: int = step) -> bool:
+                    return step % interval == 0 or step == num_steps
 
-            if due(log_every) or due(checkpoint_every) or asked_to_stop:
-                run.log(pending)
-                pending = []
-            if due(sample_every):
-                run.sample(step, sample(state))
-            if evaluate and due(eval_every):
-                run.evaluation(step, evaluate, state)
-            if due(checkpoint_every) or asked_to_stop:
-                run.checkpoint(state)
-            if asked_to_stop and step < num_steps:
-                run.page(step, f"stopped: {asked_to_stop[0]}")
-                manager.wait_until_finished()
-                raise Stopped(
-                    f"stopped by {asked_to_stop[0]} after step {step}, which is saved; the same "
-                    "command goes on from there"
-                )
+                # Nothing is saved before its metrics are known to be finite.
+                if due(log_every) or due(checkpoint_every) or stop:
+                    run.log(pending)
+                    pending = []
+                if due(sample_every):
+                    run.sample(step, sample(state))
+                if evaluate and due(eval_every):
+                    run.evaluation(step, evaluate, state)
+                if due(checkpoint_every) or stop:
+                    run.checkpoint(state)
+                if stop:
+                    manager.wait_until_finished()
+                    raise Stopped(
+                        f"stopped by {stop} after step {step}, which is saved; the same command "
+                        "goes on from there"
+                    )
+        except Exception as error:
+            run.page(step, f"stopped: {error}")
+            raise
         manager.wait_until_finished()
         if recorder:
             recorder.final_pictures()
@@ -190,6 +197,9 @@ class _Run:
 
     def checkpoint(self, state: TrainState) -> None:
         start = time.perf_counter()
+        if self._recorder:
+            # A checkpoint promises that what came before it need not come again.
+            self._recorder.wait()
         checkpoint.save(self._manager, state, self._batches, self._description)
         self._progress.pause(time.perf_counter() - start)
 
@@ -213,7 +223,6 @@ class _Run:
         known = (
             f"last finite metrics, at step {self._logged_at}: {last}" if last else "from the start"
         )
-        self.page(step, f"stopped: not finite at step {step}")
         raise UserError(f"step {step}: {names}; {known}; to go back to: {back}")
 
 

@@ -22,7 +22,7 @@ import numpy as np
 from jaxgan import report, visualize
 from jaxgan.workdir import save_config, write_atomically, write_json
 
-__all__ = ["Recorder"]
+__all__ = ["Recorder", "is_finished"]
 
 
 class Recorder:
@@ -108,6 +108,11 @@ class Recorder:
 
         self._later(draw)
 
+    def wait(self) -> None:
+        """Waits until everything so far is written."""
+        concurrent.futures.wait(self._pending)
+        self._raise_failures()
+
     def close(self) -> None:
         """Waits until everything is written; raises what went wrong in the background."""
         self._later(lambda: self._writer.flush())
@@ -150,6 +155,12 @@ class Recorder:
         for picture in self._samples.glob("*_*.png"):
             if _step_of(picture) > step:
                 picture.unlink()
+
+
+def is_finished(workdir: Path) -> bool:
+    """Whether a run's last records, which come after its last checkpoint, are there."""
+    summary = workdir / "summary.json"
+    return summary.exists() and json.loads(summary.read_text()).get("status") == "finished"
 
 
 def _step_of(picture: Path) -> int:

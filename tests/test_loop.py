@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 
 import grain
@@ -154,7 +155,8 @@ def test_a_signal_saves_and_stops(unbroken, step, tmp_path, name):
         train(tmp_path / "run", interrupting(step, 6, lambda: os.kill(os.getpid(), number)))
     assert signal.getsignal(number) is before
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
-    assert (summary["status"], summary["step"]) == (f"stopped: {name}", 6)
+    assert summary["status"].startswith(f"stopped: stopped by {name} after step 6")
+    assert summary["step"] == 6
     assert tiny.difference(train(tmp_path / "run", step), unbroken[1]) == 0
 
 
@@ -165,6 +167,19 @@ def test_a_finished_run_is_left_alone(unbroken, step, capsys):
     assert tiny.difference(again, state) == 0
     assert "is finished: step 12 of 12" in capsys.readouterr().err
     assert {p: p.stat().st_mtime_ns for p in workdir.rglob("*") if p.is_file()} == before
+
+
+def test_a_run_killed_before_its_last_pictures_draws_them(unbroken, step, tmp_path):
+    workdir = tmp_path / "run"
+    shutil.copytree(unbroken[0], workdir)
+    (workdir / "losses.png").unlink()
+    summary = json.loads((workdir / "summary.json").read_text())
+    (workdir / "summary.json").write_text(json.dumps({**summary, "status": "running"}))
+    state = train(workdir, interrupting(step, 1, power_cut))
+    assert tiny.difference(state, unbroken[1]) == 0
+    assert (workdir / "losses.png").exists()
+    assert json.loads((workdir / "summary.json").read_text())["status"] == "finished"
+    assert rows(workdir) == rows(unbroken[0])
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(step, tmp_path):
@@ -183,7 +198,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(step, tmp_path):
     with checkpoint.open_checkpoints(tmp_path / "run") as manager:
         assert checkpoint.latest_step(manager) == 4
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
-    assert summary["status"] == "stopped: not finite at step 7"
+    assert summary["status"] == f"stopped: {message}"
 
 
 def test_without_a_test_split_there_is_no_evaluation(step, tmp_path):
