@@ -18,6 +18,7 @@ from ml_collections import config_dict, config_flags
 from jaxgan import data, losses, networks, sharding
 from jaxgan.errors import UserError
 from jaxgan.latent import interpolate_linear, interpolate_spherical, sample_latents
+from jaxgan.load import measure_statistics
 from jaxgan.loop import Stopped, fit
 from jaxgan.objectives.unconditional import init_unconditional, make_evaluate, unconditional
 from jaxgan.step import make_train_step
@@ -70,13 +71,18 @@ def main(get_config: Callable, make_players: Callable, variants: tuple[str, ...]
       variants: names that `--variant` takes, the first being the default.
     """
 
+    variant = None
+
     def run(_) -> None:
         config = flags.FLAGS.config
+        if variants and config.variant != variant:
+            raise UserError(f"config.variant: got {config.variant!r}, expected --variant=NAME")
         check_config(config)
         train(config, make_players, flags.FLAGS.workdir, flags.FLAGS.change_config)
 
     def start() -> None:
         _keep_compilations()
+        nonlocal variant
         arguments, variant = _take_variant(sys.argv, variants)
         config = get_config(variant) if variants else get_config()
         _check_field_names(arguments, config)
@@ -109,9 +115,9 @@ def train(
     generator, discriminator, gen_tx, disc_tx = make_players(config)
     loss = LOSSES[config.loss]
     game = {"latent_dim": config.latent_dim, "loss": loss, "latent": config.latent}
-    key = jax.random.key(config.seed)
+    init_key, sample_key, eval_key = jax.random.split(jax.random.key(config.seed), 3)
     state = init_unconditional(
-        key,
+        init_key,
         generator,
         discriminator,
         gen_tx,
@@ -132,7 +138,8 @@ def train(
     real = np.stack(
         [
             data.prepare_image(source[i]["image"], config.image_size, config.channels, (0.0, 1.0))
-            for i in range(min(64, len(source)))
+            # From all over, since folders are sorted by class.
+            for i in np.linspace(0, len(source) - 1, min(64, len(source))).astype(int)
         ]
     )
     # Only now, when all of the input is known to be good, is the run's folder touched.
@@ -152,13 +159,16 @@ def train(
         workdir=workdir,
         num_steps=config.num_steps,
         to_device=lambda batch: sharding.shard_batch(batch, mesh),
-        sample=make_sample(config, generator),
+        sample=make_sample(config, generator, sample_key),
         real=real,
         evaluate=test
         and evaluate_on(
-            data.eval_batches(test, batch_size=config.batch_size, **look),
+            # Small training batches would make of 10,000 images a long evaluation.
+            data.eval_batches(
+                test, batch_size=config.batch_size * math.ceil(100 / config.batch_size), **look
+            ),
             make_evaluate(generator, discriminator, **game),
-            key,
+            eval_key,
             mesh,
         ),
         log_every=config.log_every,
@@ -191,9 +201,9 @@ def train(
         )
 
 
-def make_sample(config: config_dict.ConfigDict, generator) -> Callable:
+def make_sample(config: config_dict.ConfigDict, generator, key: jax.Array) -> Callable:
     """State -> pictures from latents that stay the same through the run."""
-    samples_key, path_key = jax.random.split(jax.random.fold_in(jax.random.key(config.seed), 1))
+    samples_key, path_key = jax.random.split(key)
     draw = functools.partial(
         sample_latents, latent_dim=config.latent_dim, distribution=config.latent
     )
@@ -207,7 +217,10 @@ def make_sample(config: config_dict.ConfigDict, generator) -> Callable:
         return (generator.apply(variables, latents, train=False) - low) / (high - low)
 
     def sample(state):
-        images = generate(state.generator.ema_variables)
+        variables = state.generator.ema_variables
+        if config.ema_decay:
+            variables = measure_statistics(generator, variables, config.latent_dim, config.latent)
+        images = generate(variables)
         return {"samples": images[:64], "interpolation": images[64:]}
 
     return sample
@@ -262,9 +275,12 @@ def _take_variant(argv: list[str], variants: tuple[str, ...]) -> tuple[list[str]
     # The variant chooses the defaults that --config.FIELD overrides, so it is read before them.
     if not variants:
         return argv, None
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("--variant", default=variants[0])
-    chosen, rest = parser.parse_known_args(argv[1:])
+    try:
+        chosen, rest = parser.parse_known_args(argv[1:])
+    except argparse.ArgumentError:
+        raise UserError(f"variant: got no name, expected one of {', '.join(variants)}") from None
     if chosen.variant not in variants:
         raise UserError(f"variant: got {chosen.variant!r}, expected one of {', '.join(variants)}")
     return [argv[0], *rest], chosen.variant

@@ -16,13 +16,15 @@ VARIANTS = ("plain", "dropout", "batch_norm")
 def get_config(variant):
     config = common.default_config()
     config.variant = variant
-    config.num_steps = 60_000  # 100 epochs of MNIST
+    config.num_steps = 60_000  # 100 epochs of MNIST, or 32 of batch_norm's small batches
     config.log_every = 100
     config.sample_every = 2_000
     config.eval_every = 6_000
     config.checkpoint_every = 3_000
     if variant == "plain":
         config.latent_dim = 64
+    if variant == "dropout":
+        config.num_steps = 30_000
     if variant == "batch_norm":
         config.batch_size = 32
         config.generator_learning_rate = config.discriminator_learning_rate = 1e-3

@@ -36,6 +36,8 @@ def main():
     arguments = parse_arguments()
     if arguments.num < 1:
         raise UserError(f"num: got {arguments.num}, expected 1 or more")
+    if not arguments.out.endswith(".png"):
+        raise UserError(f"out: got {arguments.out!r}, expected a file name ending in .png")
     generate = load_generator(arguments.workdir, ema=arguments.ema, step=arguments.step)
     latents = sample_latents(
         jax.random.key(arguments.seed),
@@ -44,7 +46,11 @@ def main():
         distribution=generate.latent,
         truncation=arguments.truncation,
     )
-    visualize.save_image(arguments.out, visualize.image_grid(np.asarray(generate(latents))))
+    grid = visualize.image_grid(np.asarray(generate(latents)))
+    try:
+        visualize.save_image(arguments.out, grid)
+    except OSError as error:
+        raise UserError(f"out: cannot write {arguments.out}: {error.strerror}") from None
     print(f"{arguments.out}: {arguments.num} images from step {generate.step}")
 
 

@@ -1,5 +1,6 @@
 """From a run's folder to images, in one line."""
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,8 +10,11 @@ import jax.numpy as jnp
 
 from jaxgan import checkpoint, networks
 from jaxgan.errors import UserError
+from jaxgan.latent import sample_latents
+from jaxgan.state import PyTree
+from jaxgan.step import standing_statistics
 
-__all__ = ["load_generator"]
+__all__ = ["load_generator", "measure_statistics"]
 
 
 def load_generator(
@@ -54,6 +58,8 @@ def load_generator(
     module = networks.from_description(description["generator"]) if generator is None else generator
     low, high = module.value_range
     latent_dim = description["latent_dim"]
+    if ema:
+        variables = measure_statistics(module, variables, latent_dim, description["latent"])
 
     @jax.jit
     def apply(variables, latents):
@@ -69,3 +75,22 @@ def load_generator(
     generate.latent = description["latent"]
     generate.step = step
     return generate
+
+
+@functools.partial(jax.jit, static_argnums=(0, 2, 3))
+def measure_statistics(
+    generator: nn.Module, variables: dict[str, PyTree], latent_dim: int, latent: str
+) -> dict[str, PyTree]:
+    """Gives a generator's averaged parameters batch statistics of their own.
+
+    Args:
+      generator: module from latents to images.
+      variables: its averaged variables.
+      latent_dim: size of the latents.
+      latent: "normal" or "uniform".
+
+    Returns:
+      The variables with the statistics of 10 batches of 64 latents, always the same ones.
+    """
+    latents = sample_latents(jax.random.key(0), 640, latent_dim, distribution=latent)
+    return standing_statistics(generator, variables, latents.reshape(10, 64, latent_dim))

@@ -11,7 +11,6 @@ The order of things, so that a resumed run repeats what the unbroken one would h
 """
 
 import contextlib
-import datetime
 import math
 import signal
 import time
@@ -21,6 +20,7 @@ from typing import Any
 
 import grain
 import jax
+import jax.numpy as jnp
 import numpy as np
 from clu import parameter_overview
 
@@ -90,11 +90,15 @@ def fit(
     workdir = Path(workdir)
     first = jax.process_index() == 0
     with contextlib.ExitStack() as stack:
+        # Before anything slow: a signal while restoring or compiling waits for the first step.
+        asked_to_stop = stack.enter_context(_signals())
         manager = stack.enter_context(checkpoint.open_checkpoints(workdir, keep=keep_checkpoints))
         saved = checkpoint.latest_step(manager)
         if saved is not None:
             state = checkpoint.restore(manager, saved, state, batches)
         start = saved or 0
+        if start > num_steps:
+            raise UserError(f"num_steps: got {num_steps}, but {workdir} has done {start}")
         progress = Progress(start, num_steps, images_per_step, quiet=not first)
         if start >= num_steps and is_finished(workdir):
             progress.say(f"{workdir} is finished: step {start} of {num_steps}")
@@ -108,13 +112,12 @@ def fit(
             progress.say(f"goes on from the checkpoint of step {saved}")
         else:
             progress.say(parameters)
-        run.page(start, "running", **_started())
+        run.page(start, "running")
         if recorder:
             recorder.real(real)
         if start == 0:
             run.sample(0, sample(state))
 
-        asked_to_stop = stack.enter_context(_signals())
         pending: list[tuple[int, Metrics]] = []
         step = start
         try:
@@ -144,12 +147,15 @@ def fit(
                         f"stopped by {stop} after step {step}, which is saved; the same command "
                         "goes on from there"
                     )
-        except Exception as error:
-            run.page(step, f"stopped: {error}")
+        except BaseException as error:
+            # Whatever else fails now, it is this error that is told.
+            with contextlib.suppress(Exception):
+                run.page(step, f"stopped: {error or type(error).__name__}")
             raise
         manager.wait_until_finished()
         if recorder:
             recorder.final_pictures()
+            recorder.wait()
         run.page(num_steps, "finished")
         return state
 
@@ -200,18 +206,20 @@ class _Run:
         if self._recorder:
             # A checkpoint promises that what came before it need not come again.
             self._recorder.wait()
+        # The metrics of a step come from the parameters before it; these are the ones after it.
+        if not _finite(state):
+            self._stop_not_finite(int(state.step), {"the parameters": np.float32("nan")})
         checkpoint.save(self._manager, state, self._batches, self._description)
         self._progress.pause(time.perf_counter() - start)
 
-    def page(self, step: int, status: str, **more: Any) -> None:
+    def page(self, step: int, status: str) -> None:
         if self._recorder:
             self._recorder.page(
                 **self._summary,
                 step=step,
                 status=status,
                 seconds=round(self._progress.seconds, 1),
-                images_per_second=self._rate and round(self._rate, 1),
-                **more,
+                **({"images_per_second": round(self._rate, 1)} if self._rate else {}),
             )
 
     def _stop_not_finite(self, step: int, values: dict[str, np.ndarray]) -> None:
@@ -234,8 +242,12 @@ def _parameters(state: TrainState) -> str:
     )
 
 
-def _started() -> dict[str, str]:
-    return {"started": datetime.datetime.now().astimezone().isoformat(timespec="seconds")}
+@jax.jit
+def _finite(state: TrainState) -> jax.Array:
+    players = (state.generator, state.discriminator)
+    leaves = jax.tree.leaves([(player.params, player.model_state) for player in players])
+    floats = [leaf for leaf in leaves if jnp.issubdtype(leaf.dtype, jnp.floating)]
+    return jnp.all(jnp.array([jnp.all(jnp.isfinite(leaf)) for leaf in floats]))
 
 
 @contextlib.contextmanager

@@ -10,9 +10,11 @@ losses.png, progress.gif  at the end
 """
 
 import concurrent.futures
+import datetime
 import functools
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from jaxgan import report, visualize
+from jaxgan.errors import UserError
 from jaxgan.workdir import save_config, write_atomically, write_json
 
 __all__ = ["Recorder", "is_finished"]
@@ -36,7 +39,7 @@ class Recorder:
       config: flat hyper-parameters.
       parameters: the tables of both networks' parameters.
       step: where the run stands; what an interrupted run recorded beyond it is dropped, since
-        the steps come again.
+        the steps come again. TensorBoard's files are added to, not cut.
     """
 
     def __init__(self, workdir: Path, config: dict[str, Any], parameters: str, step: int):
@@ -45,9 +48,13 @@ class Recorder:
         self._samples = workdir / "samples"
         self._samples.mkdir(exist_ok=True)
         self._metrics = workdir / "metrics.jsonl"
-        self._summary: dict[str, Any] = {}
         save_config(workdir, config)
         write_atomically(workdir / "parameters.txt", parameters.encode())
+        # What an interrupted run knew of itself holds on: when it started, how long it took.
+        old = _read_summary(workdir) if step else {}
+        now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
+        self._summary = {"started": now, **old}
+        self._seconds_before = old.get("seconds", 0.0)
         self._drop_after(step)
         self._pool = concurrent.futures.ThreadPoolExecutor(1, "recorder")
         self._pending: list[concurrent.futures.Future] = []
@@ -84,6 +91,8 @@ class Recorder:
 
     def page(self, **summary: Any) -> None:
         """Rewrites summary.json, with what is new in it, and index.html."""
+        if "seconds" in summary:
+            summary["seconds"] = round(summary["seconds"] + self._seconds_before, 1)
         self._summary = {**self._summary, **summary}
         content = self._summary
 
@@ -99,7 +108,7 @@ class Recorder:
         def draw():
             rows = report.read_metrics(self._metrics)
             visualize.plot_curves(self._workdir / "losses.png", rows)
-            frames = sorted(self._samples.glob("samples_*.png"), key=_step_of)
+            frames = [path for path in self._pictures() if path.stem.startswith("samples_")]
             # About five seconds of animation, however long the run.
             chosen = np.unique(np.linspace(0, len(frames) - 1, 40).astype(int))
             visualize.save_animation(
@@ -115,8 +124,10 @@ class Recorder:
 
     def close(self) -> None:
         """Waits until everything is written; raises what went wrong in the background."""
-        self._later(lambda: self._writer.flush())
-        self._pool.shutdown()
+        try:
+            self._later(lambda: self._writer.flush())
+        finally:
+            self._pool.shutdown()
         self._raise_failures()
 
     def _later(self, task: Callable[[], None]) -> None:
@@ -127,7 +138,10 @@ class Recorder:
         done = [future for future in self._pending if future.done()]
         self._pending = [future for future in self._pending if not future.done()]
         for future in done:
-            future.result()
+            try:
+                future.result()
+            except OSError as error:
+                raise UserError(f"workdir: cannot write {self._workdir}: {error}") from error
 
     @functools.cached_property
     def _writer(self):
@@ -147,20 +161,31 @@ class Recorder:
         )
         return writer
 
+    def _pictures(self) -> list[Path]:
+        """What `images` has drawn, by step; pictures of other names are the user's own."""
+        drawn = (p for p in self._samples.glob("*.png") if re.fullmatch(r"\w+_\d{6,}", p.stem))
+        return sorted(drawn, key=_step_of)
+
     def _drop_after(self, step: int) -> None:
         if self._metrics.exists():
             rows = [row for row in report.read_metrics(self._metrics) if row["step"] <= step]
             lines = "".join(json.dumps(row) + "\n" for row in rows)
             write_atomically(self._metrics, lines.encode())
-        for picture in self._samples.glob("*_*.png"):
+        for picture in self._pictures():
             if _step_of(picture) > step:
                 picture.unlink()
+        for left_over in (*self._workdir.glob(".*.tmp"), *self._samples.glob(".*.tmp")):
+            left_over.unlink()
 
 
 def is_finished(workdir: Path) -> bool:
     """Whether a run's last records, which come after its last checkpoint, are there."""
+    return _read_summary(workdir).get("status") == "finished"
+
+
+def _read_summary(workdir: Path) -> dict[str, Any]:
     summary = workdir / "summary.json"
-    return summary.exists() and json.loads(summary.read_text()).get("status") == "finished"
+    return json.loads(summary.read_text()) if summary.exists() else {}
 
 
 def _step_of(picture: Path) -> int:

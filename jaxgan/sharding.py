@@ -38,8 +38,16 @@ def replicated(mesh: Mesh) -> NamedSharding:
 
 
 def replicate(tree: Any, mesh: Mesh) -> Any:
-    """Copies a pytree of arrays to every device of the mesh."""
-    return jax.device_put(tree, replicated(mesh))
+    """Copies a pytree of arrays to every device of the mesh, also those of other processes."""
+
+    def put(x):
+        if not jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key):
+            return jax.device_put(x, replicated(mesh))
+        # Typed keys cannot go to another process's devices, the numbers behind them can.
+        data = jax.device_put(jax.random.key_data(x), replicated(mesh))
+        return jax.random.wrap_key_data(data, impl=jax.random.key_impl(x))
+
+    return jax.tree.map(put, tree)
 
 
 def shard_batch(batch: Any, mesh: Mesh) -> Any:

@@ -16,7 +16,15 @@ import optax
 from jaxgan.errors import UserError
 from jaxgan.state import Player, PyTree, TrainState
 
-__all__ = ["Aux", "Context", "Objective", "apply_train", "local_key", "make_train_step"]
+__all__ = [
+    "Aux",
+    "Context",
+    "Objective",
+    "apply_train",
+    "local_key",
+    "make_train_step",
+    "standing_statistics",
+]
 
 Metrics = dict[str, jax.Array]
 
@@ -201,6 +209,8 @@ def make_train_step(
         grads = jax.tree.map(jnp.add, direct, pullback(by_fakes)[0])
         model_state = model_state if aux.model_state is None else aux.model_state
         gen = update(state.generator, grads, model_state, gen_tx)
+        if ema_decay is None and gen.ema_params is not None:
+            raise UserError("ema_decay: got None for a generator with ema_params, expected a decay")
         if ema_decay is not None:
             gen = gen.replace(ema_params=_average(gen, state.step, ema_decay))
 
@@ -235,6 +245,49 @@ def apply_train(
     # Flax returns only what it touched.
     kept = {name: variables[name] for name in mutable}
     return output, {**kept, **changed}
+
+
+def standing_statistics(
+    module: nn.Module,
+    variables: dict[str, PyTree],
+    inputs: jax.Array,
+    *,
+    momentum: float = 0.9,
+) -> dict[str, PyTree]:
+    """Measures the batch statistics of given parameters anew.
+
+    Averaged parameters are not those that the running statistics were gathered with: normalised
+    by them, their images come out blurred and much alike. Here the parameters stay, and batches
+    of inputs pass in training mode, from which the statistics are averaged.
+
+    Args:
+      module: a Flax module whose `__call__` takes `train`.
+      variables: its collections; without "batch_stats" they are given back as they are.
+      inputs: (N, B, ...) batches of inputs.
+      momentum: of the module's batch norm.
+
+    Returns:
+      The variables, with new "batch_stats".
+
+    Source: Brock et al. 2019, "Large Scale GAN Training for High Fidelity Natural Image
+    Synthesis", appendix D ("standing statistics").
+    """
+    if "batch_stats" not in variables:
+        return variables
+
+    def body(statistics, batch_and_key):
+        batch, key = batch_and_key
+        current = {**variables, "batch_stats": statistics}
+        _, changed = apply_train(module, current, batch, key=key)
+        return changed["batch_stats"], None
+
+    batches = inputs.shape[0]
+    keys = jax.random.split(jax.random.key(0), batches)
+    zeros = jax.tree.map(jnp.zeros_like, variables["batch_stats"])
+    statistics, _ = jax.lax.scan(body, zeros, (inputs, keys))
+    # From zero, the running average has yet to reach its weight.
+    statistics = jax.tree.map(lambda x: x / (1 - momentum**batches), statistics)
+    return {**variables, "batch_stats": statistics}
 
 
 def local_key(key: jax.Array, axis_name: str | None) -> jax.Array:

@@ -35,6 +35,8 @@ def open_workdir(
     Example:
       >>> folder = open_workdir("/tmp/jaxgan-example", {"seed": 0})
     """
+    if not str(workdir):
+        raise UserError("workdir: got an empty path, expected the run's folder")
     folder = Path(workdir)
     file = folder / _CONFIG
     # As JSON gives it back, so that tuples equal lists.
@@ -42,8 +44,10 @@ def open_workdir(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         old = json.loads(file.read_text()) if file.exists() else None
-    except json.JSONDecodeError:
-        raise UserError(f"workdir: {file} is not JSON, expected an old run's config") from None
+        if not isinstance(old, dict | None):
+            raise ValueError
+    except ValueError:
+        raise UserError(f"workdir: {file} is no JSON object, expected an old run's") from None
     except OSError as error:
         raise UserError(
             f"workdir: got {workdir}, expected a folder to write to ({error.strerror})"

@@ -168,6 +168,8 @@ def test_dcgan_takes_colour_images_of_64_pixels_from_a_folder(folders, tmp_path)
         ("dcgan", (), {"image_size": 30}, "image_size: got 30, expected 28, 32, 64 or 128"),
         ("dcgan", (), {"dataset": "folder:/nowhere"}, "/nowhere"),
         ("mlp_gan", ("--variant=huge",), {}, "variant: got 'huge', expected one of plain, dropou"),
+        ("mlp_gan", ("--variant",), {}, "variant: got no name, expected one of plain, dropout"),
+        ("mlp_gan", (), {"variant": "dropout"}, "config.variant: got 'dropout', expected --vari"),
         ("lsgan", ("--wrkdir=x",), {}, "wrkdir"),
         ("lsgan", ("loose",), {}, "got the argument 'loose', expected flags"),
     ],

@@ -182,6 +182,31 @@ def test_a_run_killed_before_its_last_pictures_draws_them(unbroken, step, tmp_pa
     assert rows(workdir) == rows(unbroken[0])
 
 
+def test_parameters_that_are_not_finite_are_not_saved(step, tmp_path):
+    """The metrics of a step come from the parameters before it, and are still finite."""
+
+    def broken(state, batch):
+        state, metrics = step(state, batch)
+        factor = jnp.where(state.step == 8, jnp.nan, 1.0)
+        params = jax.tree.map(lambda x: x * factor, state.generator.params)
+        return state.replace(generator=state.generator.replace(params=params)), metrics
+
+    with pytest.raises(UserError, match=r"step 8: the parameters is nan; .* checkpoint of step 4"):
+        train(tmp_path / "run", broken)
+    with checkpoint.open_checkpoints(tmp_path / "run") as manager:
+        assert checkpoint.latest_step(manager) == 4
+
+
+def test_a_picture_of_the_users_own_is_left_alone(step, tmp_path):
+    workdir = tmp_path / "run"
+    train(workdir, step, num_steps=4)
+    Image.new("L", (2, 2)).save(workdir / "samples" / "my_best.png")
+    train(workdir, step, num_steps=6)
+    assert (workdir / "samples" / "my_best.png").exists()
+    with pytest.raises(UserError, match=r"num_steps: got 5, but .* has done 6"):
+        train(workdir, step, num_steps=5)
+
+
 def test_a_loss_that_is_not_finite_stops_the_run(step, tmp_path):
     def broken(state, batch):
         state, metrics = step(state, batch)

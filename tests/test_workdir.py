@@ -30,6 +30,12 @@ def test_another_config_is_refused_with_the_fields_that_differ(tmp_path):
     assert open_workdir(tmp_path, {"seed": 2}, change_config=True) == tmp_path
 
 
+def test_an_empty_path_is_refused():
+    # As an unset shell variable gives it: the run would fill the current folder.
+    with pytest.raises(UserError, match="workdir: got an empty path"):
+        open_workdir("", {})
+
+
 @pytest.mark.parametrize("place", ["file", "file/below"])
 def test_a_file_is_refused(tmp_path, place):
     (tmp_path / "file").write_text("mine")
@@ -48,7 +54,7 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path, monkeypatch):
 
 def test_a_broken_config_is_refused(tmp_path):
     (tmp_path / "config.json").write_text("{")
-    with pytest.raises(UserError, match="is not JSON"):
+    with pytest.raises(UserError, match="is no JSON object"):
         open_workdir(tmp_path, {})
     assert (tmp_path / "config.json").read_text() == "{"
 

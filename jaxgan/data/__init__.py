@@ -4,8 +4,8 @@ A data set is a Grain random access source: `len(source)`, `source[i]` -> {"imag
 with C 1 or 3, "label": int32 scalar, only where there are classes}, and `source.num_classes` (None
 without). `mnist`, `folder` and `tfds_images` make sources, `load` picks one of them by name, and
 anything of that shape will do in their place. `train_iterator` makes of a source the endless
-shuffled stream of prepared batches whose position can be saved, `eval_batches` one pass in order,
-`prepare_image` is what both do to each image.
+shuffled stream of prepared batches whose position can be saved, `eval_batches` one pass in a
+fixed order, `prepare_image` is what both do to each image.
 """
 
 from jaxgan.data.folder import folder

@@ -126,11 +126,12 @@ def eval_batches(
     process_index: int | None = None,
     process_count: int | None = None,
 ) -> grain.IterDataset:
-    """Returns the batches of one pass over a source, in its order; every `iter` is a new pass.
+    """Returns the batches of one pass over a source; every `iter` is a new pass, of the same order.
 
-    All processes have the same number of batches, all of full size: after the end the last example
-    is repeated, with "mask" 0. Within global batch k the examples go to the processes in turn, as
-    in `train_iterator`.
+    The order is mixed, and the last batch is filled up with examples from the start, of "mask" 0:
+    so every batch is a fair sample of the whole, as batch norm wants it, though the source be
+    sorted by class. All processes have the same number of batches. Within global batch k the
+    examples go to the processes in turn, as in `train_iterator`.
 
     Args:
         source: random access source of {"image": uint8 (H, W, C), "label": int32 scalar, optional}.
@@ -160,11 +161,12 @@ def eval_batches(
     )
     _check_image_fields(image_size, channels, value_range)
     read = functools.partial(_read_batch, source, image_size, channels, value_range)
+    order = np.random.default_rng(0).permutation(len(source))
 
     def read_masked(batch_index):
         first = batch_index * batch_size
         positions = np.arange(first + process_index, first + batch_size, process_count)
-        batch = read(np.minimum(positions, len(source) - 1))
+        batch = read(order[positions % len(source)])
         return batch | {"mask": (positions < len(source)).astype(np.float32)}
 
     batch_indices = grain.MapDataset.range(math.ceil(len(source) / batch_size))
