@@ -3,6 +3,8 @@
     python experiments/dcgan.py --workdir runs/
     python experiments/dcgan.py --workdir runs/faces --config.dataset=folder:PATH \
         --config.image_size=64 --config.channels=3 --config.batch_size=64
+
+DCGAN_SEEN
 """
 
 import common

@@ -1,8 +1,12 @@
 """The GAN of dense layers (Goodfellow et al. 2014), in three published variants.
 
-python experiments/mlp_gan.py --workdir runs/mlp
-python experiments/mlp_gan.py --workdir runs/mlp_dropout --variant=dropout
-python experiments/mlp_gan.py --workdir runs/mlp_batch_norm --variant=batch_norm
+    python experiments/mlp_gan.py --workdir runs/mlp
+    python experiments/mlp_gan.py --workdir runs/mlp_dropout --variant=dropout
+    python experiments/mlp_gan.py --workdir runs/mlp_batch_norm --variant=batch_norm
+
+Seen on MNIST: `plain`, after 100 epochs, digits of which most are read, some of them broken or
+speckled; D(x) 0.74, D(G(z)) 0.27. `batch_norm`, after 32 epochs, clean digits, nearly all of them
+read at a glance; D(x) 0.72, D(G(z)) 0.28. `dropout` has not been seen to its end yet.
 """
 
 import common
@@ -37,8 +41,11 @@ def make_players(config):
         (config.image_size, config.image_size, config.channels),
         dtype=common.DTYPES[config.dtype],
     )
-    gen_tx = optax.adam(config.generator_learning_rate)
-    disc_tx = optax.adam(config.discriminator_learning_rate)
+    # With 0.9 the large discriminator of `dropout` wins at once and for good: after 3,700 steps
+    # D(x) was 1.000 and the generator's loss 21. With 0.5 the game stays even from the start.
+    b1 = 0.5 if config.variant == "dropout" else 0.9
+    gen_tx = optax.adam(config.generator_learning_rate, b1=b1)
+    disc_tx = optax.adam(config.discriminator_learning_rate, b1=b1)
     return generator, discriminator, gen_tx, disc_tx
 
 

@@ -1,6 +1,8 @@
 """Draws images from a trained run.
 
-python experiments/sample.py --workdir runs/ --num 64 --out grid.png
+    python experiments/sample.py --workdir runs/ --num 64 --out grid.png
+
+The averaged parameters are used where the run kept them; the latents depend on the seed alone.
 """
 
 import argparse

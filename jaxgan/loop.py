@@ -150,7 +150,7 @@ def fit(
         except BaseException as error:
             # Whatever else fails now, it is this error that is told.
             with contextlib.suppress(Exception):
-                run.page(step, f"stopped: {error or type(error).__name__}")
+                run.page(step, f"stopped: {str(error) or type(error).__name__}")
             raise
         manager.wait_until_finished()
         if recorder:

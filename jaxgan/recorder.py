@@ -10,12 +10,13 @@ losses.png, progress.gif  at the end
 """
 
 import concurrent.futures
+import contextlib
 import datetime
 import functools
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ class Recorder:
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
         """Appends to metrics.jsonl before it returns, and to TensorBoard later."""
-        with self._metrics.open("a") as file:
+        with self._writing(), self._metrics.open("a") as file:
             file.write(json.dumps({"step": step, **values}) + "\n")
         self._later(lambda: self._writer.write_scalars(step, values))
 
@@ -138,10 +139,15 @@ class Recorder:
         done = [future for future in self._pending if future.done()]
         self._pending = [future for future in self._pending if not future.done()]
         for future in done:
-            try:
+            with self._writing():
                 future.result()
-            except OSError as error:
-                raise UserError(f"workdir: cannot write {self._workdir}: {error}") from error
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise UserError(f"workdir: cannot write {self._workdir}: {error}") from error
 
     @functools.cached_property
     def _writer(self):
