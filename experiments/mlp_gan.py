@@ -6,7 +6,8 @@
 
 Seen on MNIST: `plain`, after 100 epochs, digits of which most are read, some of them broken or
 speckled; D(x) 0.74, D(G(z)) 0.27. `batch_norm`, after 32 epochs, clean digits, nearly all of them
-read at a glance; D(x) 0.72, D(G(z)) 0.28. `dropout` has not been seen to its end yet.
+read at a glance; D(x) 0.72, D(G(z)) 0.28. `dropout`, after 16 epochs of its
+50, digits of which most are read.
 """
 
 import common

@@ -73,7 +73,9 @@ def test_devices_share_the_draw_of_the_whole_batch(mesh, mapping, options, expec
     else:
         drawn = jax.pmap(local, axis_name="data")(jnp.stack([key] * devices))
         drawn = drawn.reshape(devices * share, dim)
-    np.testing.assert_array_equal(drawn, sample_latents(key, devices * share, dim, **options))
+    # To rounding: the transformation from bits to the normal law is compiled in another program.
+    whole = sample_latents(key, devices * share, dim, **options)
+    np.testing.assert_allclose(drawn, whole, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize(
