@@ -71,22 +71,20 @@ def main(get_config: Callable, make_players: Callable, variants: tuple[str, ...]
       variants: names that `--variant` takes, the first being the default.
     """
 
-    variant = None
-
-    def run(_) -> None:
-        config = flags.FLAGS.config
-        if variants and config.variant != variant:
-            raise UserError(f"config.variant: got {config.variant!r}, expected --variant=NAME")
-        check_config(config)
-        train(config, make_players, flags.FLAGS.workdir, flags.FLAGS.change_config)
-
     def start() -> None:
         _keep_compilations()
-        nonlocal variant
         arguments, variant = _take_variant(sys.argv, variants)
         config = get_config(variant) if variants else get_config()
         _check_field_names(arguments, config)
         config_flags.DEFINE_config_dict("config", config)
+
+        def run(_) -> None:
+            config = flags.FLAGS.config
+            if variants and config.variant != variant:
+                raise UserError(f"config.variant: got {config.variant!r}, expected --variant=NAME")
+            check_config(config)
+            train(config, make_players, flags.FLAGS.workdir, flags.FLAGS.change_config)
+
         app.run(run, argv=arguments, flags_parser=_parse_flags)
 
     reporting_errors(start)
