@@ -18,7 +18,7 @@ from ml_collections import config_dict, config_flags
 from jaxgan import data, losses, networks, sharding
 from jaxgan.errors import UserError
 from jaxgan.latent import interpolate_linear, interpolate_spherical, sample_latents
-from jaxgan.load import measure_statistics
+from jaxgan.load import draw_images, measure_statistics
 from jaxgan.loop import Stopped, fit
 from jaxgan.objectives.unconditional import init_unconditional, make_evaluate, unconditional
 from jaxgan.step import make_train_step
@@ -33,6 +33,12 @@ DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
 flags.DEFINE_string("workdir", None, "The run's folder: made, or gone on with.", required=True)
 flags.DEFINE_bool("change_config", False, "Go on with an old run under another config.")
+flags.DEFINE_bool(
+    "distributed",
+    False,
+    "One of several processes that train together. Where a TPU pod, Slurm or Open MPI does not "
+    "tell them, set JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID.",
+)
 
 
 def default_config() -> config_dict.ConfigDict:
@@ -76,13 +82,20 @@ def main(get_config: Callable, make_players: Callable, variants: tuple[str, ...]
         arguments, variant = _take_variant(sys.argv, variants)
         config = get_config(variant) if variants else get_config()
         _check_field_names(arguments, config)
-        config_flags.DEFINE_config_dict("config", config)
+        config_flags.DEFINE_config_dict(
+            "config", config, "The settings, each a flag, as in --config.batch_size=128."
+        )
+        for name in ("workdir", "config", "change_config", "distributed"):
+            # Only flags of the script itself are shown by --help.
+            flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[name])
 
         def run(_) -> None:
             config = flags.FLAGS.config
             if variants and config.variant != variant:
                 raise UserError(f"config.variant: got {config.variant!r}, expected --variant=NAME")
             check_config(config)
+            if flags.FLAGS.distributed:
+                _join_processes()
             train(config, make_players, flags.FLAGS.workdir, flags.FLAGS.change_config)
 
         app.run(run, argv=arguments, flags_parser=_parse_flags)
@@ -208,17 +221,12 @@ def make_sample(config: config_dict.ConfigDict, generator, key: jax.Array) -> Ca
     walk = interpolate_spherical if config.latent == "normal" else interpolate_linear
     path = walk(*draw(path_key, 2), 10)
     latents = jnp.concatenate([draw(samples_key, 64), path])
-    low, high = generator.value_range
-
-    @jax.jit
-    def generate(variables):
-        return (generator.apply(variables, latents, train=False) - low) / (high - low)
 
     def sample(state):
         variables = state.generator.ema_variables
         if config.ema_decay:
             variables = measure_statistics(generator, variables, config.latent_dim, config.latent)
-        images = generate(variables)
+        images = draw_images(generator, variables, latents)
         return {"samples": images[:64], "interpolation": images[64:]}
 
     return sample
@@ -267,6 +275,20 @@ def _keep_compilations() -> None:
     if jax.config.jax_compilation_cache_dir is None:
         cache = Path.home() / ".cache" / "jaxgan" / "compiled"
         jax.config.update("jax_compilation_cache_dir", str(cache))
+
+
+def _join_processes() -> None:
+    numbers = {}
+    for argument in ("num_processes", "process_id"):
+        name = f"JAX_{argument.upper()}"
+        try:
+            numbers[argument] = int(os.environ[name]) if name in os.environ else None
+        except ValueError:
+            raise UserError(f"{name}: got {os.environ[name]!r}, expected a number") from None
+    try:
+        jax.distributed.initialize(**numbers)
+    except (RuntimeError, ValueError) as error:
+        raise UserError(f"distributed: {' '.join(str(error).split())}") from None
 
 
 def _take_variant(argv: list[str], variants: tuple[str, ...]) -> tuple[list[str], str | None]:

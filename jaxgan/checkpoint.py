@@ -17,7 +17,6 @@ from jaxgan.errors import UserError
 from jaxgan.state import PyTree, TrainState
 
 __all__ = [
-    "latest_step",
     "open_checkpoints",
     "read_description",
     "restore",
@@ -81,11 +80,6 @@ def save(
     )
 
 
-def latest_step(manager: ocp.CheckpointManager) -> int | None:
-    """The step of the newest complete checkpoint, or None."""
-    return manager.latest_step()
-
-
 def restore(
     manager: ocp.CheckpointManager, step: int, state: TrainState, data: grain.DatasetIterator
 ) -> TrainState:
@@ -121,7 +115,7 @@ def read_description(manager: ocp.CheckpointManager, step: int) -> dict[str, Any
 
 def restore_player(
     manager: ocp.CheckpointManager, step: int, player: str, *, ema: bool
-) -> dict[str, PyTree]:
+) -> tuple[dict[str, PyTree], bool]:
     """Reads one player's variables alone, without its optimiser.
 
     Args:
@@ -131,10 +125,12 @@ def restore_player(
       ema: the averaged parameters, where the run kept them.
 
     Returns:
-      {"params": ..., and the other Flax collections} on the default device.
+      {"params": ..., and the other Flax collections} on the default device, and whether the
+      parameters are the averaged ones.
     """
     saved = manager.item_metadata(step)["state"].tree[player]
-    params = "ema_params" if ema and saved["ema_params"] is not None else "params"
+    averaged = ema and saved["ema_params"] is not None
+    params = "ema_params" if averaged else "params"
     device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     wanted = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device),
@@ -142,7 +138,7 @@ def restore_player(
     )
     args = _restore_args({player: wanted}, partial_restore=True)
     restored = manager.restore(step, args=ocp.args.Composite(state=args)).state[player]
-    return {"params": restored[params], **restored["model_state"]}
+    return {"params": restored[params], **restored["model_state"]}, averaged
 
 
 def _restore_args(tree: PyTree, **options: Any) -> ocp.args.PyTreeRestore:

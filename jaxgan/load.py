@@ -14,7 +14,7 @@ from jaxgan.latent import sample_latents
 from jaxgan.state import PyTree
 from jaxgan.step import standing_statistics
 
-__all__ = ["load_generator", "measure_statistics"]
+__all__ = ["draw_images", "load_generator", "measure_statistics"]
 
 
 def load_generator(
@@ -54,27 +54,40 @@ def load_generator(
         if step not in steps:
             raise UserError(f"step: got {step}, expected one of {sorted(steps)} in {workdir}")
         description = checkpoint.read_description(manager, step)
-        variables = checkpoint.restore_player(manager, step, "generator", ema=ema)
+        variables, averaged = checkpoint.restore_player(manager, step, "generator", ema=ema)
     module = networks.from_description(description["generator"]) if generator is None else generator
-    low, high = module.value_range
     latent_dim = description["latent_dim"]
-    if ema:
+    if averaged:
         variables = measure_statistics(module, variables, latent_dim, description["latent"])
-
-    @jax.jit
-    def apply(variables, latents):
-        images = module.apply(variables, latents, train=False)
-        return jnp.clip((images - low) / (high - low), 0.0, 1.0)
 
     def generate(latents: jax.Array) -> jax.Array:
         if jnp.ndim(latents) != 2 or jnp.shape(latents)[1] != latent_dim:
             raise UserError(f"latents: got shape {jnp.shape(latents)}, expected (B, {latent_dim})")
-        return apply(variables, latents)
+        return draw_images(module, variables, latents)
 
     generate.latent_dim = latent_dim
     generate.latent = description["latent"]
     generate.step = step
     return generate
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def draw_images(
+    generator: nn.Module, variables: dict[str, PyTree], latents: jax.Array
+) -> jax.Array:
+    """Applies a generator as outside training, and brings its images to [0, 1].
+
+    Args:
+      generator: module from latents to images in its `value_range`.
+      variables: its Flax collections.
+      latents: (B, latent_dim) float.
+
+    Returns:
+      (B, H, W, C) float32 in [0, 1].
+    """
+    low, high = generator.value_range
+    images = generator.apply(variables, latents, train=False)
+    return jnp.clip((images - low) / (high - low), 0.0, 1.0)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 2, 3))

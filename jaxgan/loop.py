@@ -23,6 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from clu import parameter_overview
+from jax.experimental import multihost_utils
 
 from jaxgan import checkpoint
 from jaxgan.errors import UserError
@@ -30,6 +31,7 @@ from jaxgan.progress import Progress
 from jaxgan.recorder import Recorder, is_finished
 from jaxgan.state import PyTree, TrainState
 from jaxgan.step import Metrics
+from jaxgan.workdir import lock_workdir
 
 __all__ = ["Stopped", "fit"]
 
@@ -92,8 +94,10 @@ def fit(
     with contextlib.ExitStack() as stack:
         # Before anything slow: a signal while restoring or compiling waits for the first step.
         asked_to_stop = stack.enter_context(_signals())
+        if first:
+            stack.enter_context(lock_workdir(workdir))
         manager = stack.enter_context(checkpoint.open_checkpoints(workdir, keep=keep_checkpoints))
-        saved = checkpoint.latest_step(manager)
+        saved = manager.latest_step()
         if saved is not None:
             state = checkpoint.restore(manager, saved, state, batches)
         start = saved or 0
@@ -125,12 +129,15 @@ def fit(
                 batch = to_device(next(batches))
                 state, metrics = train_step(state, batch)
                 pending.append((step, metrics))
-                # Read once: a signal that comes later waits for the next step.
-                stop = asked_to_stop[0] if asked_to_stop and step < num_steps else None
 
                 def due(interval: int, step: int = step) -> bool:
                     return step % interval == 0 or step == num_steps
 
+                stop = None
+                # Read once: a signal that comes later waits for the next time. To agree, several
+                # processes wait for each other, so they do it where they wait anyhow.
+                if step < num_steps and (jax.process_count() == 1 or due(log_every)):
+                    stop = _signal_anywhere(asked_to_stop)
                 # Nothing is saved before its metrics are known to be finite.
                 if due(log_every) or due(checkpoint_every) or stop:
                     run.log(pending)
@@ -226,7 +233,7 @@ class _Run:
         names = ", ".join(f"{k} is {v}" for k, v in values.items() if not np.isfinite(v))
         last = ", ".join(f"{key} {value:.4g}" for key, value in self._last_finite.items())
         self._manager.wait_until_finished()
-        saved = checkpoint.latest_step(self._manager)
+        saved = self._manager.latest_step()
         back = f"the checkpoint of step {saved}" if saved else "the start, there is no checkpoint"
         known = (
             f"last finite metrics, at step {self._logged_at}: {last}" if last else "from the start"
@@ -237,7 +244,8 @@ class _Run:
 def _parameters(state: TrainState) -> str:
     players = {"generator": state.generator, "discriminator": state.discriminator}
     return "\n".join(
-        f"{name}\n{parameter_overview.get_parameter_overview(player.params)}\n"
+        # Of shapes alone: means and deviations would be those of the moment of a resume.
+        f"{name}\n{parameter_overview.get_parameter_overview(player.params, include_stats=False)}\n"
         for name, player in players.items()
     )
 
@@ -248,6 +256,15 @@ def _finite(state: TrainState) -> jax.Array:
     leaves = jax.tree.leaves([(player.params, player.model_state) for player in players])
     floats = [leaf for leaf in leaves if jnp.issubdtype(leaf.dtype, jnp.floating)]
     return jnp.all(jnp.array([jnp.all(jnp.isfinite(leaf)) for leaf in floats]))
+
+
+def _signal_anywhere(caught: list[str]) -> str | None:
+    """The signal that this process got, or, for all of them alike, that any of them got."""
+    if jax.process_count() == 1:
+        return caught[0] if caught else None
+    number = np.int32(signal.Signals[caught[0]] if caught else 0)
+    number = int(multihost_utils.process_allgather(number).max())
+    return signal.Signals(number).name if number else None
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ import functools
 import json
 import os
 import re
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ class Recorder:
       config: flat hyper-parameters.
       parameters: the tables of both networks' parameters.
       step: where the run stands; what an interrupted run recorded beyond it is dropped, since
-        the steps come again. TensorBoard's files are added to, not cut.
+        the steps come again.
     """
 
     def __init__(self, workdir: Path, config: dict[str, Any], parameters: str, step: int):
@@ -55,6 +56,7 @@ class Recorder:
         old = _read_summary(workdir) if step else {}
         now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
         self._summary = {"started": now, **old}
+        self._step = step
         self._seconds_before = old.get("seconds", 0.0)
         self._drop_after(step)
         self._pool = concurrent.futures.ThreadPoolExecutor(1, "recorder")
@@ -158,7 +160,10 @@ class Recorder:
         from clu import metric_writers
 
         tf.config.set_visible_devices([], "GPU")
-        writer = metric_writers.SummaryWriter(str(self._workdir / "tensorboard"))
+        folder = str(self._workdir / "tensorboard")
+        if self._step:
+            _drop_events_after(self._step, folder)
+        writer = metric_writers.SummaryWriter(folder)
         writer.write_hparams(
             {
                 name: value if isinstance(value, bool | int | float | str) else str(value)
@@ -182,6 +187,17 @@ class Recorder:
                 picture.unlink()
         for left_over in (*self._workdir.glob(".*.tmp"), *self._samples.glob(".*.tmp")):
             left_over.unlink()
+
+
+def _drop_events_after(step: int, folder: str) -> None:
+    """Tells TensorBoard to forget what the files in a folder say of later steps."""
+    from tensorboard.compat.proto import event_pb2
+    from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+    restart = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
+    writer = EventFileWriter(folder, filename_suffix=".restart")
+    writer.add_event(event_pb2.Event(wall_time=time.time(), step=step + 1, session_log=restart))
+    writer.close()
 
 
 def is_finished(workdir: Path) -> bool:

@@ -2,9 +2,9 @@
 
 import dataclasses
 import json
-import math
 import re
 import struct
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -165,7 +165,8 @@ def is_number(value: Any) -> bool:
 
 def is_finite(value: Any) -> bool:
     """Whether a value read from JSON is a number, and neither NaN nor infinite."""
-    return is_number(value) and math.isfinite(value)
+    # By comparison, since an integer may be too large to become a float at all.
+    return is_number(value) and abs(value) <= sys.float_info.max
 
 
 def _read_bytes(path: Path) -> bytes:

@@ -1,14 +1,21 @@
 """The run's folder: who may write there, and what its config was."""
 
+import contextlib
 import json
 import os
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from jaxgan.errors import UserError
 
-__all__ = ["open_workdir", "save_config", "write_atomically", "write_json"]
+try:
+    import fcntl
+except ImportError:  # not on this platform: nobody is kept out
+    fcntl = None
+
+__all__ = ["lock_workdir", "open_workdir", "save_config", "write_atomically", "write_json"]
 
 _CONFIG = "config.json"
 
@@ -62,6 +69,40 @@ def open_workdir(
             "folder, or --change_config to go on from its newest checkpoint with the new one"
         )
     return folder
+
+
+@contextlib.contextmanager
+def lock_workdir(workdir: Path) -> Iterator[None]:
+    """Keeps a second run out of a run's folder, until this one ends or is killed.
+
+    The lock is on the folder itself and leaves no file behind. File systems that know no such
+    locks keep nobody out.
+
+    Args:
+      workdir: the folder, which exists.
+
+    Raises:
+      UserError: another run holds it.
+
+    Example:
+      >>> with lock_workdir(open_workdir("/tmp/jaxgan-example", {"seed": 0})):
+      ...     pass
+    """
+    folder = os.open(workdir, os.O_RDONLY)
+    try:
+        if fcntl:
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UserError(
+                    f"workdir: got {workdir}, where another run is writing, expected a folder of "
+                    "its own for each run"
+                ) from None
+            except OSError:
+                pass
+        yield
+    finally:
+        os.close(folder)
 
 
 def save_config(workdir: Path, config: dict[str, Any]) -> None:

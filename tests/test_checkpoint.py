@@ -50,7 +50,7 @@ def test_restores_on_any_number_of_devices(run, trained, devices):
     mesh = sharding.make_mesh(jax.devices()[:devices])
     fresh, iterator = sharding.replicate(tiny.state(seed=1), mesh), data()
     with checkpoint.open_checkpoints(workdir) as manager:
-        assert checkpoint.latest_step(manager) == 2
+        assert manager.latest_step() == 2
         restored = checkpoint.restore(manager, 2, fresh, iterator)
     assert tiny.difference(restored, trained) == 0
     assert len(restored.generator.params["Dense_0"]["kernel"].sharding.device_set) == devices

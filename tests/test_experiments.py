@@ -185,6 +185,12 @@ def test_bad_input_is_one_line_and_leaves_nothing(tmp_path, name, arguments, con
     assert not workdir.exists()
 
 
+def test_help_lists_the_settings(tmp_path):
+    result = run("mlp_gan", tmp_path / "run", "--help")
+    assert "generator_learning_rate: 0.0002" in result.stdout
+    assert "--[no]distributed" in result.stdout
+
+
 def test_a_batch_that_the_devices_do_not_divide_is_refused(tmp_path):
     arguments = command("dcgan", tmp_path / "run", batch_size=12)
     result = subprocess.run(arguments, capture_output=True, text=True)

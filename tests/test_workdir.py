@@ -5,7 +5,7 @@ import json
 import pytest
 
 from jaxgan import UserError
-from jaxgan.workdir import open_workdir, save_config, write_atomically
+from jaxgan.workdir import lock_workdir, open_workdir, save_config, write_atomically
 
 
 def test_makes_the_folder_and_keeps_the_config(tmp_path):
@@ -28,6 +28,18 @@ def test_another_config_is_refused_with_the_fields_that_differ(tmp_path):
     assert "\n" not in message
     assert (tmp_path / "config.json").read_text() == before
     assert open_workdir(tmp_path, {"seed": 2}, change_config=True) == tmp_path
+
+
+def test_two_runs_in_one_folder_are_refused(tmp_path):
+    with lock_workdir(tmp_path):
+        with (
+            pytest.raises(UserError, match=r"workdir: got .*, where another run is writing"),
+            lock_workdir(tmp_path),
+        ):
+            pass
+        assert list(tmp_path.iterdir()) == []
+    with lock_workdir(tmp_path):
+        pass
 
 
 def test_an_empty_path_is_refused():
