@@ -16,7 +16,6 @@ import functools
 import json
 import os
 import re
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -160,10 +159,9 @@ class Recorder:
         from clu import metric_writers
 
         tf.config.set_visible_devices([], "GPU")
-        folder = str(self._workdir / "tensorboard")
-        if self._step:
-            _drop_events_after(self._step, folder)
-        writer = metric_writers.SummaryWriter(folder)
+        folder = self._workdir / "tensorboard"
+        _drop_events_after(self._step, folder)
+        writer = metric_writers.SummaryWriter(str(folder))
         writer.write_hparams(
             {
                 name: value if isinstance(value, bool | int | float | str) else str(value)
@@ -185,19 +183,25 @@ class Recorder:
         for picture in self._pictures():
             if _step_of(picture) > step:
                 picture.unlink()
-        for left_over in (*self._workdir.glob(".*.tmp"), *self._samples.glob(".*.tmp")):
+        for left_over in self._workdir.glob("**/.*.tmp"):
             left_over.unlink()
 
 
-def _drop_events_after(step: int, folder: str) -> None:
-    """Tells TensorBoard to forget what the files in a folder say of later steps."""
-    from tensorboard.compat.proto import event_pb2
-    from tensorboard.summary.writer.event_file_writer import EventFileWriter
+def _drop_events_after(step: int, folder: Path) -> None:
+    """Rewrites TensorBoard's files without what they hold of later steps."""
+    import tensorflow as tf
+    from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
+    from tensorboard.compat.proto.event_pb2 import Event
 
-    restart = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
-    writer = EventFileWriter(folder, filename_suffix=".restart")
-    writer.add_event(event_pb2.Event(wall_time=time.time(), step=step + 1, session_log=restart))
-    writer.close()
+    for path in folder.glob("events.out.tfevents.*"):
+        # A killed run's last record may be cut short: the loader ends before it.
+        records = list(RawEventFileLoader(str(path)).Load())
+        temporary = path.with_name(f".{path.name}.tmp")
+        with tf.io.TFRecordWriter(str(temporary)) as writer:
+            for record in records:
+                if Event.FromString(record).step <= step:
+                    writer.write(record)
+        os.replace(temporary, path)
 
 
 def is_finished(workdir: Path) -> bool:

@@ -150,7 +150,7 @@ def test_cut_off_anywhere_it_ends_where_the_unbroken_run_does(unbroken, step, tm
         row.pop("train/images_per_second", None)
         other.pop("train/images_per_second", None)
         assert row == pytest.approx(other, rel=1e-6)
-    # What TensorBoard had been told of steps that came again, it forgets.
+    # Nor does TensorBoard know a step twice.
     events = tensorboard_events(tmp_path / "run")
     assert [event.step for event in events.Tensors("train/generator_loss")] == [2, 4, 6, 8, 10, 12]
 

@@ -1,0 +1,196 @@
+"""The networks that the tests run through: the published pairs as shapes, and small ones."""
+
+import itertools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from jaxgan.networks import (
+    DCGANDiscriminator,
+    DCGANGenerator,
+    MLPDiscriminator,
+    MLPGenerator,
+    dcgan,
+    mlp,
+)
+
+DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+
+
+def flat(tree):
+    """Pytree of dictionaries -> {"Dense_0/kernel": leaf}."""
+    return {
+        "/".join(key.key for key in path): leaf
+        for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]
+    }
+
+
+# The published architectures, as shapes alone.
+
+
+def dense(inputs, outputs):
+    return inputs * outputs + outputs
+
+
+def norm(features):
+    return 2 * features  # scale and bias
+
+
+class Pair(NamedTuple):
+    """A published pair; the counts are the architecture's arithmetic, layer by layer."""
+
+    make: Callable
+    latent_dim: int
+    image_shape: tuple[int, int, int]
+    generator_kernels: list[tuple[int, ...]]
+    discriminator_kernels: list[tuple[int, ...]]
+    generator_count: int
+    discriminator_count: int
+    # Channels under batch norm, each with a running mean and a running variance.
+    generator_normed: int = 0
+    discriminator_normed: int = 0
+
+
+def dcgan_28(channels, upsampling):
+    c, k = channels, 5 if upsampling == "transpose" else 3
+    return Pair(
+        lambda **options: dcgan(28, channels, upsampling=upsampling, **options),
+        100,
+        (28, 28, c),
+        [(100, 7 * 7 * 128), (k, k, 128, 64), (k, k, 64, 32), (5, 5, 32, c)],
+        [(5, 5, c, 32), (5, 5, 32, 64), (5, 5, 64, 128), (4 * 4 * 128, 1)],
+        100 * 7 * 7 * 128
+        + norm(128)
+        + (k * k * 128 * 64 + norm(64))
+        + (k * k * 64 * 32 + norm(32))
+        + (5 * 5 * 32 * c + c),
+        # 28 -> 14 -> 7 -> 4
+        (5 * 5 * c * 32 + 32)
+        + (5 * 5 * 32 * 64 + norm(64))
+        + (5 * 5 * 64 * 128 + norm(128))
+        + dense(4 * 4 * 128, 1),
+        128 + 64 + 32,
+        64 + 128,
+    )
+
+
+def dcgan_paper(size, widths, channels, upsampling):
+    """`widths` from the latent's side to the image's."""
+    c, k = channels, 4 if upsampling == "transpose" else 3
+    ups = list(itertools.pairwise(widths))
+    downs = [(o, i) for i, o in reversed(ups)]
+    return Pair(
+        lambda **options: dcgan(size, channels, upsampling=upsampling, **options),
+        100,
+        (size, size, c),
+        [(100, 4 * 4 * widths[0]), *((k, k, i, o) for i, o in ups), (k, k, widths[-1], c)],
+        [(4, 4, c, 64), *((4, 4, i, o) for i, o in downs), (4 * 4 * widths[0], 1)],
+        (100 * 4 * 4 * widths[0] + norm(widths[0]))
+        + sum(k * k * i * o + norm(o) for i, o in ups)
+        + (k * k * 64 * c + c),
+        (4 * 4 * c * 64 + 64)
+        + sum(4 * 4 * i * o + norm(o) for i, o in downs)
+        + dense(4 * 4 * widths[0], 1),
+        sum(widths),
+        sum(widths[:-1]),
+    )
+
+
+def kernels(*widths):
+    return list(itertools.pairwise(widths))
+
+
+PAIRS = {
+    "mlp plain": Pair(
+        lambda **options: mlp("plain", **options),
+        64,
+        (28, 28, 1),
+        kernels(64, 256, 256, 784),
+        kernels(784, 256, 256, 1),
+        dense(64, 256) + dense(256, 256) + dense(256, 784),
+        dense(784, 256) + dense(256, 256) + dense(256, 1),
+    ),
+    "mlp plain 32x32x3": Pair(
+        lambda **options: mlp("plain", (32, 32, 3), **options),
+        64,
+        (32, 32, 3),
+        kernels(64, 256, 256, 3072),
+        kernels(3072, 256, 256, 1),
+        dense(64, 256) + dense(256, 256) + dense(256, 3072),
+        dense(3072, 256) + dense(256, 256) + dense(256, 1),
+    ),
+    "mlp dropout": Pair(
+        lambda **options: mlp("dropout", **options),
+        100,
+        (28, 28, 1),
+        kernels(100, 256, 512, 1024, 784),
+        kernels(784, 1024, 512, 256, 1),
+        dense(100, 256) + dense(256, 512) + dense(512, 1024) + dense(1024, 784),
+        dense(784, 1024) + dense(1024, 512) + dense(512, 256) + dense(256, 1),
+    ),
+    "mlp batch_norm": Pair(
+        lambda **options: mlp("batch_norm", **options),
+        100,
+        (28, 28, 1),
+        kernels(100, 196, 289, 361, 400, 512, 625, 784, 784),
+        kernels(784, 441, 256, 32, 1),
+        # A layer that batch norm follows has no bias.
+        (100 * 196 + norm(196))
+        + (196 * 289 + norm(289))
+        + (289 * 361 + norm(361))
+        + (361 * 400 + norm(400))
+        + (400 * 512 + norm(512))
+        + (512 * 625 + norm(625))
+        + (625 * 784 + norm(784))
+        + dense(784, 784),
+        dense(784, 441) + dense(441, 256) + dense(256, 32) + dense(32, 1),
+        196 + 289 + 361 + 400 + 512 + 625 + 784,
+    ),
+}
+for _channels in (1, 3):
+    for _upsampling in ("transpose", "resize"):
+        _name = f"{_channels} {_upsampling}"
+        PAIRS[f"dcgan 28 {_name}"] = dcgan_28(_channels, _upsampling)
+        for _size, _widths in (
+            (32, (256, 128, 64)),
+            (64, (512, 256, 128, 64)),
+            (128, (1024, 512, 256, 128, 64)),
+        ):
+            PAIRS[f"dcgan {_size} {_name}"] = dcgan_paper(_size, _widths, _channels, _upsampling)
+
+every_pair = pytest.mark.parametrize("pair", PAIRS.values(), ids=PAIRS.keys())
+every_dtype = pytest.mark.parametrize("dtype", DTYPES.values(), ids=DTYPES.keys())
+
+
+def abstract(module, shape):
+    """(output, variables) of a module as shapes, nothing computed."""
+    return jax.eval_shape(
+        module.init_with_output, jax.random.key(0), jax.ShapeDtypeStruct(shape, jnp.float32)
+    )
+
+
+# Small networks, run: each against NumPy, in both dtypes, in both modes.
+
+LATENT_DIM = 5
+BATCH = 6
+# For dropout; this generator compiles in a tenth of the default one's time.
+KEY, OTHER_KEY = (jax.random.key(seed, impl="rbg") for seed in (0, 1))
+TINY = {
+    "mlp generator, plain": MLPGenerator((8, 7), (4, 3, 1), slope=0.0),
+    "mlp generator, leaky and dropout": MLPGenerator((8, 7), (4, 3, 3), dropout=(0.5, 0.4)),
+    "mlp generator, batch norm": MLPGenerator(
+        (8, 7), (4, 3, 1), dropout=(0.5, 0.4), batch_norm=True, sigmoid=True
+    ),
+    "mlp discriminator, plain": MLPDiscriminator((8, 7)),
+    "mlp discriminator, dropout": MLPDiscriminator((8, 7), dropout=0.3),
+    "dcgan generator, 5x5": DCGANGenerator(3, (6, 4), 1, 5, False),
+    "dcgan generator, 4x4": DCGANGenerator(2, (6, 4), 3, 4, True),
+    "dcgan generator, 5x5, resize": DCGANGenerator(3, (6, 4), 3, 5, False, "resize"),
+    "dcgan generator, 4x4, resize": DCGANGenerator(2, (6, 4), 1, 4, True, "resize"),
+    "dcgan discriminator, 5x5": DCGANDiscriminator((4, 6), 5),
+    "dcgan discriminator, 4x4": DCGANDiscriminator((4, 6, 5), 4),
+}
+every_tiny = pytest.mark.parametrize("name", TINY)

@@ -1,0 +1,74 @@
+"""A network as JSON and back."""
+
+import json
+
+import flax.linen as nn
+import jax.numpy as jnp
+import pytest
+from network_tables import DTYPES, PAIRS, TINY
+
+from jaxgan import networks
+from jaxgan.errors import UserError
+from jaxgan.networks import (
+    DCGANDiscriminator,
+    MLPDiscriminator,
+    describe,
+    from_description,
+)
+
+
+def modules():
+    for name, pair in PAIRS.items():
+        for dtype_name, dtype in DTYPES.items():
+            for side, module in zip(("G", "D"), pair.make(dtype=dtype), strict=True):
+                yield f"{name} {side} {dtype_name}", module
+    yield from TINY.items()
+    yield "param_dtype", MLPDiscriminator((3,), param_dtype=jnp.bfloat16)
+
+
+@pytest.mark.parametrize("module", dict(modules()).values(), ids=dict(modules()).keys())
+def test_describe_and_back(module):
+    again = from_description(json.loads(json.dumps(describe(module))))
+    assert again == module
+    assert hash(again) == hash(module)
+
+
+def test_a_description_tells_networks_apart_and_leaves_the_mapped_axis_out():
+    described = [json.dumps(describe(module), sort_keys=True) for _, module in modules()]
+    pairs = [module for _, module in modules()]
+    for i, module in enumerate(pairs):
+        assert [described[i] == other for other in described] == [
+            module == other for other in pairs
+        ]
+    mapped, plain = (DCGANDiscriminator((4, 6), 5, axis_name=name) for name in ("data", None))
+    assert describe(mapped) == describe(plain)
+    assert from_description(describe(mapped)) == plain
+
+
+def test_every_module_of_the_package_is_described_above():
+    classes = {
+        name
+        for name in networks.__all__
+        if isinstance(getattr(networks, name), type)
+        and issubclass(getattr(networks, name), nn.Module)
+    }
+    assert {type(module).__name__ for _, module in modules()} == classes
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"module": "VisionTransformer"}, "module: got 'VisionTransformer'"),
+        ({"module": "mlp"}, "module: got 'mlp'"),  # a name of the package, but no module
+        ({"module": "__all__"}, "module: got '__all__'"),
+        ({"module": None}, "module: got None"),
+        ({"colour": "red"}, "MLPDiscriminator: .*'colour'"),
+        ({"hidden": ...}, "MLPDiscriminator: .*'hidden'"),
+        ({"dtype": "float7"}, "MLPDiscriminator: .*float7"),
+    ],
+)
+def test_a_description_of_something_else_is_refused(change, named):
+    description = {**describe(MLPDiscriminator((3,))), **change}
+    description = {key: value for key, value in description.items() if value is not ...}
+    with pytest.raises(UserError, match=rf"^{named}[^\n]*$"):
+        from_description(description)
