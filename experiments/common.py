@@ -49,8 +49,10 @@ def default_config() -> config_dict.ConfigDict:
     config.data_dir = config_dict.placeholder(str)  # where TFDS keeps its data sets
     config.image_size = 28
     config.channels = 1
+    config.device_data_mb = 512  # a data set of at most so many MB lives on the device
     config.batch_size = 100
     config.num_steps = 3_000  # five epochs of MNIST
+    config.steps_per_call = 1  # of the compiled program; a divisor of all intervals
     config.latent_dim = 100
     config.latent = "normal"  # or uniform, in [-1, 1]
     config.loss = "non_saturating"  # or minimax, least_squares
@@ -127,6 +129,7 @@ def train(
     loss = LOSSES[config.loss]
     game = {"latent_dim": config.latent_dim, "loss": loss, "latent": config.latent}
     init_key, sample_key, eval_key = jax.random.split(jax.random.key(config.seed), 3)
+    image_shape = (config.image_size, config.image_size, config.channels)
     state = init_unconditional(
         init_key,
         generator,
@@ -134,7 +137,7 @@ def train(
         gen_tx,
         disc_tx,
         latent_dim=config.latent_dim,
-        image_shape=(config.image_size, config.image_size, config.channels),
+        image_shape=image_shape,
         ema=config.ema_decay > 0,
     )
     source = data.load(config.dataset, "train", config.data_dir)
@@ -145,7 +148,14 @@ def train(
         "value_range": generator.value_range,
     }
     images_per_step = config.batch_size * config.disc_steps
-    batches = data.train_iterator(source, batch_size=images_per_step, seed=config.seed, **look)
+    order = {"batch_size": images_per_step, "seed": config.seed}
+    arrays = None
+    if len(source) * math.prod(image_shape) <= config.device_data_mb * 2**20:
+        pixels = {"image_size": config.image_size, "channels": config.channels}
+        arrays = sharding.replicate(data.load_arrays(source, **pixels), mesh)
+        batches = data.index_iterator(len(source), **order)
+    else:
+        batches = data.train_iterator(source, **order, **look)
     real = np.stack(
         [
             data.prepare_image(source[i]["image"], config.image_size, config.channels, (0.0, 1.0))
@@ -163,13 +173,24 @@ def train(
         disc_steps=config.disc_steps,
         ema_decay=config.ema_decay or None,
     )
+
+    @functools.partial(jax.jit, donate_argnums=0)
+    def train_steps(state, arrays, batches):
+        def one(state, batch):
+            if arrays is not None:
+                batch = data.take_batch(arrays, batch["index"], generator.value_range)
+            return step(state, batch)
+
+        return jax.lax.scan(one, state, batches)
+
     fit(
         sharding.replicate(state, mesh),
-        jax.jit(step, donate_argnums=0),
+        lambda state, batches: train_steps(state, arrays, batches),
         batches,
         workdir=workdir,
         num_steps=config.num_steps,
-        to_device=lambda batch: sharding.shard_batch(batch, mesh),
+        steps_per_call=config.steps_per_call,
+        to_device=lambda batches: sharding.shard_batch(batches, mesh, stacked=True),
         sample=make_sample(config, generator, sample_key),
         real=real,
         evaluate=test
@@ -257,9 +278,11 @@ def check_config(config: config_dict.ConfigDict) -> None:
         if not right:
             raise UserError(f"{name}: got {config[name]!r}, expected {expected}")
 
-    for name in ("image_size", "batch_size", "num_steps", "latent_dim", "disc_steps", "log_every",
-                 "sample_every", "eval_every", "checkpoint_every", "keep_checkpoints"):  # fmt: skip
+    for name in ("image_size", "batch_size", "num_steps", "steps_per_call", "latent_dim",
+                 "disc_steps", "log_every", "sample_every", "eval_every", "checkpoint_every",
+                 "keep_checkpoints"):  # fmt: skip
         expect(name, config[name] >= 1, "1 or more")
+    expect("device_data_mb", config.device_data_mb >= 0, "0 or more")
     for name in ("generator_learning_rate", "discriminator_learning_rate"):
         expect(name, config[name] > 0 and math.isfinite(config[name]), "a positive number")
     expect("seed", 0 <= config.seed < 2**31, "a number from 0 to 2^31 - 1")

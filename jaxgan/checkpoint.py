@@ -6,6 +6,7 @@ and networks). A checkpoint appears under its name only when it is complete, so 
 killed while writing goes on from the one before.
 """
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -55,10 +56,20 @@ def open_checkpoints(workdir: str | Path, *, keep: int | None = None) -> ocp.Che
     return ocp.CheckpointManager(folder, options=options, item_handlers=handlers)
 
 
+class _Position:
+    """Stands in for the iterator that Grain's handler asks, when that has gone on meanwhile."""
+
+    def __init__(self, position: dict[str, Any]):
+        self._position = position
+
+    def get_state(self) -> bytes:
+        return json.dumps(self._position).encode()
+
+
 def save(
     manager: ocp.CheckpointManager,
     state: TrainState,
-    data: grain.DatasetIterator,
+    position: dict[str, Any],
     description: dict[str, Any],
 ) -> None:
     """Starts to write a checkpoint; the arrays are copied before this returns.
@@ -66,14 +77,14 @@ def save(
     Args:
       manager: from `open_checkpoints`.
       state: the state, whose step names the checkpoint.
-      data: the iterator, standing where the next batch is the next step's.
+      position: `get_state()` of the data iterator, taken when its next batch was the next step's.
       description: JSON, as `read_description` gives it back.
     """
     manager.save(
         int(state.step),
         args=ocp.args.Composite(
             state=ocp.args.PyTreeSave(state),
-            data=grain.checkpoint.CheckpointSave(data),
+            data=grain.checkpoint.CheckpointSave(_Position(position)),
             description=ocp.args.JsonSave(description),
         ),
         force=True,

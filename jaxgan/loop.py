@@ -5,12 +5,16 @@ The order of things, so that a resumed run repeats what the unbroken one would h
 1. The newest complete checkpoint, if any, is restored: state and data position together.
    A checkpoint that does not fit is refused before anything in the folder has changed.
 2. What was recorded beyond its step is dropped; the steps come again.
-3. Each step takes the next batch. After step n, in this order: metrics are logged, pictures
-   sampled, the evaluation run, the checkpoint saved, each where n is a multiple of its interval
-   or the last step. All of them only read the state, and no random number depends on them.
+3. Each step takes the next batch; `steps_per_call` of them are one call of the compiled program.
+   After step n, where n is a multiple of their interval or the last step: pictures are sampled,
+   the evaluation is run, metrics are logged, the checkpoint is saved. All of them only read the
+   state, and no random number depends on them.
+4. Nothing waits for the device in between. Even what is logged and saved is only set aside at
+   step n, and fetched when the next call is on its way.
 """
 
 import contextlib
+import functools
 import math
 import signal
 import time
@@ -47,6 +51,7 @@ def fit(
     *,
     workdir: str | Path,
     num_steps: int,
+    steps_per_call: int,
     to_device: Callable[[PyTree], PyTree],
     sample: Callable[[TrainState], dict[str, jax.Array]],
     real: np.ndarray,
@@ -65,11 +70,13 @@ def fit(
 
     Args:
       state: at step 0, on its devices.
-      train_step: jitted; donates the state.
+      train_step: (state, batches of `steps_per_call` steps, stacked) -> (state, metrics, stacked
+        likewise): a step under `jax.lax.scan`, jitted; donates the state.
       batches: yields host batches for ever; its position goes into the checkpoints.
       workdir: the run's folder, which exists.
       num_steps: where the run ends.
-      to_device: host batch -> device batch.
+      steps_per_call: how many steps one call does; a divisor of all intervals and `num_steps`.
+      to_device: stacked host batches -> device arrays.
       sample: state -> {name: (B, H, W, C) images in [0, 1]}, drawn as grids; "samples" becomes
         the animation of the run.
       real: (B, H, W, C) images of the data in [0, 1], for comparison.
@@ -85,12 +92,21 @@ def fit(
       The state at `num_steps`.
 
     Raises:
-      UserError: a checkpoint of another architecture; a metric that is no longer finite (the
-        message gives the step, the last finite metrics and the checkpoint to go back to).
+      UserError: `steps_per_call` does not divide; a checkpoint of another architecture; a metric
+        that is no longer finite (the message gives the step, the last finite metrics and the
+        checkpoint to go back to).
       Stopped: SIGINT or SIGTERM came; a checkpoint of that moment was saved.
     """
     workdir = Path(workdir)
     first = jax.process_index() == 0
+    _check_divides(
+        steps_per_call,
+        num_steps=num_steps,
+        log_every=log_every,
+        sample_every=sample_every,
+        eval_every=eval_every,
+        checkpoint_every=checkpoint_every,
+    )
     with contextlib.ExitStack() as stack:
         # Before anything slow: a signal while restoring or compiling waits for the first step.
         asked_to_stop = stack.enter_context(_signals())
@@ -103,6 +119,7 @@ def fit(
         start = saved or 0
         if start > num_steps:
             raise UserError(f"num_steps: got {num_steps}, but {workdir} has done {start}")
+        _check_divides(steps_per_call, **{"the step of the newest checkpoint": start})
         progress = Progress(start, num_steps, images_per_step, quiet=not first)
         if start >= num_steps and is_finished(workdir):
             progress.say(f"{workdir} is finished: step {start} of {num_steps}")
@@ -111,7 +128,7 @@ def fit(
         recorder = Recorder(workdir, config, parameters, start) if first else None
         if recorder:
             stack.callback(recorder.close)
-        run = _Run(manager, batches, recorder, progress, description, summary, num_steps)
+        run = _Run(manager, recorder, progress, description, summary, num_steps)
         if saved is not None:
             progress.say(f"goes on from the checkpoint of step {saved}")
         else:
@@ -122,13 +139,18 @@ def fit(
         if start == 0:
             run.sample(0, sample(state))
 
-        pending: list[tuple[int, Metrics]] = []
+        pending: list[Metrics] = []
+        set_aside: list[Callable[[], None]] = []
         step = start
         try:
-            for step in range(start + 1, num_steps + 1):
-                batch = to_device(next(batches))
+            for step in range(start + steps_per_call, num_steps + 1, steps_per_call):
+                group = [next(batches) for _ in range(steps_per_call)]
+                batch = to_device(jax.tree.map(lambda *arrays: np.stack(arrays), *group))
                 state, metrics = train_step(state, batch)
-                pending.append((step, metrics))
+                for action in set_aside:
+                    action()
+                set_aside.clear()
+                pending.append(metrics)
 
                 def due(interval: int, step: int = step) -> bool:
                     return step % interval == 0 or step == num_steps
@@ -138,16 +160,24 @@ def fit(
                 # processes wait for each other, so they do it where they wait anyhow.
                 if step < num_steps and (jax.process_count() == 1 or due(log_every)):
                     stop = _signal_anywhere(asked_to_stop)
-                # Nothing is saved before its metrics are known to be finite.
-                if due(log_every) or due(checkpoint_every) or stop:
-                    run.log(pending)
-                    pending = []
                 if due(sample_every):
                     run.sample(step, sample(state))
                 if evaluate and due(eval_every):
                     run.evaluation(step, evaluate, state)
+                # Nothing is saved before its metrics are known to be finite.
+                if due(log_every) or due(checkpoint_every) or stop:
+                    set_aside.append(functools.partial(run.log, step, pending))
+                    pending = []
                 if due(checkpoint_every) or stop:
-                    run.checkpoint(state)
+                    # A copy, since the next call takes the state for its own.
+                    saved_state, finite = _copy(state), _finite(state)
+                    position = batches.get_state()
+                    set_aside.append(
+                        functools.partial(run.checkpoint, step, saved_state, finite, position)
+                    )
+                if stop or step == num_steps:
+                    for action in set_aside:
+                        action()
                 if stop:
                     manager.wait_until_finished()
                     raise Stopped(
@@ -170,9 +200,8 @@ def fit(
 class _Run:
     """The side effects of a run, gathered so that the loop above reads as its order."""
 
-    def __init__(self, manager, batches, recorder, progress, description, summary, num_steps):
+    def __init__(self, manager, recorder, progress, description, summary, num_steps):
         self._manager = manager
-        self._batches = batches
         self._recorder = recorder
         self._progress = progress
         self._description = description
@@ -181,14 +210,16 @@ class _Run:
         self._logged_at: int | None = None
         self._rate: float | None = None
 
-    def log(self, pending: list[tuple[int, Metrics]]) -> None:
-        """Logs the mean of each metric over the steps since the last time."""
-        fetched = jax.device_get([metrics for _, metrics in pending])
-        for (step, _), values in zip(pending, fetched, strict=True):
-            if not all(np.isfinite(value) for value in values.values()):
-                self._stop_not_finite(step, values)
-        step = pending[-1][0]
-        mean = {key: math.fsum(m[key] for m in fetched) / len(fetched) for key in fetched[0]}
+    def log(self, step: int, pending: list[Metrics]) -> None:
+        """Logs the mean of each metric over the steps up to `step`, those since the last time."""
+        calls = jax.device_get(pending)
+        fetched = {key: np.concatenate([call[key] for call in calls]) for key in calls[0]}
+        finite = np.all([np.isfinite(values) for values in fetched.values()], axis=0)
+        if not finite.all():
+            bad = int(np.argmin(finite))
+            values = {key: values[bad] for key, values in fetched.items()}
+            self._stop_not_finite(step - len(finite) + 1 + bad, values)
+        mean = {key: math.fsum(values) / len(values) for key, values in fetched.items()}
         self._rate = self._progress.rate(step)
         self._progress.show(step, self._rate, mean)
         self._last_finite, self._logged_at = mean, step
@@ -208,15 +239,15 @@ class _Run:
         if self._recorder:
             self._recorder.scalars(step, {f"eval/{key}": values[key] for key in values})
 
-    def checkpoint(self, state: TrainState) -> None:
+    def checkpoint(self, step: int, state: TrainState, finite: jax.Array, position) -> None:
         start = time.perf_counter()
         if self._recorder:
             # A checkpoint promises that what came before it need not come again.
             self._recorder.wait()
         # The metrics of a step come from the parameters before it; these are the ones after it.
-        if not _finite(state):
-            self._stop_not_finite(int(state.step), {"the parameters": np.float32("nan")})
-        checkpoint.save(self._manager, state, self._batches, self._description)
+        if not finite:
+            self._stop_not_finite(step, {"the parameters": np.float32("nan")})
+        checkpoint.save(self._manager, state, position, self._description)
         self._progress.pause(time.perf_counter() - start)
 
     def page(self, step: int, status: str) -> None:
@@ -241,6 +272,14 @@ class _Run:
         raise UserError(f"step {step}: {names}; {known}; to go back to: {back}")
 
 
+def _check_divides(steps_per_call: int, **fields: int) -> None:
+    for name, value in fields.items():
+        if steps_per_call < 1 or value % steps_per_call:
+            raise UserError(
+                f"steps_per_call: got {steps_per_call}, expected a divisor of {name}, {value}"
+            )
+
+
 def _parameters(state: TrainState) -> str:
     players = {"generator": state.generator, "discriminator": state.discriminator}
     return "\n".join(
@@ -248,6 +287,11 @@ def _parameters(state: TrainState) -> str:
         f"{name}\n{parameter_overview.get_parameter_overview(player.params, include_stats=False)}\n"
         for name, player in players.items()
     )
+
+
+@jax.jit
+def _copy(state: TrainState) -> TrainState:
+    return jax.tree.map(jnp.copy, state)
 
 
 @jax.jit

@@ -50,17 +50,21 @@ def replicate(tree: Any, mesh: Mesh) -> Any:
     return jax.tree.map(put, tree)
 
 
-def shard_batch(batch: Any, mesh: Mesh) -> Any:
-    """Puts a batch on the devices, each taking its share of the first axis.
+def shard_batch(batch: Any, mesh: Mesh, *, stacked: bool = False) -> Any:
+    """Puts a batch on the devices, each taking its share of the examples.
 
     Args:
       batch: pytree of NumPy arrays (B, ...), B being this process's part of the batch.
       mesh: from `make_mesh`.
+      stacked: the arrays are (K, B, ...), the batches of K steps.
 
     Returns:
-      The same pytree of global arrays (processes * B, ...). The transfer is asynchronous.
+      The same pytree of global arrays, B times the number of processes. The transfer is
+      asynchronous.
     """
-    sharding = NamedSharding(mesh, PartitionSpec("data"))
+    sharding = NamedSharding(
+        mesh, PartitionSpec(None, "data") if stacked else PartitionSpec("data")
+    )
     return jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharding, x), batch)
 
 

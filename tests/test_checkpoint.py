@@ -40,7 +40,7 @@ def run(trained, tmp_path_factory):
         next(iterator)
     with checkpoint.open_checkpoints(workdir, keep=1) as manager:
         state = sharding.replicate(trained, sharding.make_mesh())
-        checkpoint.save(manager, state, iterator, description(tiny.players()[0]))
+        checkpoint.save(manager, state, iterator.get_state(), description(tiny.players()[0]))
     return workdir, next(iterator)
 
 
@@ -59,7 +59,7 @@ def test_restores_on_any_number_of_devices(run, trained, devices):
 
 def test_a_checkpoint_of_one_device_restores_on_eight(trained, tmp_path, mesh):
     with checkpoint.open_checkpoints(tmp_path, keep=1) as manager:
-        checkpoint.save(manager, trained, data(), {})
+        checkpoint.save(manager, trained, data().get_state(), {})
         manager.wait_until_finished()
         fresh = sharding.replicate(tiny.state(seed=1), mesh)
         restored = checkpoint.restore(manager, 2, fresh, data())
@@ -75,7 +75,7 @@ def test_saving_is_safe_under_donation(tmp_path):
         lambda x: np.array(x) if x.dtype != state.key.dtype else None, state.generator.params
     )
     with checkpoint.open_checkpoints(tmp_path, keep=1) as manager:
-        checkpoint.save(manager, state, data(), {})
+        checkpoint.save(manager, state, data().get_state(), {})
         for _ in range(3):
             state, _ = step(state, tiny.batch())
         manager.wait_until_finished()

@@ -19,7 +19,7 @@ from jaxgan.loop import Stopped, fit
 
 @pytest.fixture(scope="module")
 def step():
-    return jax.jit(tiny.step(), donate_argnums=0)
+    return tiny.steps()
 
 
 def start():
@@ -37,7 +37,8 @@ def batches():
 def train(workdir, step, num_steps=12, evaluate=lambda state: {"accuracy_real": 0.5}, **changes):
     images = jnp.zeros((4, *tiny.IMAGE_SHAPE))
     arguments = {
-        "to_device": lambda batch: batch,
+        "steps_per_call": 1,
+        "to_device": lambda batches: batches,
         "sample": lambda state: {"samples": images, "interpolation": images},
         "real": np.zeros((4, *tiny.IMAGE_SHAPE), np.float32),
         "log_every": 2,
@@ -117,8 +118,8 @@ def test_metrics_are_means_over_the_interval(unbroken, step):
     assert [row["step"] for row in train_rows] == [2, 4, 6, 8, 10, 12]
     state, data, losses = start(), batches(), []
     for _ in range(4):
-        state, metrics = step(state, next(data))
-        losses.append(float(metrics["generator_loss"]))
+        state, metrics = step(state, jax.tree.map(lambda x: x[None], next(data)))
+        losses.append(float(metrics["generator_loss"][0]))
     assert train_rows[1]["train/generator_loss"] == pytest.approx(np.mean(losses[2:]), rel=1e-6)
     evaluations = [row for row in rows(unbroken[0]) if "eval/accuracy_real" in row]
     assert [row["step"] for row in evaluations] == [6, 12]
@@ -241,6 +242,28 @@ def test_a_loss_that_is_not_finite_stops_the_run(step, tmp_path):
         assert manager.latest_step() == 4
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert summary["status"] == f"stopped: {message}"
+
+
+def test_several_steps_a_call_are_the_same_steps(unbroken, tmp_path):
+    """Cut off in the middle, too: the data goes on where the last checkpoint stood."""
+    twos = tiny.steps()
+    with pytest.raises(PowerCut):
+        train(tmp_path / "run", interrupting(twos, 4, power_cut), steps_per_call=2)
+    state = train(tmp_path / "run", twos, steps_per_call=2)
+    assert tiny.difference(state, unbroken[1]) < 1e-5
+    again, expected = rows(tmp_path / "run"), rows(unbroken[0])
+    assert [row["step"] for row in again] == [row["step"] for row in expected]
+    for row, other in zip(again, expected, strict=True):
+        row.pop("train/images_per_second", None)
+        other.pop("train/images_per_second", None)
+        assert row == pytest.approx(other, rel=1e-4)
+    with pytest.raises(UserError, match="steps_per_call: got 4, expected a divisor of log_every, "):
+        train(tmp_path / "other", twos, steps_per_call=4)
+    with pytest.raises(
+        UserError, match=r"steps_per_call: got 5, .* divisor of the step of the new"
+    ):
+        intervals = {f"{what}_every": 5 for what in ("log", "sample", "eval", "checkpoint")}
+        train(tmp_path / "run", twos, num_steps=20, steps_per_call=5, **intervals)
 
 
 def test_without_a_test_split_there_is_no_evaluation(step, tmp_path):

@@ -48,6 +48,12 @@ def step(axis_name=None, loss=losses.non_saturating, ema_decay=0.9, **options):
     return make_train_step(objective, TX, TX, ema_decay=ema_decay, axis_name=axis_name, **options)
 
 
+def steps(**options):
+    """Jitted steps over stacked batches, as `fit` calls them."""
+    one = step(**options)
+    return jax.jit(lambda state, batches: jax.lax.scan(one, state, batches), donate_argnums=0)
+
+
 def batch(size=16, seed=0):
     rng = np.random.default_rng(seed)
     return {"image": rng.uniform(-1, 1, (size, *IMAGE_SHAPE)).astype(np.float32)}

@@ -5,21 +5,28 @@ with C 1 or 3, "label": int32 scalar, only where there are classes}, and `source
 without). `mnist`, `folder` and `tfds_images` make sources, `load` picks one of them by name, and
 anything of that shape will do in their place. `train_iterator` makes of a source the endless
 shuffled stream of prepared batches whose position can be saved, `eval_batches` one pass in a
-fixed order, `prepare_image` is what both do to each image.
+fixed order, `prepare_image` is what both do to each image. Where a whole data set fits on the
+device, `load_arrays`, `index_iterator` and `take_batch` draw the same batches there.
 """
 
 from jaxgan.data.folder import folder
 from jaxgan.data.load import load
 from jaxgan.data.mnist import mnist
+from jaxgan.data.order import index_batches
 from jaxgan.data.pipeline import eval_batches, prepare_image, train_iterator
+from jaxgan.data.resident import index_iterator, load_arrays, take_batch
 from jaxgan.data.tfds_images import tfds_images
 
 __all__ = [
     "eval_batches",
     "folder",
+    "index_batches",
+    "index_iterator",
     "load",
+    "load_arrays",
     "mnist",
     "prepare_image",
+    "take_batch",
     "tfds_images",
     "train_iterator",
 ]

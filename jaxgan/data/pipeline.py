@@ -2,14 +2,13 @@
 
 import functools
 import math
-import operator
 
 import grain
-import jax
 import numpy as np
 from grain.sources import RandomAccessDataSource
 from PIL import Image
 
+from jaxgan.data.order import check_batch_fields, index_batches, is_int
 from jaxgan.errors import UserError
 
 # Whole batches are read ahead, one per thread. Pillow lets go of the interpreter lock while it
@@ -47,8 +46,8 @@ def prepare_image(
         >>> prepare_image(np.full((40, 30, 3), 255, np.uint8), image_size=32, channels=1).max()
         np.float32(1.0)
     """
-    _check_image_fields(image_size, channels, value_range)
-    return _scale(_fit(image, image_size, channels), value_range)
+    check_image_fields(image_size, channels, value_range)
+    return _scale(fit_image(image, image_size, channels), value_range)
 
 
 def train_iterator(
@@ -64,11 +63,9 @@ def train_iterator(
 ) -> grain.DatasetIterator:
     """Returns the endless stream of training batches of one process.
 
-    Every epoch is a new permutation of the source, drawn from `seed`; a batch may span two epochs,
-    so each example comes exactly once an epoch whatever the batch size, and a source smaller than
-    a batch repeats within it. Global batch k holds the same examples for every `process_count`;
-    process p has every `process_count`-th of them, from the p-th on. Four batches are prepared
-    ahead in threads of the iterator.
+    The order is that of `index_batches`: every epoch a new permutation drawn from `seed`, the same
+    global batches for every `process_count`. Four batches are prepared ahead in threads of the
+    iterator.
 
     `iterator.get_state()` is a small dict that goes through JSON: the number of batches taken, not
     of those read ahead. `iterator.set_state(state)` continues with the very next batch, at once
@@ -100,18 +97,16 @@ def train_iterator(
         >>> next(batches)["image"].shape
         (100, 28, 28, 1)
     """
-    process_index, process_count = _check_batch_fields(
-        source, batch_size, process_index, process_count
+    check_source(source)
+    check_image_fields(image_size, channels, value_range)
+    indices = index_batches(
+        len(source),
+        batch_size=batch_size,
+        seed=seed,
+        process_index=process_index,
+        process_count=process_count,
     )
-    _check_image_fields(image_size, channels, value_range)
-    # The examples are drawn as numbers and read by the batch: far less work than passing each of
-    # them through the stages of Grain, and an error leaves the reader as it was raised.
-    indices = (
-        grain.MapDataset.range(len(source))
-        .shuffle(seed=_grain_seed(seed))
-        .repeat()[process_index::process_count]
-        .batch(batch_size // process_count)
-    )
+    # An error in a reader thread leaves it as it was raised.
     read = functools.partial(_read_batch, source, image_size, channels, value_range)
     return iter(indices.map(read).to_iter_dataset(_READ_AHEAD))
 
@@ -156,10 +151,9 @@ def eval_batches(
         >>> sum(batch["mask"].sum() for batch in batches)
         np.float32(10000.0)
     """
-    process_index, process_count = _check_batch_fields(
-        source, batch_size, process_index, process_count
-    )
-    _check_image_fields(image_size, channels, value_range)
+    check_source(source)
+    process_index, process_count = check_batch_fields(batch_size, process_index, process_count)
+    check_image_fields(image_size, channels, value_range)
     read = functools.partial(_read_batch, source, image_size, channels, value_range)
     order = np.random.default_rng(0).permutation(len(source))
 
@@ -175,14 +169,14 @@ def eval_batches(
 
 def _read_batch(source, image_size, channels, value_range, indices):
     examples = [source[int(index)] for index in indices]
-    images = np.stack([_fit(example["image"], image_size, channels) for example in examples])
+    images = np.stack([fit_image(example["image"], image_size, channels) for example in examples])
     batch = {"image": _scale(images, value_range)}
     if "label" in examples[0]:
         batch["label"] = np.array([example["label"] for example in examples], np.int32)
     return batch
 
 
-def _fit(image, image_size, channels):
+def fit_image(image, image_size, channels):
     """Any uint8 image as uint8 (image_size, image_size, channels)."""
     if image.shape == (image_size, image_size, channels) and image.dtype == np.uint8:
         return image
@@ -209,18 +203,11 @@ def _scale(image, value_range):
     return np.linspace(*value_range, 256, dtype=np.float32)[image]
 
 
-def _grain_seed(seed):
-    # Grain shuffles epoch e by seed + e, so that neighbouring seeds would give the same epochs,
-    # one apart. A hash sets them apart.
-    if not _is_int(seed) or seed < 0:
-        raise UserError(f"seed: got {seed!r}, expected a non-negative integer")
-    return int(np.random.SeedSequence(int(seed)).generate_state(1)[0])
-
-
-def _check_image_fields(image_size, channels, value_range):
-    if not _is_int(image_size) or image_size < 1:
+def check_image_fields(image_size, channels, value_range=(-1.0, 1.0)):
+    """Refuses what no image can have."""
+    if not is_int(image_size) or image_size < 1:
         raise UserError(f"image_size: got {image_size!r}, expected a positive integer")
-    if not _is_int(channels) or channels not in (1, 3):
+    if not is_int(channels) or channels not in (1, 3):
         raise UserError(f"channels: got {channels!r}, expected 1 (grey) or 3 (RGB)")
     try:
         low, high = value_range
@@ -231,34 +218,7 @@ def _check_image_fields(image_size, channels, value_range):
         raise UserError(f"value_range: got {value_range!r}, expected finite low < high")
 
 
-def _check_batch_fields(source, batch_size, process_index, process_count):
-    if process_count is None:
-        process_count = jax.process_count()
-    if process_index is None:
-        process_index = jax.process_index()
-    if not _is_int(process_count) or process_count < 1:
-        raise UserError(f"process_count: got {process_count!r}, expected a positive integer")
-    if not _is_int(process_index) or not 0 <= process_index < process_count:
-        raise UserError(
-            f"process_index: got {process_index!r}, expected an integer from 0 to "
-            f"{process_count - 1}, as process_count is {process_count}"
-        )
-    if not _is_int(batch_size) or batch_size < 1:
-        raise UserError(f"batch_size: got {batch_size!r}, expected a positive integer")
-    if batch_size % process_count:
-        raise UserError(
-            f"batch_size: got {batch_size}, expected a multiple of the {process_count} processes"
-        )
+def check_source(source):
+    """Refuses a source without examples."""
     if len(source) == 0:
         raise UserError(f"dataset: {source!r} is empty, expected at least one example")
-    return process_index, process_count
-
-
-def _is_int(value):
-    if isinstance(value, bool):
-        return False
-    try:
-        operator.index(value)
-    except TypeError:
-        return False
-    return True
