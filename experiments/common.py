@@ -52,7 +52,7 @@ def default_config() -> config_dict.ConfigDict:
     config.device_data_mb = 512  # a data set of at most so many MB lives on the device
     config.batch_size = 100
     config.num_steps = 3_000  # five epochs of MNIST
-    config.steps_per_call = 1  # of the compiled program; a divisor of all intervals
+    config.steps_per_call = 5  # of the compiled program, at most: a divisor of all intervals
     config.latent_dim = 100
     config.latent = "normal"  # or uniform, in [-1, 1]
     config.loss = "non_saturating"  # or minimax, least_squares

@@ -70,12 +70,12 @@ def fit(
 
     Args:
       state: at step 0, on its devices.
-      train_step: (state, batches of `steps_per_call` steps, stacked) -> (state, metrics, stacked
+      train_step: (state, batches of several steps, stacked) -> (state, metrics, stacked
         likewise): a step under `jax.lax.scan`, jitted; donates the state.
       batches: yields host batches for ever; its position goes into the checkpoints.
       workdir: the run's folder, which exists.
       num_steps: where the run ends.
-      steps_per_call: how many steps one call does; a divisor of all intervals and `num_steps`.
+      steps_per_call: how many steps one call does at most; it will be a divisor of all intervals.
       to_device: stacked host batches -> device arrays.
       sample: state -> {name: (B, H, W, C) images in [0, 1]}, drawn as grids; "samples" becomes
         the animation of the run.
@@ -92,21 +92,12 @@ def fit(
       The state at `num_steps`.
 
     Raises:
-      UserError: `steps_per_call` does not divide; a checkpoint of another architecture; a metric
-        that is no longer finite (the message gives the step, the last finite metrics and the
-        checkpoint to go back to).
+      UserError: a checkpoint of another architecture; a metric that is no longer finite (the
+        message gives the step, the last finite metrics and the checkpoint to go back to).
       Stopped: SIGINT or SIGTERM came; a checkpoint of that moment was saved.
     """
     workdir = Path(workdir)
     first = jax.process_index() == 0
-    _check_divides(
-        steps_per_call,
-        num_steps=num_steps,
-        log_every=log_every,
-        sample_every=sample_every,
-        eval_every=eval_every,
-        checkpoint_every=checkpoint_every,
-    )
     with contextlib.ExitStack() as stack:
         # Before anything slow: a signal while restoring or compiling waits for the first step.
         asked_to_stop = stack.enter_context(_signals())
@@ -119,7 +110,6 @@ def fit(
         start = saved or 0
         if start > num_steps:
             raise UserError(f"num_steps: got {num_steps}, but {workdir} has done {start}")
-        _check_divides(steps_per_call, **{"the step of the newest checkpoint": start})
         progress = Progress(start, num_steps, images_per_step, quiet=not first)
         if start >= num_steps and is_finished(workdir):
             progress.say(f"{workdir} is finished: step {start} of {num_steps}")
@@ -139,6 +129,8 @@ def fit(
         if start == 0:
             run.sample(0, sample(state))
 
+        intervals = (log_every, sample_every, eval_every, checkpoint_every)
+        steps_per_call = _largest_divisor(math.gcd(start, num_steps, *intervals), steps_per_call)
         pending: list[Metrics] = []
         set_aside: list[Callable[[], None]] = []
         step = start
@@ -272,12 +264,8 @@ class _Run:
         raise UserError(f"step {step}: {names}; {known}; to go back to: {back}")
 
 
-def _check_divides(steps_per_call: int, **fields: int) -> None:
-    for name, value in fields.items():
-        if steps_per_call < 1 or value % steps_per_call:
-            raise UserError(
-                f"steps_per_call: got {steps_per_call}, expected a divisor of {name}, {value}"
-            )
+def _largest_divisor(number: int, most: int) -> int:
+    return max(n for n in range(1, most + 1) if number % n == 0)
 
 
 def _parameters(state: TrainState) -> str:

@@ -268,7 +268,7 @@ def _by_weights(geometry: Geometry, dtype: jnp.dtype, x: jax.Array, y: jax.Array
     if geometry.formulation == "products" or convolution_cpu.prefers_products(x, y):
         cpu_map = convolution_cpu.by_weights
     else:
-        cpu_map = _lax_by_weights
+        cpu_map = convolution_cpu.by_weights_as_convolution
     return _map(_lax_by_weights, cpu_map, geometry, dtype, shape, x, y)
 
 

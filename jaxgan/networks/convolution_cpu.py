@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-__all__ = ["by_input", "by_weights", "prefers_products"]
+__all__ = ["by_input", "by_weights", "by_weights_as_convolution", "prefers_products"]
 
 FEW = 4
 """Channels (of images) so few that moving pixels costs more than the products."""
@@ -140,6 +140,24 @@ def by_weights(geometry, dtype: jnp.dtype, x: jax.Array, y: jax.Array) -> jax.Ar
     dw = chunk(0) if chunks == 1 else lax.map(chunk, jnp.arange(chunks)).sum(0)
     dw = dw.reshape(rows, features, -1, channels).transpose(0, 2, 3, 1)
     return dw.reshape(kh, kw, channels, features).astype(dtype)
+
+
+def by_weights_as_convolution(geometry, dtype: jnp.dtype, x: jax.Array, y: jax.Array) -> jax.Array:
+    """The kernel, (x, y) -> w, as one convolution of axes in the order that XLA's fast one takes.
+
+    XLA reorders the axes by itself, but not inside a loop, as `lax.scan` makes: there the same
+    convolution took 3,400 ms in place of 23 (100 x 14x14x64 to 7x7x128 by 5x5).
+    """
+    w = lax.conv_general_dilated(
+        x.transpose(3, 1, 2, 0),
+        y.transpose(1, 2, 0, 3),
+        (1, 1),
+        list(zip(geometry.low, geometry.high(), strict=True)),
+        rhs_dilation=geometry.strides,
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        preferred_element_type=dtype,
+    )
+    return w.transpose(1, 2, 0, 3)
 
 
 def _sum_dtype(dtype: jnp.dtype) -> jnp.dtype:
