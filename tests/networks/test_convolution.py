@@ -1,6 +1,7 @@
 """Values and derivatives of both convolutions against `lax`, in each formulation."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -96,7 +97,7 @@ def test_equals_lax_to_second_derivatives(name, size, strides, shape, padding, i
         kernel = draw(*size, inputs, outputs, dtype=np.float64, seed=1)
         options = {"strides": strides, "padding": padding}
         expected = up_to_second(reference, **options)(x, kernel)
-        for formulation in ("products", "lax"):
+        for formulation in ("products", "lax", "platform"):
             with force_formulation(formulation):
                 assert_close(up_to_second(ours, **options)(x, kernel), expected, 1e-10)
 
@@ -194,6 +195,20 @@ def test_only_the_formulation_of_the_platform_is_compiled():
     assert dilated not in modules["cpu"]
     both = jax.export.export(program, platforms=["cpu", "cuda"])(x, kernel)
     assert_close(both.call(x, kernel), program(x, kernel), 1e-6)
+
+
+def test_inside_a_loop_no_convolution_is_left_in_an_order_that_xla_computes_naively():
+    x, kernel = draw(2, 8, 8, 6), draw(4, 4, 6, 8)
+
+    def body(kernel, _):
+        gradients = jax.grad(lambda x, k: jnp.sum(conv(x, k, strides=2) ** 2), (0, 1))(x, kernel)
+        return kernel - gradients[1], jnp.sum(gradients[0])
+
+    program = jax.jit(lambda kernel: jax.lax.scan(body, kernel, None, length=3))
+    text = program.lower(kernel).compile().as_text()
+    orders = re.findall(r" convolution\(.*dim_labels=(\S+),", text)
+    assert len(orders) >= 3
+    assert set(orders) == {"b01f_01io->b01f"}
 
 
 def test_bad_arguments_are_told():
