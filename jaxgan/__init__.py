@@ -1,11 +1,11 @@
 """Generative adversarial networks in JAX and Flax: pure functions and one train state.
 
 The parts, each in its own module: `losses`, `networks`, `objectives`, `state`, `step`, `latent`,
-`data`, `sharding`, `checkpoint`, `loop`, `visualize`. The names below are those that a program of
-one's own starts from.
+`data`, `metrics`, `sharding`, `checkpoint`, `loop`, `visualize`. The names below are those that a
+program of one's own starts from.
 """
 
-from jaxgan import latent, losses, networks, objectives
+from jaxgan import latent, losses, metrics, networks, objectives
 from jaxgan.errors import UserError
 from jaxgan.load import load_generator
 from jaxgan.state import Player, TrainState, create_player, create_train_state
@@ -24,6 +24,7 @@ __all__ = [
     "load_generator",
     "losses",
     "make_train_step",
+    "metrics",
     "networks",
     "objectives",
 ]
