@@ -148,7 +148,7 @@ class _Unpickler(pickle.Unpickler):
 def _rebuild_tensor(storage, offset, shape, strides, *_):
     # NumPy's own check lets an empty buffer pass.
     end = offset + 1 + sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True))
-    if min(offset, *shape, *strides) < 0 or (math.prod(shape) and end > storage.size):
+    if min((offset, *shape, *strides)) < 0 or (math.prod(shape) and end > storage.size):
         raise ValueError("a tensor reaches beyond its storage")
     size = storage.itemsize
     return np.ndarray(
