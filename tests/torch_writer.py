@@ -23,6 +23,7 @@ def named(thing, name, module):
     return thing
 
 
+rebuild_parameter = named(lambda: None, "_rebuild_parameter", UTILS)
 rebuild_tensor = named(lambda: None, "_rebuild_tensor_v2", UTILS)
 STORAGES = {
     dtype: named(type("", (), {}), f"{name}Storage", TORCH)
@@ -39,8 +40,23 @@ class Tensor(NamedTuple):
     strides: tuple[int, ...]
 
 
+class Parameter(NamedTuple):
+    """An array that is a parameter."""
+
+    data: np.ndarray
+
+
+class Storage(NamedTuple):
+    """What a tensor is a view of, an array of one axis."""
+
+    data: np.ndarray
+
+
 class Pickler(pickle.Pickler):
-    """Pickles arrays and `Tensor`s as PyTorch does; `storages` then has what they refer to."""
+    """Pickles the three above as PyTorch does, and arrays as tensors.
+
+    `storages` then has what the pickle refers to.
+    """
 
     def __init__(self, file, storages, *id_end):
         super().__init__(file, 2)
@@ -55,6 +71,8 @@ class Pickler(pickle.Pickler):
         return ("storage", kind, key, "cpu", thing.data.size, *self.id_end)
 
     def reducer_override(self, thing):
+        if isinstance(thing, Parameter):
+            return rebuild_parameter, (thing.data, True, collections.OrderedDict())
         if isinstance(thing, np.ndarray):
             strides = tuple(s // thing.itemsize for s in thing.strides)
             # The elements in the order of memory, as a transposed tensor's storage has them.
@@ -63,10 +81,6 @@ class Pickler(pickle.Pickler):
             storage, *view = thing
             return rebuild_tensor, (Storage(storage), *view, False, collections.OrderedDict())
         return NotImplemented
-
-
-class Storage(NamedTuple):
-    data: np.ndarray
 
 
 @contextlib.contextmanager

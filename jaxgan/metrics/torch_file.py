@@ -128,6 +128,8 @@ class _Unpickler(pickle.Unpickler):
             return collections.OrderedDict
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
             return _rebuild_tensor
+        if (module, name) == ("torch._utils", "_rebuild_parameter"):
+            return _rebuild_parameter
         if module == "torch" and name in _STORAGES:
             return _STORAGES[name]
         raise pickle.UnpicklingError(f"it asks for {f'{module}.{name}'!r}")
@@ -154,3 +156,7 @@ def _rebuild_tensor(storage, offset, shape, strides, *_):
     return np.ndarray(
         shape, storage.dtype, storage, offset * size, [stride * size for stride in strides]
     )
+
+
+def _rebuild_parameter(tensor, *_):
+    return tensor

@@ -9,7 +9,7 @@ import zipfile
 import numpy as np
 import pytest
 import torch_writer
-from torch_writer import Tensor, write_legacy, write_zip
+from torch_writer import Parameter, Tensor, write_legacy, write_zip
 
 from jaxgan.errors import UserError
 from jaxgan.metrics.torch_file import read_torch_file
@@ -68,6 +68,13 @@ def test_views_of_one_storage(write, tmp_path):
     assert read["nothing"].shape == (0, 3)
 
 
+@every_format
+def test_a_parameter_is_its_tensor(write, tmp_path):
+    weight = np.arange(6, dtype=np.float32).reshape(2, 3)
+    write(tmp_path / "weights.pth", {"weight": Parameter(weight)})
+    np.testing.assert_array_equal(read_torch_file(tmp_path / "weights.pth")["weight"], weight)
+
+
 class Attack:
     """Unpickled, it makes a folder."""
 
@@ -110,7 +117,7 @@ NAMES = (
     "collections OrderedDict.fromkeys",
     "numpy dtype",
     "torch load",
-    "torch._utils _rebuild_parameter",
+    "torch._utils _rebuild_tensor",
     "torch.storage _load_from_bytes",
     "nowhere FloatStorage",
     "jaxgan.metrics.torch_file read_torch_file",
