@@ -103,7 +103,10 @@ def _read_legacy(file):
         return storages.setdefault(key, np.zeros(size, dtype))
 
     tensors = _Unpickler(file, storage).load()
-    for key in _Unpickler(file).load():
+    keys = _Unpickler(file).load()
+    if set(keys) != set(storages):
+        raise ValueError("its list of storages is not that of its tensors")
+    for key in keys:
         data = storages[key]
         (size,) = struct.unpack("<q", file.read(8))
         if size != data.size or file.readinto(data) != data.nbytes:

@@ -176,6 +176,15 @@ def test_a_file_that_is_cut_off(write, tmp_path):
         refused(path, "no file of tensors")
 
 
+def test_a_legacy_file_without_the_elements_of_a_tensor(tmp_path):
+    path, storage = tmp_path / "weights.pth", np.ones(6, np.float32)
+    write_legacy(path, {"weight": Tensor(storage, 0, (6,), (1,))})
+    before, keys, _ = path.read_bytes().rpartition(pickle.dumps([str(id(storage))], 2))
+    assert keys
+    path.write_bytes(before + pickle.dumps([], 2))
+    refused(path, "list of storages")
+
+
 def test_a_member_of_another_length(tmp_path):
     source, path = tmp_path / "source.pth", tmp_path / "weights.pth"
     write_zip(source, {"weight": np.ones(6, np.float32)})
