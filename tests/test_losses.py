@@ -23,6 +23,8 @@ class Case(NamedTuple):
     arguments: tuple[str, ...]
     undecided: float  # the output of a discriminator that cannot tell
     equilibrium: float | tuple[float, float]
+    # Batches of 7 and 4: a discriminator may see more real examples than fakes, or fewer.
+    sizes: tuple[int, ...] = (7, 4)
 
 
 def paper_cross_entropy(real, fake):
@@ -33,7 +35,25 @@ def paper_least_squares(real, fake):
     return np.mean((real - 1) ** 2) / 2, np.mean((fake - 0) ** 2) / 2
 
 
+def paper_smoothed_cross_entropy(real, fake):
+    return -np.mean(0.8 * log_expit(real) + 0.2 * log_expit(-real)), -np.mean(log_expit(-fake))
+
+
+def paper_wasserstein(real, fake):
+    return -np.mean(real), np.mean(fake)
+
+
+def paper_hinge(real, fake):
+    return -np.mean(np.minimum(0, real - 1)), -np.mean(np.minimum(0, -fake - 1))
+
+
+def paper_relativistic(real, fake):
+    half = -np.mean(log_expit(real - fake)) / 2
+    return half, half
+
+
 BOTH, FAKE = ("real_logits", "fake_logits"), ("fake_logits",)
+SMOOTHED = losses.smooth_labels(losses.non_saturating, 0.2)
 CASES = {
     "minimax_discriminator": Case(
         losses.minimax_discriminator, paper_cross_entropy, BOTH, 0.0, (math.log(2), math.log(2))
@@ -50,16 +70,46 @@ CASES = {
     "least_squares_generator": Case(
         losses.least_squares_generator, lambda x: np.mean((x - 1) ** 2) / 2, FAKE, 0.5, 1 / 8
     ),
+    "wasserstein_discriminator": Case(
+        losses.wasserstein_discriminator, paper_wasserstein, BOTH, 2.5, (-2.5, 2.5)
+    ),
+    "wasserstein_generator": Case(
+        losses.wasserstein_generator, lambda x: -np.mean(x), FAKE, 2.5, -2.5
+    ),
+    "hinge_discriminator": Case(losses.hinge_discriminator, paper_hinge, BOTH, 0.0, (1, 1)),
+    "relativistic_discriminator": Case(
+        losses.relativistic_discriminator,
+        paper_relativistic,
+        BOTH,
+        2.5,
+        (math.log(2) / 2, math.log(2) / 2),
+        (6, 6),
+    ),
+    "relativistic_generator": Case(
+        losses.relativistic_generator,
+        lambda fake, real: -np.mean(log_expit(fake - real)),
+        ("fake_logits", "real_logits"),
+        2.5,
+        math.log(2),
+        (6, 6),
+    ),
+    # D = 0.8 / 2, where 0.8 p / (p + q) is 0.4.
+    "smooth_labels": Case(
+        SMOOTHED.discriminator,
+        paper_smoothed_cross_entropy,
+        BOTH,
+        math.log(0.4 / 0.6),
+        (-0.8 * math.log(0.4) - 0.2 * math.log(0.6), -math.log(0.6)),
+    ),
 }
-# Batches of 7 and 4: a discriminator may see more real examples than fakes, or fewer.
-SIZES = (7, 4)
 every_loss = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 
 
 def logits(case, scale=3.0, seed=0):
     rng = np.random.default_rng(seed)
     return tuple(
-        scale * rng.standard_normal(size) for _, size in zip(case.arguments, SIZES, strict=False)
+        scale * rng.standard_normal(size)
+        for _, size in zip(case.arguments, case.sizes, strict=False)
     )
 
 
@@ -79,7 +129,7 @@ def gradients(case, *inputs):
 
 def test_the_table_has_every_loss():
     functions = {name for name in losses.__all__ if name.endswith(("_discriminator", "_generator"))}
-    assert functions == set(CASES)
+    assert functions == set(CASES) - {"smooth_labels"}
 
 
 @every_loss
@@ -174,8 +224,25 @@ def test_wrong_logits_are_refused_by_name(case, wrong):
         assert "\n" not in str(error.value)
 
 
-LOSSES = {name: getattr(losses, name) for name in ("minimax", "non_saturating", "least_squares")}
-every_game = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES.keys())
+def test_pairs_need_as_many_fakes_as_real_examples():
+    four, five = np.zeros(4, np.float32), np.zeros(5, np.float32)
+    for call in (
+        lambda: losses.relativistic_discriminator(five, four),
+        lambda: losses.relativistic_generator(four, five),
+    ):
+        with pytest.raises(UserError, match=r"^fake_logits: got shape \(4,\), expected \(5,\)"):
+            call()
+
+
+LOSSES = {
+    name: getattr(losses, name)
+    for name in (
+        *("minimax", "non_saturating", "least_squares"),
+        *("wasserstein", "hinge", "relativistic"),
+    )
+}
+GAMES = {**LOSSES, "smoothed": SMOOTHED}
+every_game = pytest.mark.parametrize("loss", GAMES.values(), ids=GAMES.keys())
 
 
 def test_the_games_are_made_of_the_right_losses():
@@ -191,6 +258,69 @@ def test_the_games_are_made_of_the_right_losses():
         losses.least_squares_discriminator,
         losses.least_squares_generator,
     )
+    assert losses.wasserstein[:2] == (
+        losses.wasserstein_discriminator,
+        losses.wasserstein_generator,
+    )
+    assert losses.hinge[:2] == (losses.hinge_discriminator, losses.wasserstein_generator)
+    assert losses.relativistic[:2] == (
+        losses.relativistic_discriminator,
+        losses.relativistic_generator,
+    )
+    assert [name for name, loss in LOSSES.items() if loss.generator_sees_real] == ["relativistic"]
+    assert SMOOTHED.generator is losses.non_saturating.generator
+
+
+@pytest.mark.parametrize(
+    ("loss", "smoothing", "named"),
+    [
+        (losses.hinge, 0.1, "loss"),
+        (losses.least_squares, 0.1, "loss"),
+        (losses.minimax, -0.1, "smoothing"),
+        (losses.minimax, 0.5, "smoothing"),
+        (losses.minimax, math.nan, "smoothing"),
+    ],
+)
+def test_labels_that_cannot_be_smoothed(loss, smoothing, named):
+    with pytest.raises(UserError, match=rf"^{named}: got [^\n]*$"):
+        losses.smooth_labels(loss, smoothing)
+
+
+def test_smoothing_by_nothing_changes_nothing():
+    real, fake = (jnp.asarray(x, jnp.float32) for x in logits(CASES["minimax_discriminator"]))
+    none = losses.smooth_labels(losses.minimax, 0.0)
+    np.testing.assert_array_equal(
+        none.discriminator(real, fake), losses.minimax.discriminator(real, fake)
+    )
+
+
+def test_the_best_smoothed_discriminator():
+    # Over data of density p and fakes of q, found by descent: D = 0.8 p / (p + q).
+    p, q = np.array([10, 50, 25, 15]), np.array([40, 10, 20, 30])
+
+    def loss(outputs):
+        return total(SMOOTHED.discriminator)(
+            jnp.repeat(outputs, p, total_repeat_length=100),
+            jnp.repeat(outputs, q, total_repeat_length=100),
+        )
+
+    best, _ = jax.lax.scan(lambda x, _: (x - 4 * jax.grad(loss)(x), None), jnp.zeros(4), length=300)
+    np.testing.assert_allclose(expit(np.asarray(best)), 0.8 * p / (p + q), rtol=1e-4)
+    log_d, _ = SMOOTHED.log_probabilities(best)
+    np.testing.assert_allclose(np.exp(log_d), p / (p + q), rtol=1e-4)
+
+
+def test_the_relativistic_game_knows_differences_alone():
+    real, fake = (jnp.asarray(x, jnp.float32) for x in logits(CASES["relativistic_generator"]))
+    for function, pair in (
+        (losses.relativistic_generator, (fake, real)),
+        (losses.relativistic_discriminator, (real, fake)),
+    ):
+        moved = function(*(x + 5 for x in pair))
+        np.testing.assert_allclose(moved, function(*pair), rtol=1e-5)
+    # Each fake has its own real example: another order is another loss.
+    other = losses.relativistic_generator(fake, real[::-1])
+    assert abs(float(other - losses.relativistic_generator(fake, real))) > 0.01
 
 
 def test_minimax_saturates_where_the_fakes_are_found_out_and_non_saturating_does_not():
@@ -209,13 +339,17 @@ def test_minimax_saturates_where_the_fakes_are_found_out_and_non_saturating_does
 @every_game
 def test_gradient_descent_moves_logits_the_way_each_side_wants(loss):
     zeros = jnp.zeros(3)
-    assert np.all(jax.grad(loss.generator)(zeros) < 0)
+    real_logits = (jnp.ones(3),) if loss.generator_sees_real else ()
+    assert np.all(jax.grad(loss.generator)(zeros, *real_logits) < 0)
     real, fake = jax.grad(total(loss.discriminator), argnums=(0, 1))(zeros, jnp.ones(3))
     assert np.all(real < 0)
     assert np.all(fake > 0)
 
 
-@pytest.mark.parametrize("loss", [losses.minimax, losses.non_saturating])
+SIGMOID = ["minimax", "non_saturating", "wasserstein", "hinge", "relativistic"]
+
+
+@pytest.mark.parametrize("loss", [LOSSES[name] for name in SIGMOID], ids=SIGMOID)
 def test_sigmoid_probabilities(loss):
     x = np.linspace(-20, 20, 81)
     log_d, log_not_d = loss.log_probabilities(jnp.asarray(x, jnp.float32))
@@ -252,7 +386,7 @@ def test_probabilities_refuse_wrong_logits(loss, wrong):
 
 def outputs(loss, probability):
     """The outputs that a loss reads as these probabilities, float32."""
-    p = np.asarray(probability, np.float64)
+    p = np.asarray(probability, np.float64) * (0.8 if loss is SMOOTHED else 1)
     return jnp.asarray(p if loss is losses.least_squares else np.log(p / (1 - p)), jnp.float32)
 
 
@@ -319,3 +453,50 @@ def test_the_optimal_discriminator_gives_the_exact_divergence_and_others_less(lo
     assert bound(optimal) == pytest.approx(exact, rel=1e-5)
     for wrong in (0.9 * optimal, np.sqrt(optimal), 1 - optimal):
         assert bound(wrong) < exact - 1e-4
+
+
+# Feature matching.
+
+
+def test_features_are_matched_in_their_means():
+    rng = np.random.default_rng(0)
+    real, fake = rng.standard_normal((7, 3, 2)), rng.standard_normal((4, 3, 2))
+    expected = np.sum((real.mean(0) - fake.mean(0)) ** 2)
+    singles = [np.asarray(x, np.float32) for x in (real, fake)]
+    value = losses.feature_matching(*singles)
+    assert value.shape == ()
+    assert value.dtype == jnp.float32
+    np.testing.assert_allclose(value, expected, rtol=1e-6)
+    # The order of the examples is nothing to it.
+    np.testing.assert_allclose(losses.feature_matching(singles[0], singles[0][::-1]), 0, atol=1e-12)
+    narrow = [jnp.asarray(x, jnp.bfloat16) for x in (real, fake)]
+    rounded = [np.asarray(x, np.float64).mean(0) for x in narrow]
+    expected = np.sum((rounded[0] - rounded[1]) ** 2)
+    assert losses.feature_matching(*narrow).dtype == jnp.float32
+    np.testing.assert_allclose(losses.feature_matching(*narrow), expected, rtol=1e-5)
+
+
+def test_the_gradient_of_feature_matching_is_the_finite_difference():
+    rng = np.random.default_rng(1)
+    real, fake = rng.standard_normal((5, 3)), rng.standard_normal((4, 3))
+    step = 1e-5 * rng.standard_normal(fake.shape)
+    with jax.enable_x64(True):
+        slope = np.asarray(jax.grad(losses.feature_matching, argnums=1)(real, fake))
+    expected = [np.sum((real.mean(0) - (fake + s * step).mean(0)) ** 2) for s in (1, -1)]
+    np.testing.assert_allclose(np.sum(slope * step), (expected[0] - expected[1]) / 2, rtol=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("real", "fake", "named"),
+    [
+        (np.zeros(4, np.float32), np.zeros(4, np.float32), "real_features"),
+        (np.zeros((4, 3), np.float32), np.zeros((4, 2), np.float32), "fake_features"),
+        (np.zeros((4, 3), np.float32), np.zeros((4, 3, 1), np.float32), "fake_features"),
+        (np.zeros((4, 3), np.float32), np.zeros(4, np.float32), "fake_features"),
+        (np.zeros((4, 3), np.int32), np.zeros((4, 3), np.float32), "real_features"),
+        (np.zeros((4, 3), np.float32), np.zeros((4, 3), bool), "fake_features"),
+    ],
+)
+def test_wrong_features_are_refused_by_name(real, fake, named):
+    with pytest.raises(UserError, match=rf"^{named}: got [^\n]*$"):
+        losses.feature_matching(real, fake)

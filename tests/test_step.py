@@ -220,7 +220,7 @@ def test_pmap_equals_one_device(reference):
     assert tiny.difference(reference[1], first[1]) < ROUNDING
 
 
-@pytest.mark.parametrize("loss", [losses.minimax, losses.least_squares])
+@pytest.mark.parametrize("loss", [losses.minimax, losses.least_squares, losses.relativistic])
 def test_other_losses_take_finite_steps(loss):
     state, metrics = run(jax.jit(tiny.step(loss=loss)), tiny.state(), tiny.batch())
     finite = jax.tree.map(lambda x: bool(jnp.all(jnp.isfinite(x))), (state.generator, metrics))

@@ -30,7 +30,7 @@ def unconditional(
 ) -> Objective:
     """The objective of a generator of images and a discriminator of images.
 
-        z ~ prior;  L_D(D(x), D(G(z)));  L_G(D(G(z)))
+        z ~ prior;  L_D(D(x), D(G(z)));  L_G(D(G(z))), or L_G(D(G(z)), D(x)) if relativistic
 
     The discriminator sees real and generated images in passes of their own, since batch norm
     would mix their statistics.
@@ -92,8 +92,13 @@ def unconditional(
         gen_vars: PyTree, disc_vars: PyTree, fakes: jax.Array, batch: PyTree, context: Context
     ):
         key = local_key(context.key, axis_name)
-        logits, _ = apply_train(discriminator, disc_vars, fakes, key=key)
-        return loss.generator(logits), Aux(None, {})
+        if not loss.generator_sees_real:
+            logits, _ = apply_train(discriminator, disc_vars, fakes, key=key)
+            return loss.generator(logits), Aux(None, {})
+        real_key, fake_key = jax.random.split(key)
+        real_logits, _ = apply_train(discriminator, disc_vars, batch["image"], key=real_key)
+        fake_logits, _ = apply_train(discriminator, disc_vars, fakes, key=fake_key)
+        return loss.generator(fake_logits, real_logits), Aux(None, {})
 
     return Objective(generate, disc_loss, gen_loss)
 

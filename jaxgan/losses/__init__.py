@@ -1,0 +1,71 @@
+"""Adversarial losses: pure functions from discriminator logits to scalars.
+
+Each loss comes as a `Loss`, a tuple of functions on logits of shape (B,):
+
+    real, fake = losses.non_saturating.discriminator(real_logits, fake_logits)
+    loss = losses.non_saturating.generator(fake_logits)
+
+With r and f the logits of real and of generated examples, they are
+
+    loss             minimised by the discriminator           by the generator
+    minimax          E[softplus(-r)] + E[softplus(f)]         -E[softplus(f)]
+    non_saturating   E[softplus(-r)] + E[softplus(f)]         E[softplus(-f)]
+    least_squares    1/2 E[(r - 1)^2] + 1/2 E[f^2]            1/2 E[(f - 1)^2]
+    wasserstein      -E[r] + E[f]                             -E[f]
+    hinge            E[max(0, 1 - r)] + E[max(0, 1 + f)]      -E[f]
+    relativistic     E[softplus(f - r)]                       E[softplus(r - f)]
+
+and `smooth_labels` varies the first two. All stay finite up to |logit| = 1e4 and beyond. Logits of
+any other rank are an error: (B, 1) against (B,) would broadcast to (B, B) without a word.
+`feature_matching` compares features in place of logits.
+"""
+
+from jaxgan.losses.cross_entropy import (
+    minimax,
+    minimax_discriminator,
+    minimax_generator,
+    non_saturating,
+    non_saturating_generator,
+    smooth_labels,
+)
+from jaxgan.losses.features import feature_matching
+from jaxgan.losses.linear import (
+    hinge,
+    hinge_discriminator,
+    wasserstein,
+    wasserstein_discriminator,
+    wasserstein_generator,
+)
+from jaxgan.losses.loss import Loss
+from jaxgan.losses.paired import (
+    relativistic,
+    relativistic_discriminator,
+    relativistic_generator,
+)
+from jaxgan.losses.squared_error import (
+    least_squares,
+    least_squares_discriminator,
+    least_squares_generator,
+)
+
+__all__ = [
+    "Loss",
+    "feature_matching",
+    "hinge",
+    "hinge_discriminator",
+    "least_squares",
+    "least_squares_discriminator",
+    "least_squares_generator",
+    "minimax",
+    "minimax_discriminator",
+    "minimax_generator",
+    "non_saturating",
+    "non_saturating_generator",
+    "relativistic",
+    "relativistic_discriminator",
+    "relativistic_generator",
+    "smooth_labels",
+    "wasserstein",
+    "wasserstein_discriminator",
+    "wasserstein_generator",
+]
