@@ -1,11 +1,11 @@
-"""Generative adversarial networks in JAX and Flax: pure functions and one train state.
+"""Generative adversarial networks in JAX and Flax.
 
-The parts, each in its own module: `losses`, `networks`, `objectives`, `state`, `step`, `latent`,
-`data`, `metrics`, `sharding`, `checkpoint`, `loop`, `visualize`. The names below are those that a
-program of one's own starts from.
+The parts, each in its own module: `losses`, `penalties`, `augment`, `networks`, `objectives`,
+`state`, `step`, `metrics`, `latent`, `data`, `sharding`, `checkpoint`, `loop`, `visualize`. The
+names below are those that a program of one's own starts from.
 """
 
-from jaxgan import latent, losses, metrics, networks, objectives
+from jaxgan import augment, latent, losses, metrics, networks, objectives, penalties
 from jaxgan.errors import UserError
 from jaxgan.load import load_generator
 from jaxgan.state import Player, TrainState, create_player, create_train_state
@@ -18,6 +18,7 @@ __all__ = [
     "Player",
     "TrainState",
     "UserError",
+    "augment",
     "create_player",
     "create_train_state",
     "latent",
@@ -27,4 +28,5 @@ __all__ = [
     "metrics",
     "networks",
     "objectives",
+    "penalties",
 ]

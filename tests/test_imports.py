@@ -29,6 +29,7 @@ ALLOWED = {
     "errors": set(),
     "losses": ERRORS,
     "penalties": ERRORS,
+    "augment": ERRORS,
     "networks": ERRORS,
     "metrics": ERRORS,
     "data": ERRORS,

@@ -1,0 +1,231 @@
+"""What stands between images and discriminator: augmentation, noise, packing.
+
+All are pure functions of images (B, H, W, C) with values around [-1, 1] and any number of
+channels; every image of a batch draws for itself. They are differentiable, since the generator
+learns through them: show the discriminator real and generated images through the same function,
+in its loss and in the generator's, each time with another key,
+
+    logits = discriminator(diff_augment(images, key))
+
+Only then does the generator not learn to draw what the augmentation leaves behind.
+"""
+
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+
+from jaxgan.errors import UserError
+
+__all__ = [
+    "brightness",
+    "color",
+    "contrast",
+    "cutout",
+    "diff_augment",
+    "instance_noise",
+    "pack",
+    "saturation",
+    "translation",
+]
+
+Augmentation = Callable[[jax.Array, jax.Array], jax.Array]
+
+
+def brightness(images: jax.Array, key: jax.Array) -> jax.Array:
+    """Lightens or darkens: x + u, u ~ U[-1/2, 1/2].
+
+    Args:
+      images: (B, H, W, C) float.
+      key: a PRNG key.
+
+    Returns:
+      The same shape and dtype; values may leave [-1, 1].
+
+    Raises:
+      UserError: images of another rank or not floating point.
+
+    Example:
+      >>> brightness(jnp.zeros((4, 28, 28, 1)), jax.random.key(0)).shape
+      (4, 28, 28, 1)
+
+    Source: Zhao et al. 2020, "Differentiable Augmentation for Data-Efficient GAN Training".
+    """
+    return images + _uniform(images, key, -0.5, 0.5)
+
+
+def saturation(images: jax.Array, key: jax.Array) -> jax.Array:
+    """Scales the distance of each pixel from its grey: m + u (x - m), u ~ U[0, 2].
+
+    The grey m is the mean over the channels; an image of one channel stays as it is.
+
+    Args, Returns, Raises, Source: as `brightness`.
+    """
+    factor = _uniform(images, key, 0.0, 2.0)
+    grey = jnp.mean(images, axis=3, keepdims=True)
+    return grey + factor * (images - grey)
+
+
+def contrast(images: jax.Array, key: jax.Array) -> jax.Array:
+    """Scales the distance of each pixel from the image's mean m: m + u (x - m), u ~ U[1/2, 3/2].
+
+    Args, Returns, Raises, Source: as `brightness`.
+    """
+    factor = _uniform(images, key, 0.5, 1.5)
+    mean = jnp.mean(images, axis=(1, 2, 3), keepdims=True)
+    return mean + factor * (images - mean)
+
+
+def color(images: jax.Array, key: jax.Array) -> jax.Array:
+    """Brightness, then saturation, then contrast.
+
+    Args, Returns, Raises, Source: as `brightness`.
+    """
+    return diff_augment(images, key, (brightness, saturation, contrast))
+
+
+def translation(images: jax.Array, key: jax.Array) -> jax.Array:
+    """Moves by up to an eighth of the side, each way; 0 comes in, the middle of [-1, 1].
+
+    Args, Returns, Raises, Source: as `brightness`.
+    """
+    _check(images)
+    height, width = images.shape[1:3]
+    # Halves round up, as the authors' code has it.
+    reach = [int(side / 8 + 0.5) for side in (height, width)]
+    padding = [(0, 0), *((r, r) for r in reach), (0, 0)]
+    starts = _starts(images, key, [2 * r + 1 for r in reach])
+
+    def crop(image, start):
+        return jax.lax.dynamic_slice(image, (*start, 0), images.shape[1:])
+
+    return jax.vmap(crop)(jnp.pad(images, padding), starts)
+
+
+def cutout(images: jax.Array, key: jax.Array) -> jax.Array:
+    """Sets a rectangle of half the sides to 0; where it leaves the image it is cut off.
+
+    Args, Returns, Raises, Source: as `brightness`.
+    """
+    _check(images)
+    sides = images.shape[1:3]
+    sizes = [int(side / 2 + 0.5) for side in sides]
+    # Centres lie anywhere in the image; an even rectangle's on the corners of its pixels.
+    centres = _starts(images, key, [side + 1 - n % 2 for side, n in zip(sides, sizes, strict=True)])
+    inside = []
+    for axis, (side, size) in enumerate(zip(sides, sizes, strict=True)):
+        first = centres[:, axis, None] - size // 2
+        pixel = jnp.arange(side)[None]
+        inside.append((pixel >= first) & (pixel < first + size))
+    rows, columns = inside
+    hole = rows[:, :, None, None] & columns[:, None, :, None]
+    return jnp.where(hole, 0, images)
+
+
+def diff_augment(
+    images: jax.Array,
+    key: jax.Array,
+    policy: Sequence[Augmentation] = (color, translation, cutout),
+) -> jax.Array:
+    """Augments differentiably, for real and generated images alike (DiffAugment).
+
+    Args:
+      images: (B, H, W, C) float.
+      key: a PRNG key; on a mapped axis, this device's own.
+      policy: what is done, in order: functions (images, key) -> images, from here or one's own.
+
+    Returns:
+      (B, H, W, C), the same dtype; values may leave [-1, 1].
+
+    Raises:
+      UserError: images of another rank or not floating point.
+
+    Example:
+      >>> images = jnp.zeros((4, 28, 28, 1))
+      >>> diff_augment(images, jax.random.key(0), (translation, cutout)).shape
+      (4, 28, 28, 1)
+
+    Source: Zhao et al. 2020, "Differentiable Augmentation for Data-Efficient GAN Training",
+    equations 4 to 6.
+    """
+    _check(images)
+    if not policy:
+        return images
+    for augmentation, part in zip(policy, jax.random.split(key, len(policy)), strict=True):
+        images = augmentation(images, part)
+    return images
+
+
+def instance_noise(images: jax.Array, key: jax.Array, std: float | jax.Array) -> jax.Array:
+    """Blurs two distributions into one another: x + e, e ~ N(0, std^2 I).
+
+    Without it, images of data and generator lie on thin sets that a discriminator parts perfectly.
+
+    Args:
+      images: (B, H, W, C) float.
+      key: a PRNG key.
+      std: scalar, in the images' units; it is usually let fall to 0, as by
+        `optax.linear_schedule(0.1, 0.0, 10_000)(context.step)`.
+
+    Returns:
+      The same shape and dtype.
+
+    Raises:
+      UserError: images of another rank or not floating point.
+
+    Example:
+      >>> instance_noise(jnp.zeros((4, 28, 28, 1)), jax.random.key(0), 0.1).shape
+      (4, 28, 28, 1)
+
+    Source: Sønderby et al. 2017, "Amortised MAP Inference for Image Super-resolution"; Arjovsky &
+    Bottou 2017, "Towards Principled Methods for Training Generative Adversarial Networks".
+    """
+    _check(images)
+    noise = jax.random.normal(key, images.shape, images.dtype)
+    return images + jnp.asarray(std, images.dtype) * noise
+
+
+def pack(images: jax.Array, count: int) -> jax.Array:
+    """Lays images over one another as channels, so that the discriminator sees lack of variety.
+
+        out[i, h, w, j C + c] = images[i count + j, h, w, c]
+
+    Args:
+      images: (B, H, W, C).
+      count: m, how many the discriminator judges at once.
+
+    Returns:
+      (B / m, H, W, m C), each with one logit.
+
+    Raises:
+      UserError: images of another rank or not floating point, or B not a multiple of m.
+
+    Example:
+      >>> pack(jnp.zeros((6, 28, 28, 1)), 2).shape
+      (3, 28, 28, 2)
+
+    Source: Lin et al. 2018, "PacGAN: The power of two samples in generative adversarial networks".
+    """
+    _check(images)
+    batch, height, width, channels = images.shape
+    if count < 1 or batch % count:
+        raise UserError(f"count: got {count} for a batch of {batch}, expected a divisor of it")
+    groups = images.reshape(batch // count, count, height, width, channels)
+    return groups.transpose(0, 2, 3, 1, 4).reshape(-1, height, width, count * channels)
+
+
+def _check(images: jax.Array) -> None:
+    shape, dtype = jnp.shape(images), jnp.result_type(images)
+    if len(shape) != 4 or not jnp.issubdtype(dtype, jnp.floating):
+        raise UserError(f"images: got {dtype} of shape {shape}, expected floats (B, H, W, C)")
+
+
+def _uniform(images: jax.Array, key: jax.Array, low: float, high: float) -> jax.Array:
+    """One number for each image, (B, 1, 1, 1)."""
+    _check(images)
+    return jax.random.uniform(key, (len(images), 1, 1, 1), images.dtype, low, high)
+
+
+def _starts(images: jax.Array, key: jax.Array, counts: Sequence[int]) -> jax.Array:
+    """For each image a row and a column, (B, 2), each below its count."""
+    return jax.random.randint(key, (len(images), 2), 0, jnp.array([counts]))
