@@ -80,7 +80,7 @@ def main(get_config: Callable, make_players: Callable, variants: tuple[str, ...]
     """
 
     def start() -> None:
-        _keep_compilations()
+        keep_compilations()
         arguments, variant = _take_variant(sys.argv, variants)
         config = get_config(variant) if variants else get_config()
         _check_field_names(arguments, config)
@@ -293,7 +293,7 @@ def check_config(config: config_dict.ConfigDict) -> None:
     expect("dtype", config.dtype in DTYPES, f"one of {', '.join(DTYPES)}")
 
 
-def _keep_compilations() -> None:
+def keep_compilations() -> None:
     """Keeps compiled programs on disk, so that a second start does not compile them again."""
     if jax.config.jax_compilation_cache_dir is None:
         cache = Path.home() / ".cache" / "jaxgan" / "compiled"

@@ -1,0 +1,105 @@
+"""A whole training run's images a second beside those of the bare step.
+
+    python benchmarks/loop.py
+    python benchmarks/loop.py --num_steps 600
+
+The run is `experiments/dcgan.py` as a user starts it, with its logging, pictures, evaluations and
+checkpoints; its time is that of the whole process, start-up included. The bare step is the same
+compiled step called in a loop on one batch, in a process of its own before and after the run,
+since the speed of a shared machine drifts. Fewer steps than the default make start-up and the
+last pictures weigh more.
+"""
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+EXPERIMENTS = Path(__file__).parents[1] / "experiments"
+
+
+def bare_images_per_second(seconds: float = 30.0) -> float:
+    """The step alone, in this process."""
+    sys.path.insert(0, str(EXPERIMENTS))
+    import common
+    import dcgan
+    import jax
+    import jax.numpy as jnp
+
+    from jaxgan import make_train_step
+    from jaxgan.objectives import init_unconditional, unconditional
+
+    common.keep_compilations()
+    config = dcgan.get_config()
+    generator, discriminator, gen_tx, disc_tx = dcgan.make_players(config)
+    game = {"latent_dim": config.latent_dim, "loss": common.LOSSES[config.loss]}
+    shape = (config.image_size, config.image_size, config.channels)
+    state = init_unconditional(
+        jax.random.key(0),
+        generator,
+        discriminator,
+        gen_tx,
+        disc_tx,
+        latent_dim=config.latent_dim,
+        image_shape=shape,
+        ema=True,
+    )
+    objective = unconditional(generator, discriminator, **game)
+    step = make_train_step(objective, gen_tx, disc_tx, ema_decay=config.ema_decay)
+    step = jax.jit(step, donate_argnums=0)
+    images = jax.random.uniform(jax.random.key(1), (config.batch_size, *shape), minval=-1)
+    batch = {"image": jnp.asarray(images)}
+    times = []
+    state, _ = step(state, batch)
+    begin = time.perf_counter()
+    while time.perf_counter() - begin < seconds:
+        start = time.perf_counter()
+        for _ in range(5):
+            state, metrics = step(state, batch)
+        jax.block_until_ready((state, metrics))
+        times.append((time.perf_counter() - start) / 5)
+    return config.batch_size / statistics.median(times)
+
+
+def run_images_per_second(num_steps: int) -> float:
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, EXPERIMENTS / "dcgan.py", "--workdir", Path(folder) / "run"]
+        begin = time.perf_counter()
+        subprocess.run(
+            [*command, f"--config.num_steps={num_steps}"],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        seconds = time.perf_counter() - begin
+    print(f"the run: {num_steps} steps in {seconds:.0f} s", flush=True)
+    return num_steps * 100 / seconds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--num_steps", type=int, default=3000, help="of the run (3000)")
+    parser.add_argument("--bare", action="store_true", help="measure the bare step alone")
+    arguments = parser.parse_args()
+    if arguments.bare:
+        print(bare_images_per_second())
+        return
+
+    def bare() -> float:
+        command = [sys.executable, __file__, "--bare"]
+        images = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        print(f"the bare step: {images:.1f} images/s", flush=True)
+        return images
+
+    before = bare()
+    run = run_images_per_second(arguments.num_steps)
+    after = bare()
+    mean = (before + after) / 2
+    print(f"the run, end to end: {run:.1f} images/s, {100 * run / mean:.1f} % of the bare step's")
+
+
+if __name__ == "__main__":
+    main()
