@@ -298,6 +298,8 @@ def keep_compilations() -> None:
     if jax.config.jax_compilation_cache_dir is None:
         cache = Path.home() / ".cache" / "jaxgan" / "compiled"
         jax.config.update("jax_compilation_cache_dir", str(cache))
+    # The dozens of small programs too, which together take as long as a large one.
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
 def _join_processes() -> None:

@@ -123,16 +123,15 @@ def fit(
             progress.say(f"goes on from the checkpoint of step {saved}")
         else:
             progress.say(parameters)
-        run.page(start, "running")
-        if recorder:
-            recorder.real(real)
+        # Set aside like all that follows: TensorFlow, which the records need, takes seconds to
+        # import, in which the step is better compiled.
+        set_aside = [functools.partial(run.begin, start, real)]
         if start == 0:
-            run.sample(0, sample(state))
+            set_aside.append(functools.partial(run.sample, 0, sample(state)))
 
         intervals = (log_every, sample_every, eval_every, checkpoint_every)
         steps_per_call = _largest_divisor(math.gcd(start, num_steps, *intervals), steps_per_call)
         pending: list[Metrics] = []
-        set_aside: list[Callable[[], None]] = []
         step = start
         try:
             for step in range(start + steps_per_call, num_steps + 1, steps_per_call):
@@ -167,15 +166,16 @@ def fit(
                     set_aside.append(
                         functools.partial(run.checkpoint, step, saved_state, finite, position)
                     )
-                if stop or step == num_steps:
+                if stop:
                     for action in set_aside:
                         action()
-                if stop:
                     manager.wait_until_finished()
                     raise Stopped(
                         f"stopped by {stop} after step {step}, which is saved; the same command "
                         "goes on from there"
                     )
+            for action in set_aside:
+                action()
         except BaseException as error:
             # Whatever else fails now, it is this error that is told.
             with contextlib.suppress(Exception):
@@ -201,6 +201,11 @@ class _Run:
         self._last_finite: dict[str, float] = {}
         self._logged_at: int | None = None
         self._rate: float | None = None
+
+    def begin(self, step: int, real: np.ndarray) -> None:
+        self.page(step, "running")
+        if self._recorder:
+            self._recorder.real(real)
 
     def log(self, step: int, pending: list[Metrics]) -> None:
         """Logs the mean of each metric over the steps up to `step`, those since the last time."""
