@@ -15,7 +15,7 @@ import numpy as np
 from absl import app, flags, logging
 from ml_collections import config_dict, config_flags
 
-from jaxgan import data, losses, networks, sharding
+from jaxgan import allocator, data, losses, networks, sharding
 from jaxgan.errors import UserError
 from jaxgan.latent import interpolate_linear, interpolate_spherical, sample_latents
 from jaxgan.load import draw_images, measure_statistics
@@ -80,6 +80,7 @@ def main(get_config: Callable, make_players: Callable, variants: tuple[str, ...]
     """
 
     def start() -> None:
+        allocator.keep_memory()
         keep_compilations()
         arguments, variant = _take_variant(sys.argv, variants)
         config = get_config(variant) if variants else get_config()

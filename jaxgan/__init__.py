@@ -5,7 +5,7 @@ The parts, each in its own module: `losses`, `penalties`, `augment`, `networks`,
 names below are those that a program of one's own starts from.
 """
 
-from jaxgan import augment, latent, losses, metrics, networks, objectives, penalties
+from jaxgan import allocator, augment, latent, losses, metrics, networks, objectives, penalties
 from jaxgan.errors import UserError
 from jaxgan.load import load_generator
 from jaxgan.state import Player, TrainState, create_player, create_train_state
@@ -18,6 +18,7 @@ __all__ = [
     "Player",
     "TrainState",
     "UserError",
+    "allocator",
     "augment",
     "create_player",
     "create_train_state",
