@@ -1,0 +1,57 @@
+"""The count of a step's operations, which the figures of speed are judged by."""
+
+import flops
+import jax
+import numpy as np
+import pytest
+import tiny
+
+from jaxgan import losses, make_train_step, networks
+from jaxgan.objectives import init_unconditional, unconditional
+
+BATCH = 100
+GAMES = {
+    "mlp": (*networks.mlp("plain"), 64, (28, 28, 1)),
+    "dcgan": (
+        networks.DCGANGenerator(4, (64, 32), 1, 5, True),
+        networks.DCGANDiscriminator((32, 64), 5),
+        20,
+        (16, 16, 1),
+    ),
+}
+
+
+@pytest.mark.parametrize("game", GAMES.values(), ids=GAMES.keys())
+def test_no_pass_is_done_twice(game):
+    generator, discriminator, latent_dim, image_shape = game
+    state = jax.eval_shape(
+        lambda: init_unconditional(
+            jax.random.key(0),
+            generator,
+            discriminator,
+            tiny.TX,
+            tiny.TX,
+            latent_dim=latent_dim,
+            image_shape=image_shape,
+        )
+    )
+    objective = unconditional(
+        generator, discriminator, latent_dim=latent_dim, loss=losses.non_saturating
+    )
+    step = make_train_step(objective, tiny.TX, tiny.TX)
+    compiled = flops.compile_step(step, state, (BATCH, *image_shape), "lax")
+    least = flops.least_operations(generator, discriminator, state, BATCH, latent_dim, image_shape)
+    assert 1 <= compiled.cost_analysis()["flops"] / least < 1.02
+
+
+@pytest.mark.parametrize("kernel", [3, 4, 5])
+def test_the_taps_of_a_layer_are_those_that_meet_a_pixel(kernel):
+    """With ones for image and kernel, a convolution's sum is its number of pairs."""
+    for layer in (
+        networks.layers.Conv(2, (kernel, kernel), 2, kernel_init=jax.nn.initializers.ones),
+        networks.layers.ConvTranspose(2, (kernel, kernel), 2, kernel_init=jax.nn.initializers.ones),
+        networks.layers.Conv(2, (kernel, kernel), 1, kernel_init=jax.nn.initializers.ones),
+    ):
+        x = np.ones((3, 7, 7, 4), np.float32)
+        y, _ = layer.init_with_output(jax.random.key(0), x)
+        assert flops.layer_operations(layer, x.shape) == [2 * float(y.sum())]
