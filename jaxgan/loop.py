@@ -13,6 +13,7 @@ The order of things, so that a resumed run repeats what the unbroken one would h
    step n, and fetched when the next call is on its way.
 """
 
+import collections
 import contextlib
 import functools
 import math
@@ -30,6 +31,7 @@ from clu import parameter_overview
 from jax.experimental import multihost_utils
 
 from jaxgan import checkpoint
+from jaxgan.diagnosis import WINDOW, diagnose
 from jaxgan.errors import UserError
 from jaxgan.progress import Progress
 from jaxgan.recorder import Recorder, is_finished
@@ -201,6 +203,8 @@ class _Run:
         self._last_finite: dict[str, float] = {}
         self._logged_at: int | None = None
         self._rate: float | None = None
+        self._recent: collections.deque[dict[str, float]] = collections.deque(maxlen=WINDOW)
+        self._wrong: set[str] = set()
 
     def begin(self, step: int, real: np.ndarray) -> None:
         self.page(step, "running")
@@ -223,6 +227,12 @@ class _Run:
         if self._recorder:
             scalars = {**mean, "images_per_second": self._rate}
             self._recorder.scalars(step, {f"train/{key}": scalars[key] for key in scalars})
+        self._recent.append(mean)
+        findings = diagnose(list(self._recent))
+        for finding in findings:
+            if finding.name not in self._wrong:
+                self._progress.say(f"warning: step {step}: {finding.text} {finding.advice}")
+        self._wrong = {finding.name for finding in findings}
 
     def sample(self, step: int, images: dict[str, jax.Array]) -> None:
         if self._recorder:

@@ -14,6 +14,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+from jaxgan.diagnosis import WINDOW, diagnose_run
 from jaxgan.errors import UserError
 from jaxgan.report_charts import make_charts, thin
 from jaxgan.report_files import ANIMATION_BUDGET, Picture, Run, is_finite, read_rows, read_run
@@ -22,6 +23,7 @@ from jaxgan.workdir import write_atomically
 __all__ = ["read_metrics", "write_report"]
 
 RELOAD_SECONDS = 15
+MOST_PERIODS = 12
 # Keys of summary.json that the header and the commands show; the rest goes to the table.
 _SHOWN_ELSEWHERE = {
     *("title", "num_steps", "step", "status", "started", "seconds", "images_per_second"),
@@ -88,6 +90,7 @@ def write_report(workdir: str | os.PathLike) -> Path:
         "started": _started(run.summary.get("started")),
         "facts": _facts(run.summary),
         "pictures": _samples(run) + _moving(run),
+        "health": _health(run),
         "curves": _curves(charts, run, len(rows)),
         "use": _use(str(workdir), run.summary.get("command")),
         "tables": _tables(run),
@@ -106,6 +109,27 @@ def write_report(workdir: str | os.PathLike) -> Path:
 
 def _card(title: str, content: str, kind: str = "card") -> str:
     return f'<section class="{kind}"><h2>{title}</h2>{content}</section>'
+
+
+def _health(run: Run) -> str:
+    rows = [
+        {key.removeprefix("train/"): value for key, value in row.items()}
+        for row in run.rows
+        if "train/generator_loss" in row and all(map(is_finite, row.values()))
+    ]
+    if len(rows) < WINDOW:
+        return ""
+    periods = diagnose_run(rows)
+    newest = rows[-1]["step"]
+    items = "".join(
+        f"<li><b>{period.finding.name.capitalize()}</b>, "
+        f"{'since' if period.last == newest else 'from'} step {period.first:,}"
+        f"{'' if period.last == newest else f' to {period.last:,}'}. "
+        f"{html.escape(period.finding.text)} <i>{html.escape(period.finding.advice)}</i></li>"
+        for period in periods[-MOST_PERIODS:]
+    )
+    well = "<p>No sign of saturation, collapse or oscillation in what was logged.</p>"
+    return _card("Health", f'<ul class="findings">{items}</ul>' if items else well)
 
 
 # The header.

@@ -106,8 +106,8 @@ def make_train_step(
 
     Returns:
       (state, batch) -> (state, metrics). `batch` is a pytree of arrays (disc_steps * B, ...);
-      `metrics` are float32 scalars: those of the objective, `discriminator_loss` and
-      `generator_loss`. Jit it with `donate_argnums=0`.
+      `metrics` are float32 scalars: those of the objective, and for each player
+      `generator_loss` and `generator_gradient_norm`. Jit it with `donate_argnums=0`.
 
     Raises:
       UserError: a `disc_steps` or `ema_decay` out of range; while tracing, a batch that
@@ -134,12 +134,14 @@ def make_train_step(
             return tree
         return jax.tree.map(lambda x: _varying(x, axis_name), tree)
 
-    def update(player: Player, grads, model_state, tx) -> Player:
-        updates, opt_state = tx.update(pmean(grads), player.opt_state, player.params)
+    def update(player: Player, grads, model_state, tx) -> tuple[Player, jax.Array]:
+        grads = pmean(grads)
+        updates, opt_state = tx.update(grads, player.opt_state, player.params)
         params = optax.apply_updates(player.params, updates)
-        return player.replace(
+        player = player.replace(
             params=params, model_state=pmean_statistics(model_state), opt_state=opt_state
         )
+        return player, local(optax.tree.norm(grads))
 
     def pmean_statistics(model_state):
         # Batch norm that was given the axis name returns averaged statistics already; this one
@@ -163,9 +165,13 @@ def make_train_step(
                 return objective.disc_loss(variables, fixed, part, context(index, extra))
 
             (loss, aux), grads = jax.value_and_grad(loss_fn, has_aux=True)(local(disc.params))
-            metrics = {"discriminator_loss": loss, **aux.metrics}
-            extra = extra if aux.extra is None else aux.extra
-            return update(disc, grads, aux.model_state, disc_tx), extra, metrics
+            disc, norm = update(disc, grads, aux.model_state, disc_tx)
+            metrics = {
+                "discriminator_loss": loss,
+                "discriminator_gradient_norm": norm,
+                **aux.metrics,
+            }
+            return disc, extra if aux.extra is None else aux.extra, metrics
 
         disc, extra = state.discriminator, state.extra
         gen_params = local(state.generator.params)
@@ -208,13 +214,14 @@ def make_train_step(
         )(gen_params, fakes)
         grads = jax.tree.map(jnp.add, direct, pullback(by_fakes)[0])
         model_state = model_state if aux.model_state is None else aux.model_state
-        gen = update(state.generator, grads, model_state, gen_tx)
+        gen, norm = update(state.generator, grads, model_state, gen_tx)
         if ema_decay is None and gen.ema_params is not None:
             raise UserError("ema_decay: got None for a generator with ema_params, expected a decay")
         if ema_decay is not None:
             gen = gen.replace(ema_params=_average(gen, state.step, ema_decay))
 
-        metrics = pmean({**disc_metrics, "generator_loss": loss, **aux.metrics})
+        metrics = {"generator_loss": loss, "generator_gradient_norm": norm, **aux.metrics}
+        metrics = pmean({**disc_metrics, **metrics})
         extra = extra if aux.extra is None else aux.extra
         new_state = state.replace(
             step=state.step + 1, generator=gen, discriminator=disc, extra=extra

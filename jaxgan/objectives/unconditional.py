@@ -16,7 +16,13 @@ from jaxgan.losses import Loss
 from jaxgan.state import PyTree, TrainState, create_player, create_train_state
 from jaxgan.step import Aux, Context, Metrics, Objective, apply_train, local_key
 
-__all__ = ["adversarial_metrics", "init_unconditional", "make_evaluate", "unconditional"]
+__all__ = [
+    "adversarial_metrics",
+    "diversity",
+    "init_unconditional",
+    "make_evaluate",
+    "unconditional",
+]
 
 
 def unconditional(
@@ -45,7 +51,7 @@ def unconditional(
 
     Returns:
       An `Objective` on batches {"image": (B, H, W, C) float32}; other entries are ignored. Its
-      metrics are those of `adversarial_metrics`.
+      metrics are those of `adversarial_metrics`, and `diversity`.
 
     Raises:
       UserError: while tracing, images of another shape than the generator's.
@@ -85,6 +91,7 @@ def unconditional(
             "discriminator_loss_real": real,
             "discriminator_loss_fake": fake,
             **adversarial_metrics(loss, real_logits, fake_logits),
+            "diversity": diversity(images, fakes, axis_name),
         }
         return real + fake, Aux(model_state, metrics)
 
@@ -134,6 +141,38 @@ def adversarial_metrics(loss: Loss, real_logits: jax.Array, fake_logits: jax.Arr
         "d_ratio": jnp.mean(jax.nn.sigmoid(log_d_real - log_d_fake)),
         "jsd_lower_bound": jnp.log(2.0) + 0.5 * (jnp.mean(log_d_real) + jnp.mean(log_not_d_fake)),
     }
+
+
+def diversity(real: jax.Array, fake: jax.Array, axis_name: str | None = None) -> jax.Array:
+    """How much generated images spread, in units of how much real ones do.
+
+        sqrt(mean over pixels of Var[fake] / mean over pixels of Var[real])
+
+    About 1 in a healthy game; 0 where the generator makes one image only.
+
+    Args:
+      real, fake: (B, ...) float, of equal shapes.
+      axis_name: the mapped axis over whose devices the batch is split, if any.
+
+    Returns:
+      float32 scalar.
+
+    Example:
+      >>> images = jnp.arange(4.0).reshape(4, 1, 1, 1)
+      >>> print(diversity(images, images / 2))
+      0.5
+    """
+
+    def variance(images):
+        images = images.astype(jnp.float32)
+        mean, square = jnp.mean(images, 0), jnp.mean(jnp.square(images), 0)
+        if axis_name is not None:
+            mean, square = jax.lax.pmean((mean, square), axis_name)
+        return jnp.mean(square - jnp.square(mean))
+
+    # Rounding may leave a constant image a little below zero, and real ones must not be alike.
+    ratio = variance(jax.lax.stop_gradient(fake)) / jnp.maximum(variance(real), 1e-12)
+    return jnp.sqrt(jnp.maximum(ratio, 0.0))
 
 
 def init_unconditional(
