@@ -240,6 +240,8 @@ class _Run:
             self.page(step, "running")
 
     def evaluation(self, step: int, evaluate, state: TrainState) -> None:
+        # The steps that are still on their way are no part of the pause.
+        jax.block_until_ready(state)
         start = time.perf_counter()
         values = evaluate(state)
         self._progress.pause(time.perf_counter() - start)
@@ -247,7 +249,6 @@ class _Run:
             self._recorder.scalars(step, {f"eval/{key}": values[key] for key in values})
 
     def checkpoint(self, step: int, state: TrainState, finite: jax.Array, position) -> None:
-        start = time.perf_counter()
         if self._recorder:
             # A checkpoint promises that what came before it need not come again.
             self._recorder.wait()
@@ -255,7 +256,6 @@ class _Run:
         if not finite:
             self._stop_not_finite(step, {"the parameters": np.float32("nan")})
         checkpoint.save(self._manager, state, position, self._description)
-        self._progress.pause(time.perf_counter() - start)
 
     def page(self, step: int, status: str) -> None:
         if self._recorder:
