@@ -7,7 +7,7 @@ names below are those that a program of one's own starts from.
 
 from jaxgan import allocator, augment, latent, losses, metrics, networks, objectives, penalties
 from jaxgan.errors import UserError
-from jaxgan.load import load_generator
+from jaxgan.load import load_discriminator, load_generator
 from jaxgan.state import Player, TrainState, create_player, create_train_state
 from jaxgan.step import Aux, Context, Objective, make_train_step
 
@@ -23,6 +23,7 @@ __all__ = [
     "create_player",
     "create_train_state",
     "latent",
+    "load_discriminator",
     "load_generator",
     "losses",
     "make_train_step",

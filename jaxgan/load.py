@@ -11,10 +11,11 @@ import jax.numpy as jnp
 from jaxgan import checkpoint, networks
 from jaxgan.errors import UserError
 from jaxgan.latent import sample_latents
+from jaxgan.saliency import last_features
 from jaxgan.state import PyTree
 from jaxgan.step import standing_statistics
 
-__all__ = ["draw_images", "load_generator", "measure_statistics"]
+__all__ = ["draw_images", "load_discriminator", "load_generator", "measure_statistics"]
 
 
 def load_generator(
@@ -46,15 +47,7 @@ def load_generator(
       ... # doctest: +SKIP
       >>> images = generate(latents)  # doctest: +SKIP
     """
-    with checkpoint.open_checkpoints(workdir) as manager:
-        steps = manager.all_steps()
-        if not steps:
-            raise UserError(f"workdir: {workdir} has no finished checkpoint yet")
-        step = max(steps) if step is None else step
-        if step not in steps:
-            raise UserError(f"step: got {step}, expected one of {sorted(steps)} in {workdir}")
-        description = checkpoint.read_description(manager, step)
-        variables, averaged = checkpoint.restore_player(manager, step, "generator", ema=ema)
+    step, description, variables, averaged = _restore(workdir, step, "generator", ema)
     module = networks.from_description(description["generator"]) if generator is None else generator
     latent_dim = description["latent_dim"]
     if averaged:
@@ -69,6 +62,65 @@ def load_generator(
     generate.latent = description["latent"]
     generate.step = step
     return generate
+
+
+def load_discriminator(
+    workdir: str | Path,
+    *,
+    step: int | None = None,
+    discriminator: nn.Module | None = None,
+    value_range: tuple[float, float] | None = None,
+) -> Callable[[jax.Array], jax.Array]:
+    """Loads a trained discriminator as a function of images.
+
+    Its batch norm uses the running statistics of training, which mix real and generated batches:
+    each image is judged by itself, and less sharply than in training.
+
+    Args:
+      workdir: the folder of a run.
+      step: which checkpoint; by default the newest.
+      discriminator: the module, where it is not one of `jaxgan.networks`.
+      value_range: of the pixels it was trained on; by default that of the run's generator, which
+        then is one of `jaxgan.networks`.
+
+    Returns:
+      Images in [0, 1], (B, H, W, C) float -> logits (B,) float32. Its attribute `features` is a
+      function from the same images to its last layer but one, (B, ...), `step` says when it was
+      saved.
+
+    Raises:
+      UserError: no run there, no such checkpoint.
+
+    Example:
+      >>> discriminate = load_discriminator("runs/")  # doctest: +SKIP
+      >>> logits = discriminate(images)  # doctest: +SKIP
+      >>> features = discriminate.features(images)  # doctest: +SKIP
+    """
+    step, description, variables, _ = _restore(workdir, step, "discriminator", False)
+    if discriminator is None:
+        discriminator = networks.from_description(description["discriminator"])
+    if value_range is None:
+        value_range = networks.from_description(description["generator"]).value_range
+    low, high = value_range
+
+    def discriminate(images: jax.Array) -> jax.Array:
+        return discriminator.apply(variables, low + (high - low) * images, train=False)
+
+    discriminate.features = functools.partial(last_features, discriminate)
+    discriminate.step = step
+    return discriminate
+
+
+def _restore(workdir: str | Path, step: int | None, player: str, ema: bool):
+    with checkpoint.open_checkpoints(workdir) as manager:
+        steps = manager.all_steps()
+        if not steps:
+            raise UserError(f"workdir: {workdir} has no finished checkpoint yet")
+        step = max(steps) if step is None else step
+        if step not in steps:
+            raise UserError(f"step: got {step}, expected one of {sorted(steps)} in {workdir}")
+        description = checkpoint.read_description(manager, step)
+        return step, description, *checkpoint.restore_player(manager, step, player, ema=ema)
 
 
 @functools.partial(jax.jit, static_argnums=0)

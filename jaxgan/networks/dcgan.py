@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxgan.errors import UserError
-from jaxgan.networks.layers import BatchNorm, Conv, Upsample, dcgan_init, to_logits
+from jaxgan.networks.layers import BatchNorm, Conv, LeakyReLU, Upsample, dcgan_init, to_logits
 
 __all__ = ["DCGANDiscriminator", "DCGANGenerator", "dcgan"]
 
@@ -92,7 +92,7 @@ class DCGANDiscriminator(nn.Module):
             x = Conv(width, (self.kernel, self.kernel), 2, use_bias=i == 0, **options)(x)
             if i > 0:
                 x = BatchNorm(train, self.axis_name, **options)(x)
-            x = nn.leaky_relu(x, 0.2)
+            x = LeakyReLU(0.2)(x)
         return to_logits(x, **options)
 
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxgan.errors import UserError
 from jaxgan.networks.convolution import conv, conv_transpose
 
-__all__ = ["BatchNorm", "Conv", "ConvTranspose", "Upsample", "dcgan_init", "to_logits"]
+__all__ = ["BatchNorm", "Conv", "ConvTranspose", "LeakyReLU", "Upsample", "dcgan_init", "to_logits"]
 
 Dtype = Any
 
@@ -63,6 +63,23 @@ class ConvTranspose(Conv):
     """A transposed convolution, (B, H, W, C) -> (B, H * stride, W * stride, features)."""
 
     function = staticmethod(conv_transpose)
+
+
+class LeakyReLU(nn.Module):
+    """max(x, slope x), as a module, which `nn.intercept_methods` can see.
+
+    So `jaxgan.saliency` reads the features of a network and changes its gradients; `nn.leaky_relu`
+    is hidden from it.
+
+    Attributes:
+      slope: of negative values; 0 is ReLU.
+    """
+
+    slope: float = 0.2
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Any shape."""
+        return nn.leaky_relu(x, self.slope)
 
 
 class Upsample(nn.Module):

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxgan.errors import UserError
-from jaxgan.networks.layers import BatchNorm, to_logits
+from jaxgan.networks.layers import BatchNorm, LeakyReLU, to_logits
 
 __all__ = ["MLPDiscriminator", "MLPGenerator", "mlp"]
 
@@ -97,7 +97,7 @@ class MLPDiscriminator(nn.Module):
         options = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         x = images.reshape(images.shape[0], -1)
         for width in self.hidden:
-            x = nn.leaky_relu(nn.Dense(width, **options)(x), 0.2)
+            x = LeakyReLU(0.2)(nn.Dense(width, **options)(x))
             if self.dropout:
                 x = nn.Dropout(self.dropout, deterministic=not train)(x)
         return to_logits(x, kernel_init=nn.initializers.lecun_normal(), **options)

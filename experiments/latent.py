@@ -1,0 +1,106 @@
+"""Explores the latent space of a trained run, and what its networks know.
+
+    python experiments/latent.py --workdir runs/ --what walk --out walk.gif
+
+walk         a closed walk through 8 random latents, a .gif file; all others write a .png file
+grid         the plane between four latents
+interpolate  eight times from one latent to another
+arithmetic   rows of a, b, c, each ending with its mean, and of a - b + c with noise and without:
+             bold and thin images of the first of --digits, thin ones of the second
+invert       test images beside the nearest that the generator makes, the errors of both splits
+neighbours   samples, their 5 nearest training images in pixels, and 5 in the discriminator's eyes
+saliency     test images that excite six features of the discriminator most, and by which strokes
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import common
+import jax
+import latent_pictures as pictures
+import numpy as np
+
+from jaxgan import UserError, data, latent, load_discriminator, load_generator, visualize
+
+
+class Run:
+    """A trained run: its generator, draws of its prior, its data."""
+
+    def __init__(self, arguments):
+        self.arguments = arguments
+        self.generate = load_generator(arguments.workdir, step=arguments.step)
+        self.prior = self.generate.latent
+        self.config = json.loads((Path(arguments.workdir) / "config.json").read_text())
+
+    def draw(self, count, fold=0):
+        key = jax.random.fold_in(jax.random.key(self.arguments.seed), fold)
+        size = self.generate.latent_dim
+        return latent.sample_latents(key, count, size, distribution=self.prior)
+
+    def images(self, latents):
+        blocks = [self.generate(latents[i : i + 100]) for i in range(0, len(latents), 100)]
+        return np.concatenate(blocks)
+
+    def source(self, split):
+        found = data.load(self.config["dataset"], split, self.config["data_dir"])
+        if found is None:
+            raise UserError(f"dataset: {self.config['dataset']} has no {split} images to look at")
+        return found
+
+    def real(self, split, count):
+        """Float in [0, 1], (count, H, W, C), from all over the split."""
+        size, source = (self.config["image_size"], self.config["channels"]), self.source(split)
+        chosen = np.linspace(0, len(source) - 1, min(count, len(source))).astype(int)
+        return np.stack([data.prepare_image(source[i]["image"], *size, (0.0, 1.0)) for i in chosen])
+
+    def discriminator(self):
+        return load_discriminator(self.arguments.workdir, step=self.generate.step)
+
+
+WHAT = {
+    "walk": pictures.walk,
+    "grid": pictures.grid,
+    "interpolate": pictures.interpolate,
+    "arithmetic": pictures.arithmetic,
+    "invert": pictures.inversion,
+    "neighbours": pictures.neighbours,
+    "saliency": pictures.saliency,
+}
+
+
+def parse_arguments():
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
+    parser.add_argument("--workdir", required=True, help="the folder of a run")
+    parser.add_argument("--what", required=True, help=f"one of {', '.join(WHAT)}")
+    parser.add_argument("--out", required=True, help="the picture to write")
+    parser.add_argument("--seed", type=int, default=0, help="of the latents (0)")
+    parser.add_argument("--step", type=int, help="which checkpoint (the newest)")
+    parser.add_argument("--digits", type=int, nargs=2, default=[7, 1], help="of arithmetic (7 1)")
+    return parser.parse_args()
+
+
+def main():
+    arguments = parse_arguments()
+    what, out = arguments.what, arguments.out
+    if what not in WHAT:
+        raise UserError(f"what: got {what!r}, expected one of {', '.join(WHAT)}")
+    ending = ".gif" if what == "walk" else ".png"
+    if not out.endswith(ending):
+        raise UserError(f"out: got {out!r}, expected a file name ending in {ending} for a {what}")
+    common.keep_compilations()
+    run = Run(arguments)
+    picture = WHAT[what](run)
+    try:
+        if what == "walk":
+            visualize.save_animation(out, picture, milliseconds=60, last_milliseconds=60)
+        else:
+            visualize.save_image(out, picture, scale=2)
+    except OSError as error:
+        raise UserError(f"out: cannot write {out}: {error.strerror}") from None
+    print(f"{out}: {what} from step {run.generate.step}")
+
+
+if __name__ == "__main__":
+    common.reporting_errors(main)

@@ -1,0 +1,103 @@
+"""The pictures of `latent.py`, each a function of its `Run` that gives what is to be saved."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxgan import UserError, data, latent, visualize
+from jaxgan.inversion import compare_errors, invert
+from jaxgan.neighbours import nearest_neighbours
+from jaxgan.saliency import guided_backpropagation
+
+
+def walk(run):
+    path = latent.smooth_path(run.draw(8), 96, distribution=run.prior)
+    return [visualize.image_grid(image[None], padding=0) for image in run.images(path)]
+
+
+def grid(run):
+    plane = latent.latent_grid(run.draw(4), 10, 10, distribution=run.prior)
+    return visualize.image_grid(run.images(plane), columns=10)
+
+
+def interpolate(run):
+    between = {"normal": latent.interpolate_spherical, "uniform": latent.interpolate_linear}
+    rows = [between[run.prior](*ends, 10) for ends in run.draw(16).reshape(8, 2, -1)]
+    return visualize.image_grid(run.images(jnp.concatenate(rows)), columns=10)
+
+
+def arithmetic(run):
+    latents, digits = run.draw(2000), run.arguments.digits
+    a, b, c = groups = latents[bold_and_thin(run.images(latents), load_classifier(run), digits)]
+    result = latent.analogy(a, b, c, distribution=run.prior)
+    # As in the DCGAN paper: the result is no accident if latents around it look alike.
+    around = latent.onto_prior(result + 0.5 * run.draw(3, fold=1), run.prior)
+    means = [latent.mean_latent(group, distribution=run.prior) for group in groups]
+    rows = jnp.stack([*groups, around]), jnp.stack([*means, result])[:, None]
+    rows = jnp.concatenate(rows, axis=1)
+    return visualize.image_grid(run.images(rows.reshape(16, -1)), columns=4)
+
+
+def load_classifier(run):
+    """Images in [0, 1] -> {"logits": (B, classes)}."""
+    if run.config["dataset"] != "mnist":
+        raise UserError(f"what: arithmetic is for digits, got a run of {run.config['dataset']}")
+    from jaxgan.metrics.features import load_lenet
+
+    return load_lenet()
+
+
+def bold_and_thin(images, classify, digits):
+    """Which images are the three boldest and thinnest of one digit, the thinnest of the other."""
+    logits = np.asarray(classify(images)["logits"], np.float64)
+    second, first = np.sort(logits, axis=1)[:, -2:].T
+    ink, groups = np.mean(images, axis=(1, 2, 3)), []
+    for digit in digits:
+        # The others may be no digits at all: a class has to be e^2 times as probable as the next.
+        found = np.flatnonzero((np.argmax(logits, axis=1) == digit) & (first - second > 2))
+        if len(found) < 6:
+            raise UserError(f"digits: of 2000 samples {len(found)} are a clear {digit}, expected 6")
+        found = found[np.argsort(ink[found])]
+        groups += [found[-3:], found[:3]]
+    return np.stack(groups[:2] + groups[3:])
+
+
+def inversion(run):
+    found, prior = {}, {"latent_dim": run.generate.latent_dim, "distribution": run.prior}
+    for split in ("train", "test"):
+        images = run.real(split, 64)
+        found[split] = invert(run.generate, images, jax.random.key(run.arguments.seed), **prior)
+        print(f"{split}: mean squared error {found[split].errors.mean():.4f} in [-1, 1]")
+    print(f"gap of the medians {compare_errors(**found).gap:+.2f}: 0 is alike, 1 is by heart")
+    pairs = np.stack([images, found["test"].images], axis=1)
+    return visualize.image_grid(pairs.reshape(-1, *images.shape[1:]), columns=16)
+
+
+def neighbours(run):
+    size = {"image_size": run.config["image_size"], "channels": run.config["channels"]}
+    training = data.load_arrays(run.source("train"), **size)["image"]
+    samples = run.images(run.draw(8))
+    rows = [samples[:, None]]
+    for features in (None, jax.jit(run.discriminator().features)):
+        found = nearest_neighbours(samples, training, k=5, features=features)
+        rows.append(training[found.indices] / 255.0)
+    return visualize.image_grid(np.concatenate(rows, 1).reshape(-1, *samples.shape[1:]), columns=11)
+
+
+def saliency(run):
+    images, discriminate = run.real("test", 1000), run.discriminator()
+
+    def responses(images):
+        """(B, channels): the largest of each feature over the image."""
+        features = discriminate.features(images)
+        return jnp.max(features.reshape(len(images), -1, features.shape[-1]), axis=1)
+
+    blocks = [images[i : i + 100] for i in range(0, len(images), 100)]
+    strength = np.concatenate([jax.jit(responses)(block) for block in blocks])
+    rows = []
+    for channel in np.argsort(-np.max(strength, axis=0))[:6]:
+        best = images[np.argsort(-strength[:, channel])[:8]]
+        slopes = guided_backpropagation(lambda x, c=channel: responses(x)[:, c], best)
+        largest = jnp.max(jnp.abs(slopes), axis=(1, 2, 3), keepdims=True)
+        rows += [best, 0.5 + 0.5 * slopes / jnp.maximum(largest, 1e-12)]
+    return visualize.image_grid(np.concatenate(rows), columns=16)

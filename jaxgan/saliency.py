@@ -1,0 +1,116 @@
+"""What a discriminator looks at: its features, and their gradients back to the pixels."""
+
+import functools
+from collections.abc import Callable
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxgan.errors import UserError
+from jaxgan.networks.layers import LeakyReLU
+
+__all__ = ["guided_backpropagation", "last_features"]
+
+
+def last_features(function: Callable[[jax.Array], jax.Array], images: jax.Array) -> jax.Array:
+    """What the last nonlinearity of a network gives: all that its verdict is made of.
+
+    Args:
+      function: of images, applying a Flax network whose nonlinearities are `layers.LeakyReLU`.
+      images: (B, H, W, C) float.
+
+    Returns:
+      (B, ...), for a DCGAN (B, h, w, channels).
+
+    Raises:
+      UserError: the network has no such nonlinearity.
+
+    Example:
+      >>> from jaxgan import networks
+      >>> _, discriminator = networks.dcgan(28)
+      >>> images = jnp.zeros((2, 28, 28, 1))
+      >>> variables = discriminator.init(jax.random.key(0), images)
+      >>> last_features(lambda x: discriminator.apply(variables, x), images).shape
+      (2, 4, 4, 128)
+    """
+    seen = []
+
+    def keep(module, x):
+        seen.append(nn.leaky_relu(x, module.slope))
+        return seen[-1]
+
+    _intercept(keep, function, images)
+    return seen[-1]
+
+
+def guided_backpropagation(
+    function: Callable[[jax.Array], jax.Array], images: jax.Array
+) -> jax.Array:
+    """The gradient of a network by its images, of which only what excites is let through.
+
+        ReLU: dL/dx = dL/dy 1[x > 0] 1[dL/dy > 0];  LeakyReLU: dL/dx = f'(x) max(dL/dy, 0)
+
+    The plain gradient mixes what speaks for a feature with what speaks against it, and looks like
+    noise. Without the latter it shows the strokes that the feature answers to. The rule for
+    LeakyReLU is that for ReLU where its slope is 0.
+
+    Args:
+      function: images (B, H, W, C) -> any shape, applying a Flax network whose nonlinearities are
+        `layers.LeakyReLU`. What it gives is summed: let it choose, such as the logits or one
+        feature of each image.
+      images: (B, H, W, C) float.
+
+    Returns:
+      (B, H, W, C): how each pixel, made brighter, raises what `function` gives.
+
+    Raises:
+      UserError: the network has no such nonlinearity.
+
+    Example:
+      >>> from jaxgan import networks
+      >>> _, discriminator = networks.mlp()
+      >>> images = jnp.zeros((2, 28, 28, 1))
+      >>> variables = discriminator.init(jax.random.key(0), images)
+      >>> guided_backpropagation(lambda x: discriminator.apply(variables, x), images).shape
+      (2, 28, 28, 1)
+
+    Source: Springenberg et al. 2014, "Striving for Simplicity: The All Convolutional Net",
+    section 3.4; on discriminators Radford et al. 2015, section 6.2.
+    """
+
+    def guide(module, x):
+        return _guided_leaky_relu(module.slope, x)
+
+    return jax.grad(lambda x: jnp.sum(_intercept(guide, function, x)))(images)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=0)
+def _guided_leaky_relu(slope: float, x: jax.Array) -> jax.Array:
+    return nn.leaky_relu(x, slope)
+
+
+_guided_leaky_relu.defvjp(
+    lambda slope, x: (nn.leaky_relu(x, slope), x),
+    lambda slope, x, dy: (jnp.maximum(dy, 0) * jnp.where(x > 0, 1, slope).astype(dy.dtype),),
+)
+
+
+def _intercept(replacement: Callable, function: Callable, images: jax.Array) -> jax.Array:
+    """Applies `function` with `replacement(module, x)` in place of every LeakyReLU."""
+    met = []
+
+    def interceptor(call, args, kwargs, context):
+        if not isinstance(context.module, LeakyReLU) or context.method_name != "__call__":
+            return call(*args, **kwargs)
+        met.append(context.module)
+        return replacement(context.module, *args)
+
+    with nn.intercept_methods(interceptor):
+        result = function(images)
+    if not met:
+        raise UserError(
+            "function: got one that applies no nonlinearity `jaxgan.networks.layers.LeakyReLU`, "
+            "expected a network with some, not jitted, since compiled programs cannot be changed"
+        )
+    return result
