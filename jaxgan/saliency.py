@@ -1,6 +1,5 @@
 """What a discriminator looks at: its features, and their gradients back to the pixels."""
 
-import functools
 from collections.abc import Callable
 
 import flax.linen as nn
@@ -36,11 +35,11 @@ def last_features(function: Callable[[jax.Array], jax.Array], images: jax.Array)
     """
     seen = []
 
-    def keep(module, x):
-        seen.append(nn.leaky_relu(x, module.slope))
-        return seen[-1]
+    def keep(y):
+        seen.append(y)
+        return y
 
-    _intercept(keep, function, images)
+    _after_each(keep, function, images)
     return seen[-1]
 
 
@@ -79,32 +78,27 @@ def guided_backpropagation(
     section 3.4; on discriminators Radford et al. 2015, section 6.2.
     """
 
-    def guide(module, x):
-        return _guided_leaky_relu(module.slope, x)
-
-    return jax.grad(lambda x: jnp.sum(_intercept(guide, function, x)))(images)
+    return jax.grad(lambda x: jnp.sum(_after_each(_let_excitation_through, function, x)))(images)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=0)
-def _guided_leaky_relu(slope: float, x: jax.Array) -> jax.Array:
-    return nn.leaky_relu(x, slope)
+@jax.custom_vjp
+def _let_excitation_through(y: jax.Array) -> jax.Array:
+    return y
 
 
-_guided_leaky_relu.defvjp(
-    lambda slope, x: (nn.leaky_relu(x, slope), x),
-    lambda slope, x, dy: (jnp.maximum(dy, 0) * jnp.where(x > 0, 1, slope).astype(dy.dtype),),
-)
+_let_excitation_through.defvjp(lambda y: (y, None), lambda _, dy: (jnp.maximum(dy, 0),))
 
 
-def _intercept(replacement: Callable, function: Callable, images: jax.Array) -> jax.Array:
-    """Applies `function` with `replacement(module, x)` in place of every LeakyReLU."""
+def _after_each(change: Callable, function: Callable, images: jax.Array) -> jax.Array:
+    """Calls `function` with `change` applied to what every LeakyReLU in it gives."""
     met = []
 
     def interceptor(call, args, kwargs, context):
-        if not isinstance(context.module, LeakyReLU) or context.method_name != "__call__":
-            return call(*args, **kwargs)
+        y = call(*args, **kwargs)
+        if not isinstance(context.module, LeakyReLU):
+            return y
         met.append(context.module)
-        return replacement(context.module, *args)
+        return change(y)
 
     with nn.intercept_methods(interceptor):
         result = function(images)

@@ -1,4 +1,4 @@
-"""Latents: the two priors, and the walks between two latents."""
+"""Latents: the two priors, the walks between latents, and sums of them."""
 
 import math
 
@@ -10,7 +10,16 @@ from jax.sharding import PartitionSpec as P
 from scipy import stats
 
 from jaxgan.errors import UserError
-from jaxgan.latent import interpolate_linear, interpolate_spherical, sample_latents
+from jaxgan.latent import (
+    analogy,
+    interpolate_linear,
+    interpolate_spherical,
+    latent_grid,
+    mean_latent,
+    onto_prior,
+    sample_latents,
+    smooth_path,
+)
 
 SHAPE = (500, 100)
 COUNT = SHAPE[0] * SHAPE[1]
@@ -181,3 +190,136 @@ def test_a_latent_of_zeros_has_no_direction():
     for ends in ((start, zeros), (zeros, start), (zeros, zeros)):
         path = interpolate_spherical(*ends, 5)
         np.testing.assert_allclose(path, interpolate_linear(*ends, 5), atol=1e-6)
+
+
+def draws(count, dim=16, seed=0, distribution="normal"):
+    return sample_latents(jax.random.key(seed), count, dim, distribution=distribution)
+
+
+both_priors = pytest.mark.parametrize("distribution", ["normal", "uniform"])
+
+
+def test_onto_prior():
+    latents = np.asarray(draws(5), np.float64)
+    expected = 4 * latents / np.linalg.norm(latents, axis=1, keepdims=True)
+    np.testing.assert_allclose(onto_prior(0.1 * draws(5)), expected, rtol=1e-5)
+    np.testing.assert_array_equal(onto_prior(jnp.zeros((2, 3))), np.zeros((2, 3)))
+    clipped = onto_prior(jnp.array([-3.0, 0.25, 1.5]), "uniform")
+    np.testing.assert_array_equal(clipped, [-1.0, 0.25, 1.0])
+
+
+@both_priors
+@pytest.mark.parametrize("closed", [True, False])
+def test_a_smooth_path_passes_through_its_waypoints(distribution, closed):
+    waypoints = draws(5, distribution=distribution)
+    segments = 5 if closed else 4
+    path = smooth_path(
+        waypoints, 8 * segments + (not closed), distribution=distribution, closed=closed
+    )
+    np.testing.assert_allclose(path[::8], waypoints, rtol=1e-5, atol=1e-6)
+
+
+def test_the_norm_of_a_smooth_path_goes_evenly_from_waypoint_to_waypoint():
+    waypoints = draws(4)
+    norms = np.linalg.norm(np.asarray(waypoints, np.float64), axis=1)
+    path = np.linalg.norm(np.asarray(smooth_path(waypoints, 40), np.float64), axis=1)
+    np.testing.assert_allclose(
+        path, np.interp(np.arange(40) / 10, range(5), [*norms, norms[0]]), rtol=1e-5
+    )
+
+
+@both_priors
+@pytest.mark.parametrize("closed", [True, False])
+def test_a_smooth_path_has_no_corners(distribution, closed):
+    # Inside the cube, where nothing is clipped.
+    scale = {"normal": 1.0, "uniform": 0.5}[distribution]
+    waypoints = scale * draws(5, dim=64, distribution=distribution)
+    path = smooth_path(waypoints, 2000, distribution=distribution, closed=closed)
+    path = np.asarray(path, np.float64)
+    if distribution == "normal":
+        path /= np.linalg.norm(path, axis=1, keepdims=True)
+    steps = np.diff(np.concatenate([path, path[:1]]) if closed else path, axis=0)
+    steps /= np.linalg.norm(steps, axis=1, keepdims=True)
+    turns = np.sum(steps[1:] * steps[:-1], axis=1)
+    # Great circles from one to the next would turn by about a right angle at once.
+    assert turns.min() > 0.99
+
+
+def test_a_uniform_path_is_the_catmull_rom_spline_inside_the_cube():
+    p = np.random.default_rng(0).uniform(-0.6, 0.6, (4, 3))
+    middle = smooth_path(jnp.asarray(p, jnp.float32), 8, distribution="uniform")[1]
+    expected = (9 * (p[0] + p[1]) - p[3] - p[2]) / 16  # of a closed path, 3 is before 0
+    np.testing.assert_allclose(middle, expected, atol=1e-6)
+    corner = jnp.array([[1.0], [1.0], [-1.0]])  # the spline overshoots between the ones
+    path = smooth_path(corner, 30, distribution="uniform")
+    assert float(jnp.max(jnp.abs(path))) == 1.0
+
+
+@both_priors
+def test_a_grid_has_its_corners_and_its_sides(distribution):
+    corners = draws(4, distribution=distribution)
+    grid = latent_grid(corners, 3, 5, distribution=distribution).reshape(3, 5, -1)
+    between = interpolate_linear if distribution == "uniform" else interpolate_spherical
+    np.testing.assert_allclose(grid[[0, 0, 2, 2], [0, 4, 0, 4]], corners, rtol=1e-5)
+    np.testing.assert_allclose(grid[:, 0], between(corners[0], corners[2], 3), atol=1e-5)
+    np.testing.assert_allclose(grid[2], between(corners[2], corners[3], 5), atol=1e-5)
+
+
+def test_the_grid_of_the_uniform_prior_is_bilinear():
+    corners = np.random.default_rng(0).uniform(-1, 1, (4, 3))
+    grid = latent_grid(jnp.asarray(corners, jnp.float32), 4, 3, distribution="uniform")
+    for row in range(4):
+        for column in range(3):
+            v, u = row / 3, column / 2
+            weights = [(1 - v) * (1 - u), (1 - v) * u, v * (1 - u), v * u]
+            np.testing.assert_allclose(grid[3 * row + column], weights @ corners, atol=1e-6)
+
+
+def test_a_grid_on_the_sphere_stays_on_it():
+    corners = onto_prior(draws(4))
+    grid = latent_grid(corners, 5, 6)
+    np.testing.assert_allclose(np.linalg.norm(grid, axis=1), 4.0, rtol=1e-5)
+
+
+def test_means_and_analogies():
+    a, b, c = (np.asarray(draws(n, seed=n), np.float64) for n in (3, 4, 5))
+    groups = [jnp.asarray(group, jnp.float32) for group in (a, b, c)]
+    total = a.mean(0) - b.mean(0) + c.mean(0)
+    expected = 4 * total / np.linalg.norm(total)
+    np.testing.assert_allclose(analogy(*groups), expected, rtol=1e-4)
+    uniform = analogy(*groups, distribution="uniform")
+    np.testing.assert_allclose(uniform, np.clip(total, -1, 1), atol=1e-6)
+    expected = 4 * a.mean(0) / np.linalg.norm(a.mean(0))
+    np.testing.assert_allclose(mean_latent(groups[0]), expected, rtol=1e-4)
+    # What both lack is taken away, and what is not compared stays.
+    alike = groups[0]
+    np.testing.assert_allclose(analogy(alike, alike, groups[2]), mean_latent(groups[2]), atol=1e-5)
+
+
+Z = jnp.ones((4, 3))
+
+
+@pytest.mark.parametrize(
+    ("call", "named"),
+    [
+        (lambda: smooth_path(Z[:1], 5), "waypoints"),
+        (lambda: smooth_path(Z[0], 5), "waypoints"),
+        (lambda: smooth_path(Z, 0), "count"),
+        (lambda: smooth_path(Z, 5, distribution="cube"), "latent"),
+        (lambda: latent_grid(Z[:3], 2, 2), "corners"),
+        (lambda: latent_grid(Z, 1, 2), "rows"),
+        (lambda: latent_grid(Z, 2, 1), "columns"),
+        (lambda: latent_grid(Z, 2, 2, distribution="cube"), "latent"),
+        (lambda: onto_prior(Z, "cube"), "latent"),
+        (lambda: mean_latent(Z[0]), "group"),
+        (lambda: mean_latent(Z[:0]), "group"),
+        (lambda: analogy(Z, Z, Z[0]), "c"),
+        (lambda: analogy(Z, Z, Z[:, :2]), "a, b, c"),
+        (lambda: analogy(Z, Z, Z, distribution="cube"), "latent"),
+    ],
+)
+def test_errors_of_paths_and_sums(call, named):
+    with pytest.raises(UserError) as error:
+        call()
+    assert str(error.value).startswith(f"{named}: got ")
+    assert "\n" not in str(error.value)
