@@ -1,0 +1,143 @@
+"""`experiments/latent.py` on an untrained run: every picture, and bad input in one line."""
+
+import functools
+import json
+import sys
+
+import common
+import jax
+import latent as script
+import latent_pictures as pictures
+import numpy as np
+import optax
+import pytest
+from PIL import Image
+
+from jaxgan import UserError, checkpoint, load_discriminator, networks
+from jaxgan.data import mnist
+from jaxgan.inversion import invert
+from jaxgan.objectives import init_unconditional
+
+CONFIG = {"dataset": "mnist", "data_dir": None, "image_size": 28, "channels": 1}
+
+
+@pytest.fixture(scope="module", params=["normal", "uniform"])
+def workdir(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp(request.param)
+    generator, discriminator = networks.mlp("plain")
+    tx = optax.sgd(0.1)
+    state = init_unconditional(
+        jax.random.key(0), generator, discriminator, tx, tx, latent_dim=8, image_shape=(28, 28, 1)
+    )
+    description = {
+        "generator": networks.describe(generator),
+        "discriminator": networks.describe(discriminator),
+        "latent_dim": 8,
+        "latent": request.param,
+    }
+    with checkpoint.open_checkpoints(folder, keep=1) as manager:
+        checkpoint.save(manager, state, {}, description)
+    (folder / "config.json").write_text(json.dumps(CONFIG))
+    return folder
+
+
+@pytest.fixture
+def explore(workdir, monkeypatch, tmp_path):
+    def run(what, name="picture.png", *arguments):
+        out = tmp_path / name
+        monkeypatch.setattr(common, "keep_compilations", lambda: None)
+        monkeypatch.setattr(
+            sys, "argv",
+            ["latent.py", "--workdir", str(workdir), "--what", what, "--out", str(out), *arguments],
+        )  # fmt: skip
+        script.main()
+        return Image.open(out)
+
+    return run
+
+
+def by_one_pixel(images):
+    """A classifier that sees sevens where a pixel is bright, ones elsewhere."""
+    seven = images[:, 14, 14, 0] > 0.5
+    return {"logits": np.where(seven[:, None], np.eye(10)[7], np.eye(10)[1]) * 5}
+
+
+# Images of 28 pixels on lines of 2, doubled.
+@pytest.mark.parametrize(
+    ("what", "columns", "rows"),
+    [
+        ("grid", 10, 10),
+        ("interpolate", 10, 8),
+        ("arithmetic", 4, 4),
+        ("invert", 16, 8),
+        ("neighbours", 11, 8),
+        ("saliency", 16, 6),
+    ],
+)
+def test_every_picture(explore, monkeypatch, what, columns, rows):
+    monkeypatch.setattr(pictures, "load_classifier", lambda run: by_one_pixel)
+    monkeypatch.setattr(pictures, "invert", functools.partial(invert, num_steps=3, restarts=1))
+    picture = explore(what)
+    assert picture.size == (2 * (30 * columns + 2), 2 * (30 * rows + 2))
+    assert np.std(np.asarray(picture)) > 1
+
+
+def test_the_walk_is_an_animation_that_the_seed_decides(explore):
+    first, again = explore("walk", "a.gif"), explore("walk", "b.gif")
+    other = explore("walk", "c.gif", "--seed", "1")
+    assert first.n_frames > 90
+    assert np.array_equal(np.asarray(first), np.asarray(again))
+    assert not np.array_equal(np.asarray(first), np.asarray(other))
+
+
+def test_groups_are_the_boldest_and_thinnest_of_their_digit():
+    rng = np.random.default_rng(0)
+    images = rng.uniform(size=(200, 4, 4, 1))
+    digits = rng.integers(0, 3, 200)
+    sure = rng.uniform(size=200) < 0.7
+    logits = np.where(sure, 5.0, 1.0)[:, None] * np.eye(10)[digits]
+    groups = pictures.bold_and_thin(images, lambda _: {"logits": logits}, [2, 0])
+    ink = images.sum((1, 2, 3))
+    twos, zeros = (
+        sorted(np.flatnonzero((digits == d) & sure), key=lambda i: ink[i]) for d in (2, 0)
+    )
+    assert [set(group) for group in groups] == [set(twos[-3:]), set(twos[:3]), set(zeros[:3])]
+    with pytest.raises(UserError, match=r"^digits: .* 0 are a clear 9, expected 6$"):
+        pictures.bold_and_thin(images, lambda _: {"logits": logits}, [2, 9])
+
+
+def test_the_discriminator_judges_images_in_its_own_range(workdir):
+    discriminate = load_discriminator(workdir)
+    images = np.stack([mnist("test")[i]["image"] for i in range(3)])
+    with checkpoint.open_checkpoints(workdir) as manager:
+        variables, _ = checkpoint.restore_player(manager, 0, "discriminator", ema=False)
+    _, discriminator = networks.mlp("plain")
+    expected = discriminator.apply(variables, (images / 127.5 - 1).astype(np.float32))
+    np.testing.assert_allclose(discriminate(images / np.float32(255)), expected, atol=1e-5)
+    assert discriminate.features(images / np.float32(255)).shape == (3, 256)
+    assert discriminate.step == 0
+
+
+@pytest.mark.parametrize(
+    ("what", "name", "arguments", "message"),
+    [
+        ("dance", "a.png", [], "what: got 'dance', expected one of walk, grid"),
+        ("walk", "a.png", [], "out: got "),
+        ("grid", "a.gif", [], "out: got "),
+        ("grid", "a.png", ["--step", "5"], "step: got 5"),
+    ],
+)
+def test_bad_input(explore, what, name, arguments, message):
+    with pytest.raises(UserError) as error:
+        explore(what, name, *arguments)
+    assert str(error.value).startswith(message)
+    assert "\n" not in str(error.value)
+
+
+def test_arithmetic_is_for_digits(explore, workdir):
+    (workdir / "config.json").write_text(json.dumps({**CONFIG, "dataset": "folder:faces"}))
+    try:
+        with pytest.raises(UserError, match=r"^what: arithmetic is for digits, got .*faces$"):
+            explore("arithmetic")
+    finally:
+        (workdir / "config.json").write_text(json.dumps(CONFIG))
