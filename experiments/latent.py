@@ -5,7 +5,7 @@
 walk         a closed walk through 8 random latents, a .gif file; all others write a .png file
 grid         the plane between four latents
 interpolate  eight times from one latent to another
-arithmetic   rows of a, b, c, each ending with its mean, and of a - b + c with noise and without:
+arithmetic   rows of a, b, c, three and the mean of all, and of a - b + c with noise and without:
              bold and thin images of the first of --digits, thin ones of the second
 invert       test images beside the nearest that the generator makes, the errors of both splits
 neighbours   samples, their 5 nearest training images in pixels, and 5 in the discriminator's eyes

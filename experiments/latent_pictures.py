@@ -27,15 +27,16 @@ def interpolate(run):
 
 
 def arithmetic(run):
-    latents, digits = run.draw(2000), run.arguments.digits
-    a, b, c = groups = latents[bold_and_thin(run.images(latents), load_classifier(run), digits)]
-    result = latent.analogy(a, b, c, distribution=run.prior)
+    latents, options = run.draw(2000), {"distribution": run.prior}
+    chosen = bold_and_thin(run.images(latents), load_classifier(run), run.arguments.digits)
+    groups = [latents[rows] for rows in chosen]
+    result = latent.analogy(*groups, **options)
     # As in the DCGAN paper: the result is no accident if latents around it look alike.
-    around = latent.onto_prior(result + 0.5 * run.draw(3, fold=1), run.prior)
-    means = [latent.mean_latent(group, distribution=run.prior) for group in groups]
-    rows = jnp.stack([*groups, around]), jnp.stack([*means, result])[:, None]
-    rows = jnp.concatenate(rows, axis=1)
-    return visualize.image_grid(run.images(rows.reshape(16, -1)), columns=4)
+    around = latent.onto_prior(result[None] + 0.5 * run.draw(3, fold=1), run.prior)
+    means = [latent.mean_latent(group, **options) for group in groups]
+    rows = zip([*groups, around], [*means, result], strict=True)
+    rows = jnp.concatenate([z for group, mean in rows for z in (group[:3], mean[None])])
+    return visualize.image_grid(run.images(rows), columns=4)
 
 
 def load_classifier(run):
@@ -48,18 +49,22 @@ def load_classifier(run):
 
 
 def bold_and_thin(images, classify, digits):
-    """Which images are the three boldest and thinnest of one digit, the thinnest of the other."""
+    """Which images are the bold and the thin quarter of one digit, and the thin of the other."""
     logits = np.asarray(classify(images)["logits"], np.float64)
     second, first = np.sort(logits, axis=1)[:, -2:].T
-    ink, groups = np.mean(images, axis=(1, 2, 3)), []
+    ink, quarters = np.mean(images, axis=(1, 2, 3)), []
     for digit in digits:
         # The others may be no digits at all: a class has to be e^2 times as probable as the next.
         found = np.flatnonzero((np.argmax(logits, axis=1) == digit) & (first - second > 2))
-        if len(found) < 6:
-            raise UserError(f"digits: of 2000 samples {len(found)} are a clear {digit}, expected 6")
-        found = found[np.argsort(ink[found])]
-        groups += [found[-3:], found[:3]]
-    return np.stack(groups[:2] + groups[3:])
+        if len(found) < 12:
+            count = len(images)
+            raise UserError(
+                f"digits: got {digit}, which {len(found)} of {count} samples are, expected 12"
+            )
+        found, size = found[np.argsort(ink[found])], len(found) // 4
+        quarters.append((found[-size:], found[:size]))
+    (bold, thin), (_, other) = quarters
+    return bold, thin, other
 
 
 def inversion(run):
@@ -98,6 +103,7 @@ def saliency(run):
     for channel in np.argsort(-np.max(strength, axis=0))[:6]:
         best = images[np.argsort(-strength[:, channel])[:8]]
         slopes = guided_backpropagation(lambda x, c=channel: responses(x)[:, c], best)
-        largest = jnp.max(jnp.abs(slopes), axis=(1, 2, 3), keepdims=True)
-        rows += [best, 0.5 + 0.5 * slopes / jnp.maximum(largest, 1e-12)]
+        # Where more ink excites the feature; the rest is the checkerboard of strided gradients.
+        largest = jnp.max(slopes, axis=(1, 2, 3), keepdims=True)
+        rows += [best, jnp.maximum(slopes, 0) / jnp.maximum(largest, 1e-12)]
     return visualize.image_grid(np.concatenate(rows), columns=16)
