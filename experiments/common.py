@@ -84,16 +84,9 @@ def main(get_config: Callable, make_players: Callable, variants: tuple[str, ...]
         keep_compilations()
         arguments, variant = _take_variant(sys.argv, variants)
         config = get_config(variant) if variants else get_config()
-        _check_field_names(arguments, config)
-        config_flags.DEFINE_config_dict(
-            "config", config, "The settings, each a flag, as in --config.batch_size=128."
-        )
-        for name in ("workdir", "config", "change_config", "distributed"):
-            # Only flags of the script itself are shown by --help.
-            flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[name])
+        names = ("workdir", "config", "change_config", "distributed")
 
-        def run(_) -> None:
-            config = flags.FLAGS.config
+        def run(config) -> None:
             if variants and config.variant != variant:
                 raise UserError(f"config.variant: got {config.variant!r}, expected --variant=NAME")
             check_config(config)
@@ -101,9 +94,27 @@ def main(get_config: Callable, make_players: Callable, variants: tuple[str, ...]
                 _join_processes()
             train(config, make_players, flags.FLAGS.workdir, flags.FLAGS.change_config)
 
-        app.run(run, argv=arguments, flags_parser=_parse_flags)
+        _run_with_config(config, run, arguments, names)
 
     reporting_errors(start)
+
+
+def start(get_config: Callable, run: Callable) -> None:
+    """Runs a script of another kind, `run(config, workdir)`, with the same command line."""
+
+    def begin() -> None:
+        allocator.keep_memory()
+        keep_compilations()
+        for name in ("change_config", "distributed"):
+            delattr(flags.FLAGS, name)
+        _run_with_config(
+            get_config(),
+            lambda config: run(config, flags.FLAGS.workdir),
+            sys.argv,
+            ("workdir", "config"),
+        )
+
+    reporting_errors(begin)
 
 
 def reporting_errors(function: Callable[[], None]) -> None:
@@ -301,6 +312,17 @@ def keep_compilations() -> None:
         jax.config.update("jax_compilation_cache_dir", str(cache))
     # The dozens of small programs too, which together take as long as a large one.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+
+def _run_with_config(config, run, arguments, names) -> None:
+    _check_field_names(arguments, config)
+    config_flags.DEFINE_config_dict(
+        "config", config, "The settings, each a flag, as in --config.batch_size=128."
+    )
+    for name in names:
+        # Only flags of the script itself are shown by --help.
+        flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[name])
+    app.run(lambda _: run(flags.FLAGS.config), argv=arguments, flags_parser=_parse_flags)
 
 
 def _join_processes() -> None:

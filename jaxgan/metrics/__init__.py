@@ -15,6 +15,8 @@ grow with the number of images:
 
 `kernel_distance`, `precision_recall` and `density_coverage` compare samples with one another and
 take all features, (N, D), at once: small beside the images that they were made of.
+
+The networks are in `metrics.lenet` and `metrics.inception`; `jaxgan.evaluation` puts all together.
 """
 
 from jaxgan.metrics.classification import (

@@ -6,8 +6,10 @@ weight file is read.
 """
 
 import functools
+import hashlib
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 import flax.linen as nn
 import jax
@@ -73,7 +75,9 @@ def load_inception(
     Returns:
       A jitted function from images in [0, 1], (B, H, W, C) float with C 1 or 3, to {"features":
       (B, 2048), "logits": (B, 1008)}, float32. The images are prepared by `prepare_images`. The
-      logits include the biases, which the first code of the Inception Score left out.
+      logits include the biases, which the first code of the Inception Score left out. Its
+      attributes `name` ("inception") and `version` (the beginning of the file's SHA-256) tell
+      figures of different weights apart.
 
     Raises:
       UserError: the file cannot be fetched or read, or is of another network; when called, as
@@ -88,11 +92,15 @@ def load_inception(
     Nash Equilibrium", section 2, for the features; Salimans et al. 2016, "Improved Techniques
     for Training GANs", section 4, for the logits.
     """
-    tensors = read_torch_file(fetch_weights() if path is None else path)
+    path = fetch_weights() if path is None else path
+    tensors = read_torch_file(path)
     images = jax.ShapeDtypeStruct((1, SIDE, SIDE, 3), jnp.float32)
     like = jax.eval_shape(InceptionV3().init, jax.random.key(0), images)
     # An argument and not a constant of the compiled function, which would hold another copy.
-    return functools.partial(_apply, jax.device_put(convert_weights(tensors, like)))
+    network = functools.partial(_apply, jax.device_put(convert_weights(tensors, like)))
+    network.name = "inception"
+    network.version = hashlib.sha256(Path(path).read_bytes()).hexdigest()[:8]
+    return network
 
 
 @jax.jit

@@ -1,0 +1,124 @@
+"""Trains the classifier whose features measure generated images: LeNet, on any labelled data.
+
+    python experiments/classifier.py --workdir runs/classifier
+    python experiments/classifier.py --workdir runs/classifier --config.dataset=fashion_mnist
+
+Writes WORKDIR/DATASET.msgpack, for `evaluate.py --features` and `jaxgan.metrics.load_lenet`. The
+MNIST weights that come with the package are the file of the first command.
+"""
+
+import functools
+import math
+import re
+import sys
+import time
+from pathlib import Path
+
+import common
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from ml_collections import config_dict
+
+from jaxgan import UserError, data
+from jaxgan.metrics.lenet import LeNet, pack_lenet
+from jaxgan.workdir import open_workdir, write_atomically
+
+EVAL_BATCH = 500
+
+
+def get_config():
+    config = config_dict.ConfigDict()
+    config.seed = 0
+    config.dataset = "mnist"  # or folder:PATH, or a name of TensorFlow Datasets
+    config.data_dir = config_dict.placeholder(str)  # where TFDS keeps its data sets
+    config.image_size = 28
+    config.channels = 1
+    config.batch_size = 128
+    config.epochs = 14
+    config.learning_rate = 3e-3  # its highest, from where it falls along a cosine
+    config.shift = 2  # pixels that a training image is moved by at most
+    return config
+
+
+def make_step(module, tx, arrays, shift):
+    """(carry, indices) -> carry, one step on the training images of these numbers."""
+
+    def move(image, corner):
+        padded = jnp.pad(image, ((shift, shift), (shift, shift), (0, 0)))
+        return jax.lax.dynamic_slice(padded, (corner[0], corner[1], 0), image.shape)
+
+    @functools.partial(jax.jit, donate_argnums=0)
+    def step(carry, indices):
+        variables, opt_state, key = carry
+        key, shift_key = jax.random.split(key)
+        batch = data.take_batch(arrays, indices, (0.0, 1.0))
+        corners = jax.random.randint(shift_key, (len(indices), 2), 0, 2 * shift + 1)
+        images = jax.vmap(move)(batch["image"], corners)
+
+        def loss(params):
+            (_, logits), updates = module.apply(
+                {**variables, "params": params}, images, train=True, mutable="batch_stats"
+            )
+            losses = optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"])
+            return jnp.mean(losses), updates
+
+        gradient, updates = jax.grad(loss, has_aux=True)(variables["params"])
+        changes, opt_state = tx.update(gradient, opt_state)
+        params = optax.apply_updates(variables["params"], changes)
+        return {"params": params, **updates}, opt_state, key
+
+    return step
+
+
+def count_right(module, variables, arrays):
+    """The share of images that the classifier puts in their class."""
+    predict = jax.jit(lambda images: jnp.argmax(module.apply(variables, images)[1], axis=1))
+    right = 0
+    for first in range(0, len(arrays["label"]), EVAL_BATCH):
+        part = {name: array[first : first + EVAL_BATCH] for name, array in arrays.items()}
+        right += np.sum(predict(part["image"].astype(np.float32) / 255) == part["label"])
+    return right / len(arrays["label"])
+
+
+def train(config, workdir):
+    for name in ("image_size", "batch_size", "epochs"):
+        if config[name] < 1:
+            raise UserError(f"{name}: got {config[name]}, expected 1 or more")
+    if config.shift < 0 or not 0 < config.learning_rate < math.inf:
+        name = "shift" if config.shift < 0 else "learning_rate"
+        raise UserError(f"{name}: got {config[name]}, expected a positive number")
+    source = data.load(config.dataset, "train", config.data_dir)
+    if not source.num_classes:
+        raise UserError(f"dataset: {config.dataset} has no classes, expected labelled images")
+    test = data.load(config.dataset, "test", config.data_dir)
+    look = {"image_size": config.image_size, "channels": config.channels}
+    arrays = jax.device_put(data.load_arrays(source, **look))
+    test = test and data.load_arrays(test, **look)
+    order = {"batch_size": config.batch_size, "seed": config.seed}
+    batches = data.index_iterator(len(source), **order)
+    workdir = open_workdir(workdir, config.to_dict(), change_config=True)
+
+    module, image_shape = LeNet(source.num_classes), arrays["image"].shape[1:]
+    steps_per_epoch = math.ceil(len(source) / config.batch_size)
+    num_steps = config.epochs * steps_per_epoch
+    tx = optax.adam(optax.cosine_decay_schedule(config.learning_rate, num_steps))
+    init_key, key = jax.random.split(jax.random.key(config.seed))
+    variables = module.init(init_key, jnp.zeros((1, *image_shape)))
+    carry = (variables, tx.init(variables["params"]), key)
+    step = make_step(module, tx, arrays, config.shift)
+    name = re.sub(r"\W+", "_", Path(config.dataset).name)
+    started = time.monotonic()
+    for epoch in range(1, config.epochs + 1):
+        for _ in range(steps_per_epoch):
+            carry = step(carry, next(batches)["index"])
+        share = f"{count_right(module, carry[0], test):.2%} of test right, " if test else ""
+        seconds = time.monotonic() - started
+        print(f"epoch {epoch}/{config.epochs}: {share}{seconds:.0f} s", file=sys.stderr)
+        path = write_atomically(workdir / f"{name}.msgpack", pack_lenet(carry[0], image_shape))
+    print(path)
+
+
+if __name__ == "__main__":
+    common.start(get_config, train)
