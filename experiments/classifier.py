@@ -25,8 +25,6 @@ from jaxgan import UserError, data
 from jaxgan.metrics.lenet import LeNet, pack_lenet
 from jaxgan.workdir import open_workdir, write_atomically
 
-EVAL_BATCH = 500
-
 
 def get_config():
     config = config_dict.ConfigDict()
@@ -72,32 +70,28 @@ def make_step(module, tx, arrays, shift):
     return step
 
 
-def count_right(module, variables, arrays):
+def count_right(module, variables, arrays, size=500):
     """The share of images that the classifier puts in their class."""
     predict = jax.jit(lambda images: jnp.argmax(module.apply(variables, images)[1], axis=1))
     right = 0
-    for first in range(0, len(arrays["label"]), EVAL_BATCH):
-        part = {name: array[first : first + EVAL_BATCH] for name, array in arrays.items()}
+    for first in range(0, len(arrays["label"]), size):
+        part = {name: array[first : first + size] for name, array in arrays.items()}
         right += np.sum(predict(part["image"].astype(np.float32) / 255) == part["label"])
     return right / len(arrays["label"])
 
 
 def train(config, workdir):
-    for name in ("image_size", "batch_size", "epochs"):
-        if config[name] < 1:
-            raise UserError(f"{name}: got {config[name]}, expected 1 or more")
-    if config.shift < 0 or not 0 < config.learning_rate < math.inf:
-        name = "shift" if config.shift < 0 else "learning_rate"
-        raise UserError(f"{name}: got {config[name]}, expected a positive number")
+    for name, least in (("epochs", 1), ("shift", 0), ("learning_rate", 0), ("seed", 0)):
+        if not least <= config[name] < 2**31:
+            raise UserError(f"{name}: got {config[name]}, expected a number from {least} on")
     source = data.load(config.dataset, "train", config.data_dir)
     if not source.num_classes:
         raise UserError(f"dataset: {config.dataset} has no classes, expected labelled images")
     test = data.load(config.dataset, "test", config.data_dir)
-    look = {"image_size": config.image_size, "channels": config.channels}
+    look = {name: config[name] for name in ("image_size", "channels")}
     arrays = jax.device_put(data.load_arrays(source, **look))
     test = test and data.load_arrays(test, **look)
-    order = {"batch_size": config.batch_size, "seed": config.seed}
-    batches = data.index_iterator(len(source), **order)
+    batches = data.index_iterator(len(source), batch_size=config.batch_size, seed=config.seed)
     workdir = open_workdir(workdir, config.to_dict(), change_config=True)
 
     module, image_shape = LeNet(source.num_classes), arrays["image"].shape[1:]
@@ -108,7 +102,7 @@ def train(config, workdir):
     variables = module.init(init_key, jnp.zeros((1, *image_shape)))
     carry = (variables, tx.init(variables["params"]), key)
     step = make_step(module, tx, arrays, config.shift)
-    name = re.sub(r"\W+", "_", Path(config.dataset).name)
+    file = workdir / f"{re.sub(r'[^a-z0-9]+', '_', Path(config.dataset).name.lower())}.msgpack"
     started = time.monotonic()
     for epoch in range(1, config.epochs + 1):
         for _ in range(steps_per_epoch):
@@ -116,8 +110,8 @@ def train(config, workdir):
         share = f"{count_right(module, carry[0], test):.2%} of test right, " if test else ""
         seconds = time.monotonic() - started
         print(f"epoch {epoch}/{config.epochs}: {share}{seconds:.0f} s", file=sys.stderr)
-        path = write_atomically(workdir / f"{name}.msgpack", pack_lenet(carry[0], image_shape))
-    print(path)
+        write_atomically(file, pack_lenet(carry[0], image_shape))
+    print(file)
 
 
 if __name__ == "__main__":

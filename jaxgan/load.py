@@ -35,8 +35,8 @@ def load_generator(
 
     Returns:
       Latents (B, latent_dim) float -> images in [0, 1], (B, H, W, C) float32. Its attributes
-      `latent_dim`, `latent` (the prior, "normal" or "uniform") and `step` say what it takes and
-      when it was saved.
+      `latent_dim`, `latent` (the prior, "normal" or "uniform"), `step` and `config` (the run's, a
+      dict) say what it takes, when it was saved and in what run.
 
     Raises:
       UserError: no run there, no such checkpoint; when called, latents of another shape.
@@ -61,6 +61,7 @@ def load_generator(
     generate.latent_dim = latent_dim
     generate.latent = description["latent"]
     generate.step = step
+    generate.config = description.get("config", {})
     return generate
 
 

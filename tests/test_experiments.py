@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import common
+import evaluate
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
@@ -15,6 +16,7 @@ import pytest
 from PIL import Image
 
 from jaxgan import UserError, checkpoint, load_generator
+from jaxgan.metrics.lenet import load_lenet
 from jaxgan.report import read_metrics
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
@@ -149,6 +151,78 @@ def test_sample_draws_a_grid(unbroken, tmp_path):
     assert 0 <= images.min() <= images.max() <= 1
 
 
+def test_evaluate_measures_a_run(unbroken, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    workdir, _ = unbroken
+    result = run("evaluate", workdir, "--num", "50", "--metrics", "fid,kid,is,prdc,modes")
+    assert result.returncode == 0, result.stderr
+    record = json.loads((workdir / "evaluation.json").read_text())
+    generated, floor = record["generated"], record["floor"]
+    names = ["fid", "kid", "kid_standard_error", "is", "precision", "recall", "density"]
+    names = [f"{name}_lenet_50" for name in [*names, "coverage", "modes", "reverse_kl"]]
+    assert list(generated) == list(floor) == names
+    assert record["step"] == 30
+    # Noise after 30 steps; real digits are nearer to real digits.
+    assert generated["fid_lenet_50"] > 2 * floor["fid_lenet_50"] > 0
+    assert floor["modes_lenet_50"] == 10
+    lines = result.stdout.splitlines()
+    assert lines[0].split() == ["lenet,", "step", "30", "generated", "(50)", "floor", "(50)"]
+    assert lines[1].split() == [
+        "fid",
+        f"{generated['fid_lenet_50']:.4f}",
+        f"{floor['fid_lenet_50']:.4f}",
+    ]
+    events = [path.read_bytes() for path in (workdir / "tensorboard").iterdir()]
+    assert any(b"evaluation/fid_lenet_50" in content for content in events)
+    assert len(list((tmp_path / ".cache/jaxgan/statistics").iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--num=9", "num: got 9, expected 10 or more"),
+        ("--batch_size=0", "batch_size: got 0, expected 1 or more"),
+        ("--seed=-1", "seed: got -1, expected 0 or more"),
+        ("--step=7", "step: got 7, expected one of [10, 20, 30]"),
+        ("--metrics=fid,psnr", "metrics: got 'psnr', expected some of fid, kid, is, prdc, modes"),
+        ("--metrics=,", "metrics: got none, expected some of fid"),
+        ("--features=alexnet", "weights: cannot read alexnet: No such file"),
+        ("--features=inception --metrics=modes", "metrics: got modes with inception"),
+        ("--workdir=/nowhere", "workdir: /nowhere"),
+    ],
+)
+def test_evaluate_refuses_in_one_line(unbroken, monkeypatch, arguments, message):
+    workdir, _ = unbroken
+    monkeypatch.setattr("sys.argv", ["evaluate.py", "--workdir", str(workdir), *arguments.split()])
+    with pytest.raises(UserError) as caught:
+        evaluate.main()
+    assert str(caught.value).startswith(message)
+
+
+@pytest.fixture(scope="module")
+def two_classes(tmp_path_factory):
+    """Dark and bright images, which anything can learn to tell apart."""
+    root = tmp_path_factory.mktemp("classes")
+    rng = np.random.default_rng(0)
+    for split in ("train", "test"):
+        for name, low in (("bright", 160), ("dark", 0)):
+            (root / split / name).mkdir(parents=True)
+            for index in range(16):
+                pixels = rng.integers(low, low + 96, (8, 8, 3), np.uint8)
+                Image.fromarray(pixels).save(root / split / name / f"{index}.png")
+    return root
+
+
+def test_classifier_learns_any_labelled_data(two_classes, tmp_path):
+    colour = {"dataset": f"folder:{two_classes}", "image_size": 8, "channels": 3}
+    result = run("classifier", tmp_path / "run", **colour, batch_size=16, epochs=8)
+    assert result.returncode == 0, result.stderr
+    assert "epoch 8/8: 100.00% of test right" in result.stderr
+    network = load_lenet(result.stdout.strip())
+    dark, bright = np.full((1, 8, 8, 3), 0.15, np.float32), np.full((1, 8, 8, 3), 0.8, np.float32)
+    assert np.argmax(network(np.concatenate([bright, dark]))["logits"], axis=1).tolist() == [0, 1]
+
+
 def test_dcgan_takes_colour_images_of_64_pixels_from_a_folder(folders, tmp_path):
     few = {**SHORT, "num_steps": 1, "batch_size": 2, "latent_dim": 8}
     colour = {"dataset": f"folder:{folders}", "image_size": 64, "channels": 3}
@@ -163,6 +237,9 @@ def test_dcgan_takes_colour_images_of_64_pixels_from_a_folder(folders, tmp_path)
 @pytest.mark.parametrize(
     ("name", "arguments", "config", "message"),
     [
+        ("classifier", (), {"epoch": 1}, "config.epoch: there is no such field; did you mean epo"),
+        ("classifier", (), {"epochs": 0}, "epochs: got 0, expected a number from 1 on"),
+        ("classifier", ("--distributed",), {}, "distributed"),
         ("dcgan", (), {"batch_sise": 1}, "config.batch_sise: there is no such field; did you mean"),
         ("dcgan", (), {"batch_size": "many"}, "batch_size"),
         ("dcgan", (), {"image_size": 30}, "image_size: got 30, expected 28, 32, 64 or 128"),

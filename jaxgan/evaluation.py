@@ -1,0 +1,228 @@
+"""From images to figures: a network's features of real and generated images, and their metrics.
+
+    real = real_batches(source, 10_000, image_size=28, channels=1)
+    fake = generated_batches(generate, 10_000)
+    real, fake = (collect_features(network, batches, 10_000) for batches in (real, fake))
+    figures = evaluate_features(real, fake, ("fid", "kid"))
+
+`network` is `load_lenet()`, `load_inception()`, or any function from images to {"features",
+"logits"}. Images are seen a batch at a time; features and logits of all of them are kept.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from grain.sources import RandomAccessDataSource
+
+from jaxgan import data, metrics
+from jaxgan.errors import UserError
+from jaxgan.latent import sample_latents
+
+__all__ = [
+    "METRICS",
+    "Features",
+    "collect_features",
+    "evaluate_features",
+    "generated_batches",
+    "real_batches",
+]
+
+METRICS = ("fid", "kid", "is", "prdc", "modes")
+
+
+class Features(NamedTuple):
+    """What a network says of a set of images.
+
+    Attributes:
+      features: (N, D) float32.
+      logits: (N, K) float32.
+    """
+
+    features: np.ndarray
+    logits: np.ndarray
+
+
+def real_batches(
+    source: RandomAccessDataSource,
+    num_samples: int,
+    *,
+    image_size: int,
+    channels: int,
+    batch_size: int = 500,
+    seed: int = 0,
+) -> Iterator[np.ndarray]:
+    """Draws images of a data set without replacement, in batches of one size.
+
+    Args:
+      source: see `jaxgan.data`.
+      num_samples: how many images; at most all that there are.
+      image_size: height and width of the images.
+      channels: 1 (grey) or 3 (RGB).
+      batch_size: B.
+      seed: which images.
+
+    Yields:
+      (B, image_size, image_size, channels) float32 in [0, 1]; the last batch is filled up with
+      images of the first, for `collect_features` to leave out.
+
+    Raises:
+      UserError: more images than there are, or fewer than 1; as `jaxgan.data.prepare_image`.
+
+    Example:
+      >>> batches = real_batches(data.mnist("test"), 30, image_size=28, channels=1, batch_size=20)
+      >>> [batch.shape for batch in batches]
+      [(20, 28, 28, 1), (20, 28, 28, 1)]
+    """
+    if not 1 <= num_samples <= len(source):
+        raise UserError(f"num_samples: got {num_samples}, expected 1 to {len(source)}")
+    order = np.random.default_rng(seed).permutation(len(source))[:num_samples]
+    for indices in _batches(order, batch_size):
+        yield np.stack(
+            [
+                data.prepare_image(source[int(i)]["image"], image_size, channels, (0.0, 1.0))
+                for i in indices
+            ]
+        )
+
+
+def generated_batches(
+    generate: Callable[[jax.Array], jax.Array],
+    num_samples: int,
+    *,
+    batch_size: int = 500,
+    seed: int = 0,
+) -> Iterator[jax.Array]:
+    """Draws images from a generator, in batches of one size.
+
+    Args:
+      generate: latents (B, D) -> images in [0, 1], with `latent_dim` and `latent`, such as
+        `load_generator` gives.
+      num_samples: how many images; their latents do not depend on the batch size.
+      batch_size: B.
+      seed: of the latents.
+
+    Yields:
+      (B, H, W, C) float32; the last batch is filled up as that of `real_batches`.
+
+    Raises:
+      UserError: fewer than 1 image.
+
+    Example:
+      >>> generate = lambda latents: jax.nn.sigmoid(latents.reshape(-1, 2, 2, 1))
+      >>> generate.latent_dim, generate.latent = 4, "normal"
+      >>> [batch.shape for batch in generated_batches(generate, 30, batch_size=20)]
+      [(20, 2, 2, 1), (20, 2, 2, 1)]
+    """
+    if num_samples < 1:
+        raise UserError(f"num_samples: got {num_samples}, expected 1 or more")
+    latents = sample_latents(
+        jax.random.key(seed), num_samples, generate.latent_dim, distribution=generate.latent
+    )
+    for part in _batches(np.asarray(latents), batch_size):
+        yield generate(part)
+
+
+def _batches(rows, batch_size):
+    # Of one size, since every other size would be compiled anew.
+    if batch_size < 1:
+        raise UserError(f"batch_size: got {batch_size}, expected 1 or more")
+    for first in range(0, len(rows), batch_size):
+        yield rows.take(range(first, first + batch_size), axis=0, mode="wrap")
+
+
+def collect_features(
+    network: Callable[[jax.Array], dict[str, jax.Array]],
+    batches: Iterable[jax.Array],
+    num_samples: int,
+) -> Features:
+    """Features and logits of the first images that batches hold.
+
+    Args:
+      network: images (B, H, W, C) in [0, 1] -> {"features": (B, D), "logits": (B, K)}.
+      batches: of images.
+      num_samples: N, how many to keep.
+
+    Returns:
+      The `Features`, on the host.
+
+    Raises:
+      UserError: fewer images than `num_samples`; what `network` raises.
+
+    Example:
+      >>> network = lambda images: {"features": images[:, 0, 0], "logits": images[:, 0, 0]}
+      >>> collect_features(network, [np.ones((4, 2, 2, 3))] * 2, 6).features.shape
+      (6, 3)
+    """
+    parts, count = [], 0
+    for images in batches:
+        of_batch = network(images)
+        parts.append(Features(*(np.asarray(of_batch[name]) for name in Features._fields)))
+        count += len(parts[-1].features)
+    if not 1 <= num_samples <= count:
+        raise UserError(f"num_samples: got {num_samples} with {count} images in the batches")
+    return Features(*(np.concatenate(rows)[:num_samples] for rows in zip(*parts, strict=True)))
+
+
+def evaluate_features(
+    real: Features, fake: Features, names: Sequence[str] = METRICS
+) -> dict[str, float]:
+    """The figures of generated images against real ones.
+
+    Args:
+      real: of N real images.
+      fake: of M generated ones, by the same network.
+      names: some of `METRICS`: "fid"; "kid" (with its standard error, by at most 10 blocks of at
+        most 1000); "is", the inception score; "prdc", precision and recall with k = 3, density
+        and coverage with k = 5; "modes", how many of the real images' classes the generated ones
+        have, and the reverse KL divergence between the two, by the network's greatest logits.
+
+    Returns:
+      {"fid", "kid", "kid_standard_error", "is", "precision", "recall", "density", "coverage",
+      "modes", "reverse_kl"}, those asked for. The distances are biased by N and M, which belong
+      in their names, see `jaxgan.metrics.metric_name`.
+
+    Raises:
+      UserError: an unknown name, or what the functions of `jaxgan.metrics` raise.
+
+    Example:
+      >>> rng = np.random.default_rng(0)
+      >>> real = Features(*rng.normal(size=(2, 100, 3)).astype("float32"))
+      >>> evaluate_features(real, real, ("fid", "modes"))["modes"]
+      3.0
+    """
+    check_metrics(names)
+    figures = {}
+    if "fid" in names:
+        gaussians = [
+            metrics.finish_moments(metrics.add_features(metrics.start_moments(x.shape[1]), x))
+            for x in (real.features, fake.features)
+        ]
+        figures["fid"] = metrics.frechet_distance(*gaussians)
+    if "kid" in names:
+        block_size = min(1000, max(2, min(len(real.features), len(fake.features)) // 10))
+        kid = metrics.kernel_distance(real.features, fake.features, block_size=block_size)
+        figures |= {"kid": kid.value, "kid_standard_error": kid.standard_error}
+    if "is" in names:
+        figures["is"] = metrics.inception_score(fake.logits).mean
+    if "prdc" in names:
+        figures |= metrics.precision_recall(real.features, fake.features)._asdict()
+        figures |= metrics.density_coverage(real.features, fake.features)._asdict()
+    if "modes" in names:
+        real_modes, fake_modes = (
+            metrics.count_modes(np.argmax(x.logits, axis=1), x.logits.shape[1])
+            for x in (real, fake)
+        )
+        figures["modes"] = float(metrics.modes_caught(fake_modes))
+        figures["reverse_kl"] = metrics.reverse_kl(fake_modes, real_modes)
+    return figures
+
+
+def check_metrics(names: Sequence[str]) -> None:
+    """Refuses names that are none of `METRICS`."""
+    for name in names:
+        if name not in METRICS:
+            raise UserError(f"metrics: got {name!r}, expected some of {', '.join(METRICS)}")
+    if not names:
+        raise UserError(f"metrics: got none, expected some of {', '.join(METRICS)}")

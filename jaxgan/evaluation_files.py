@@ -1,0 +1,69 @@
+"""What an evaluation leaves behind: a table, WORKDIR/evaluation.json, TensorBoard's scalars."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jaxgan.errors import UserError
+from jaxgan.workdir import write_json
+
+__all__ = ["format_table", "write_evaluation"]
+
+
+def format_table(title: str, columns: Mapping[str, Mapping[str, float]]) -> str:
+    """Figures side by side.
+
+    Args:
+      title: of the first column, whose entries are the figures' names.
+      columns: head -> {name: value}; all of the same names.
+
+    Returns:
+      Lines of text.
+
+    Example:
+      >>> print(format_table("lenet", {"generated": {"fid": 2.5}, "floor": {"fid": 0.25}}))
+      lenet                          generated               floor
+      fid                               2.5000              0.2500
+    """
+    lines = [f"{title:20}" + "".join(f"{head:>20}" for head in columns)]
+    for name in next(iter(columns.values())):
+        lines.append(f"{name:20}" + "".join(f"{column[name]:20.4f}" for column in columns.values()))
+    return "\n".join(lines)
+
+
+def write_evaluation(
+    workdir: str | os.PathLike, step: int, record: dict[str, Any], scalars: dict[str, float]
+) -> Path:
+    """Writes evaluation.json anew, and appends to the run's TensorBoard records.
+
+    Args:
+      workdir: the run's folder.
+      step: of the checkpoint that was evaluated.
+      record: all there is to say, ready for JSON.
+      scalars: what TensorBoard shows, under "evaluation/".
+
+    Returns:
+      The JSON file.
+
+    Raises:
+      UserError: the folder cannot be written.
+
+    Example:
+      >>> write_evaluation("runs/", 3000, {}, {"fid_lenet_10k": 2.5})  # doctest: +SKIP
+    """
+    try:
+        path = write_json(Path(workdir) / "evaluation.json", {"step": step, **record})
+    except OSError as error:
+        raise UserError(f"workdir: cannot write {workdir}: {error.strerror}") from None
+    # TensorFlow only writes files here; without these it talks.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+    import tensorflow as tf
+    from clu import metric_writers
+
+    tf.config.set_visible_devices([], "GPU")
+    writer = metric_writers.SummaryWriter(os.path.join(workdir, "tensorboard"))
+    writer.write_scalars(step, {f"evaluation/{name}": value for name, value in scalars.items()})
+    writer.close()
+    return path
