@@ -1,5 +1,6 @@
 """The experiments as a user starts them: from the command line, killed, and with bad input."""
 
+import argparse
 import json
 import os
 import signal
@@ -197,6 +198,12 @@ def test_evaluate_refuses_in_one_line(unbroken, monkeypatch, arguments, message)
     with pytest.raises(UserError) as caught:
         evaluate.main()
     assert str(caught.value).startswith(message)
+
+
+def test_evaluate_refuses_images_that_the_network_does_not_take():
+    arguments = argparse.Namespace(features="lenet", metrics=["fid"])
+    with pytest.raises(UserError, match=r"features: lenet takes .*; expected --features inception"):
+        evaluate.load_network(arguments, {"image_size": 64, "channels": 3})
 
 
 @pytest.fixture(scope="module")
