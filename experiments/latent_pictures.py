@@ -6,6 +6,7 @@ import numpy as np
 
 from jaxgan import UserError, data, latent, visualize
 from jaxgan.inversion import compare_errors, invert
+from jaxgan.metrics.lenet import load_lenet
 from jaxgan.neighbours import nearest_neighbours
 from jaxgan.saliency import guided_backpropagation
 
@@ -43,8 +44,6 @@ def load_classifier(run):
     """Images in [0, 1] -> {"logits": (B, classes)}."""
     if run.config["dataset"] != "mnist":
         raise UserError(f"what: arithmetic is for digits, got a run of {run.config['dataset']}")
-    from jaxgan.metrics.features import load_lenet
-
     return load_lenet()
 
 
