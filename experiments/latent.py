@@ -13,8 +13,6 @@ saliency     test images that excite six features of the discriminator most, and
 """
 
 import argparse
-import json
-from pathlib import Path
 
 import common
 import jax
@@ -31,7 +29,7 @@ class Run:
         self.arguments = arguments
         self.generate = load_generator(arguments.workdir, step=arguments.step)
         self.prior = self.generate.latent
-        self.config = json.loads((Path(arguments.workdir) / "config.json").read_text())
+        self.config = self.generate.config
 
     def draw(self, count, fold=0):
         key = jax.random.fold_in(jax.random.key(self.arguments.seed), fold)
