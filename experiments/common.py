@@ -126,6 +126,9 @@ def reporting_errors(function: Callable[[], None]) -> None:
         function()
     except Stopped as stopped:
         sys.exit(f"{program}: {stopped}")
+    except KeyboardInterrupt:
+        print(f"\n{program}: interrupted; the newest checkpoint is kept", file=sys.stderr)
+        sys.exit(130)
     except UserError as error:
         print(f"{program}: error: {error}", file=sys.stderr)
         sys.exit(2)

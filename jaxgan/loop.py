@@ -18,6 +18,7 @@ import contextlib
 import functools
 import math
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -140,6 +141,9 @@ def fit(
                 group = [next(batches) for _ in range(steps_per_call)]
                 batch = to_device(jax.tree.map(lambda *arrays: np.stack(arrays), *group))
                 state, metrics = train_step(state, batch)
+                if step == start + steps_per_call:
+                    # The first call returns when it is compiled, which is no part of the rate.
+                    progress.restart()
                 for action in set_aside:
                     action()
                 set_aside.clear()
@@ -323,6 +327,12 @@ def _signals() -> Iterator[list[str]]:
         if caught:  # the second one means it
             raise KeyboardInterrupt
         caught.append(signal.Signals(number).name)
+        print(
+            f"\n{caught[0]}: stops after the steps under way and saves them; "
+            "once more to leave at once",
+            file=sys.stderr,
+            flush=True,
+        )
 
     try:
         old = {number: signal.signal(number, catch) for number in (signal.SIGINT, signal.SIGTERM)}

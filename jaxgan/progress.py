@@ -30,6 +30,10 @@ class Progress:
         """Seconds since this process started to train."""
         return time.perf_counter() - self._start
 
+    def restart(self) -> None:
+        """Leaves out of the rate what has passed so far."""
+        self._since, self._paused = time.perf_counter(), 0.0
+
     def pause(self, seconds: float) -> None:
         """Leaves out of the rate what evaluation and the like took."""
         self._paused += seconds

@@ -1,6 +1,7 @@
 """The experiments as a user starts them: from the command line, killed, and with bad input."""
 
 import argparse
+import ast
 import json
 import os
 import signal
@@ -269,10 +270,16 @@ def test_bad_input_is_one_line_and_leaves_nothing(tmp_path, name, arguments, con
     assert not workdir.exists()
 
 
-def test_help_lists_the_settings(tmp_path):
-    result = run("mlp_gan", tmp_path / "run", "--help")
+def test_help_lists_the_settings():
+    result = run("mlp_gan", "unused", "--help")
     assert "generator_learning_rate: 0.0002" in result.stdout
     assert "--[no]distributed" in result.stdout
+
+
+@pytest.mark.parametrize("name", ["dcgan", "lsgan", "mlp_gan"])
+def test_the_docstring_survives_the_help(name):
+    # absl takes what follows a percent sign for a place to fill in.
+    assert "%" not in ast.get_docstring(ast.parse((EXPERIMENTS / f"{name}.py").read_text()))
 
 
 def test_a_batch_that_the_devices_do_not_divide_is_refused(tmp_path):
