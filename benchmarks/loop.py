@@ -27,31 +27,17 @@ def bare_images_per_second(seconds: float = 30.0) -> float:
     import common
     import dcgan
     import jax
-    import jax.numpy as jnp
 
-    from jaxgan import make_train_step
-    from jaxgan.objectives import init_unconditional, unconditional
+    from jaxgan import allocator
 
+    # As the experiments' own processes are set up.
+    allocator.keep_memory()
     common.keep_compilations()
     config = dcgan.get_config()
-    generator, discriminator, gen_tx, disc_tx = dcgan.make_players(config)
-    game = {"latent_dim": config.latent_dim, "loss": common.LOSSES[config.loss]}
-    shape = (config.image_size, config.image_size, config.channels)
-    state = init_unconditional(
-        jax.random.key(0),
-        generator,
-        discriminator,
-        gen_tx,
-        disc_tx,
-        latent_dim=config.latent_dim,
-        image_shape=shape,
-        ema=True,
-    )
-    objective = unconditional(generator, discriminator, **game)
-    step = make_train_step(objective, gen_tx, disc_tx, ema_decay=config.ema_decay)
-    step = jax.jit(step, donate_argnums=0)
-    images = jax.random.uniform(jax.random.key(1), (config.batch_size, *shape), minval=-1)
-    batch = {"image": jnp.asarray(images)}
+    game = common.make_game(config, dcgan.make_players, jax.random.key(0))
+    step, state = jax.jit(game.step, donate_argnums=0), game.state
+    shape = (config.batch_size, config.image_size, config.image_size, config.channels)
+    batch = {"image": jax.random.uniform(jax.random.key(1), shape, minval=-1)}
     times = []
     state, _ = step(state, batch)
     begin = time.perf_counter()

@@ -21,7 +21,7 @@ import numpy as np
 import optax
 from ml_collections import config_dict
 
-from jaxgan import UserError, data
+from jaxgan import UserError, data, metrics
 from jaxgan.metrics.lenet import LeNet, pack_lenet
 from jaxgan.workdir import open_workdir, write_atomically
 
@@ -70,14 +70,12 @@ def make_step(module, tx, arrays, shift):
     return step
 
 
-def count_right(module, variables, arrays, size=500):
+def measure_accuracy(module, variables, arrays, size=500):
     """The share of images that the classifier puts in their class."""
-    predict = jax.jit(lambda images: jnp.argmax(module.apply(variables, images)[1], axis=1))
-    right = 0
-    for first in range(0, len(arrays["label"]), size):
-        part = {name: array[first : first + size] for name, array in arrays.items()}
-        right += np.sum(predict(part["image"].astype(np.float32) / 255) == part["label"])
-    return right / len(arrays["label"])
+    classify = jax.jit(lambda images: module.apply(variables, images)[1])
+    blocks = np.split(arrays["image"], range(size, len(arrays["image"]), size))
+    logits = np.concatenate([classify(block.astype(np.float32) / 255) for block in blocks])
+    return metrics.accuracy(metrics.count_right(logits, arrays["label"], module.num_classes))
 
 
 def train(config, workdir):
@@ -107,7 +105,7 @@ def train(config, workdir):
     for epoch in range(1, config.epochs + 1):
         for _ in range(steps_per_epoch):
             carry = step(carry, next(batches)["index"])
-        share = f"{count_right(module, carry[0], test):.2%} of test right, " if test else ""
+        share = f"{measure_accuracy(module, carry[0], test):.2%} of test right, " if test else ""
         seconds = time.monotonic() - started
         print(f"epoch {epoch}/{config.epochs}: {share}{seconds:.0f} s", file=sys.stderr)
         write_atomically(file, pack_lenet(carry[0], image_shape))

@@ -8,19 +8,21 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 from absl import app, flags, logging
 from ml_collections import config_dict, config_flags
 
 from jaxgan import allocator, data, losses, networks, sharding
 from jaxgan.errors import UserError
-from jaxgan.latent import interpolate_linear, interpolate_spherical, sample_latents
+from jaxgan.latent import interpolate, sample_latents
 from jaxgan.load import draw_images, measure_statistics
 from jaxgan.loop import Stopped, fit
 from jaxgan.objectives.unconditional import init_unconditional, make_evaluate, unconditional
+from jaxgan.state import TrainState
 from jaxgan.step import make_train_step
 from jaxgan.workdir import open_workdir
 
@@ -30,15 +32,6 @@ LOSSES = {
     "least_squares": losses.least_squares,
 }
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
-
-flags.DEFINE_string("workdir", None, "The run's folder: made, or gone on with.", required=True)
-flags.DEFINE_bool("change_config", False, "Go on with an old run under another config.")
-flags.DEFINE_bool(
-    "distributed",
-    False,
-    "One of several processes that train together. Where a TPU pod, Slurm or Open MPI does not "
-    "tell them, set JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID.",
-)
 
 
 def default_config() -> config_dict.ConfigDict:
@@ -79,42 +72,45 @@ def main(get_config: Callable, make_players: Callable, variants: tuple[str, ...]
       variants: names that `--variant` takes, the first being the default.
     """
 
-    def start() -> None:
-        allocator.keep_memory()
-        keep_compilations()
+    def begin() -> None:
         arguments, variant = _take_variant(sys.argv, variants)
         config = get_config(variant) if variants else get_config()
-        names = ("workdir", "config", "change_config", "distributed")
+        flags.DEFINE_bool("change_config", False, "Go on with an old run under another config.")
+        flags.DEFINE_bool(
+            "distributed",
+            False,
+            "One of several processes that train together. Where a TPU pod, Slurm or Open MPI does "
+            "not tell them, set JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID.",
+        )
 
-        def run(config) -> None:
+        def run(config, workdir) -> None:
             if variants and config.variant != variant:
                 raise UserError(f"config.variant: got {config.variant!r}, expected --variant=NAME")
             check_config(config)
             if flags.FLAGS.distributed:
                 _join_processes()
-            train(config, make_players, flags.FLAGS.workdir, flags.FLAGS.change_config)
+            train(config, make_players, workdir, flags.FLAGS.change_config)
 
-        _run_with_config(config, run, arguments, names)
+        _run_with_config(config, run, arguments, ("change_config", "distributed"))
 
-    reporting_errors(start)
+    reporting_errors(begin)
 
 
 def start(get_config: Callable, run: Callable) -> None:
     """Runs a script of another kind, `run(config, workdir)`, with the same command line."""
+    reporting_errors(lambda: _run_with_config(get_config(), run, sys.argv))
 
-    def begin() -> None:
-        allocator.keep_memory()
-        keep_compilations()
-        for name in ("change_config", "distributed"):
-            delattr(flags.FLAGS, name)
-        _run_with_config(
-            get_config(),
-            lambda config: run(config, flags.FLAGS.workdir),
-            sys.argv,
-            ("workdir", "config"),
-        )
 
-    reporting_errors(begin)
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds to a script's arguments which trained run it looks at, and which of its parameters."""
+    parser.add_argument("--workdir", required=True, help="the folder of a run")
+    parser.add_argument("--step", type=int, help="which checkpoint (the newest)")
+    parser.add_argument(
+        "--ema",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="use the averaged parameters, where the run kept them (yes)",
+    )
 
 
 def reporting_errors(function: Callable[[], None]) -> None:
@@ -122,6 +118,8 @@ def reporting_errors(function: Callable[[], None]) -> None:
     program = os.path.basename(sys.argv[0])
     # jaxgan speaks for itself; the libraries below it only when something is wrong.
     logging.set_verbosity(logging.ERROR)
+    allocator.keep_memory()
+    keep_compilations()
     try:
         function()
     except Stopped as stopped:
@@ -140,61 +138,31 @@ def train(
     """Trains an unconditional GAN as the config says."""
     mesh = sharding.make_mesh()
     sharding.check_batch_size(config.batch_size, mesh)
-    generator, discriminator, gen_tx, disc_tx = make_players(config)
-    loss = LOSSES[config.loss]
-    game = {"latent_dim": config.latent_dim, "loss": loss, "latent": config.latent}
     init_key, sample_key, eval_key = jax.random.split(jax.random.key(config.seed), 3)
-    image_shape = (config.image_size, config.image_size, config.channels)
-    state = init_unconditional(
-        init_key,
-        generator,
-        discriminator,
-        gen_tx,
-        disc_tx,
-        latent_dim=config.latent_dim,
-        image_shape=image_shape,
-        ema=config.ema_decay > 0,
-    )
+    game = make_game(config, make_players, init_key)
+    generator, discriminator, state = game.generator, game.discriminator, game.state
     source = data.load(config.dataset, "train", config.data_dir)
     test = data.load(config.dataset, "test", config.data_dir)
-    look = {
-        "image_size": config.image_size,
-        "channels": config.channels,
-        "value_range": generator.value_range,
-    }
+    pixels = {"image_size": config.image_size, "channels": config.channels}
+    look = {**pixels, "value_range": generator.value_range}
     images_per_step = config.batch_size * config.disc_steps
     order = {"batch_size": images_per_step, "seed": config.seed}
     arrays = None
-    if len(source) * math.prod(image_shape) <= config.device_data_mb * 2**20:
-        pixels = {"image_size": config.image_size, "channels": config.channels}
+    if len(source) * math.prod(_image_shape(config)) <= config.device_data_mb * 2**20:
         arrays = sharding.replicate(data.load_arrays(source, **pixels), mesh)
         batches = data.index_iterator(len(source), **order)
     else:
         batches = data.train_iterator(source, **order, **look)
-    real = np.stack(
-        [
-            data.prepare_image(source[i]["image"], config.image_size, config.channels, (0.0, 1.0))
-            # From all over, since folders are sorted by class.
-            for i in np.linspace(0, len(source) - 1, min(64, len(source))).astype(int)
-        ]
-    )
+    real = data.spread_images(source, 64, **pixels)
     # Only now, when all of the input is known to be good, is the run's folder touched.
     workdir = open_workdir(workdir, config.to_dict(), change_config=change_config)
-
-    step = make_train_step(
-        unconditional(generator, discriminator, **game),
-        gen_tx,
-        disc_tx,
-        disc_steps=config.disc_steps,
-        ema_decay=config.ema_decay or None,
-    )
 
     @functools.partial(jax.jit, donate_argnums=0)
     def train_steps(state, arrays, batches):
         def one(state, batch):
             if arrays is not None:
                 batch = data.take_batch(arrays, batch["index"], generator.value_range)
-            return step(state, batch)
+            return game.step(state, batch)
 
         return jax.lax.scan(one, state, batches)
 
@@ -214,7 +182,7 @@ def train(
             data.eval_batches(
                 test, batch_size=config.batch_size * math.ceil(100 / config.batch_size), **look
             ),
-            make_evaluate(generator, discriminator, **game),
+            make_evaluate(generator, discriminator, **_rules(config)),
             eval_key,
             mesh,
         ),
@@ -248,14 +216,54 @@ def train(
         )
 
 
+class Game(NamedTuple):
+    """The networks, the state at step 0 and the pure train step."""
+
+    generator: nn.Module
+    discriminator: nn.Module
+    state: TrainState
+    step: Callable
+
+
+def make_game(config: config_dict.ConfigDict, make_players: Callable, key: jax.Array) -> Game:
+    """Makes what is trained, as the config says."""
+    generator, discriminator, gen_tx, disc_tx = make_players(config)
+    state = init_unconditional(
+        key,
+        generator,
+        discriminator,
+        gen_tx,
+        disc_tx,
+        latent_dim=config.latent_dim,
+        image_shape=_image_shape(config),
+        ema=config.ema_decay > 0,
+    )
+    step = make_train_step(
+        unconditional(generator, discriminator, **_rules(config)),
+        gen_tx,
+        disc_tx,
+        disc_steps=config.disc_steps,
+        ema_decay=config.ema_decay or None,
+    )
+    return Game(generator, discriminator, state, step)
+
+
+def _rules(config):
+    loss = LOSSES[config.loss]
+    return {"latent_dim": config.latent_dim, "loss": loss, "latent": config.latent}
+
+
+def _image_shape(config):
+    return config.image_size, config.image_size, config.channels
+
+
 def make_sample(config: config_dict.ConfigDict, generator, key: jax.Array) -> Callable:
     """State -> pictures from latents that stay the same through the run."""
     samples_key, path_key = jax.random.split(key)
     draw = functools.partial(
         sample_latents, latent_dim=config.latent_dim, distribution=config.latent
     )
-    walk = interpolate_spherical if config.latent == "normal" else interpolate_linear
-    path = walk(*draw(path_key, 2), 10)
+    path = interpolate(*draw(path_key, 2), 10, distribution=config.latent)
     latents = jnp.concatenate([draw(samples_key, 64), path])
 
     def sample(state):
@@ -317,15 +325,20 @@ def keep_compilations() -> None:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
-def _run_with_config(config, run, arguments, names) -> None:
+def _run_with_config(config, run, arguments, names=()) -> None:
     _check_field_names(arguments, config)
+    flags.DEFINE_string("workdir", None, "The run's folder: made, or gone on with.", required=True)
     config_flags.DEFINE_config_dict(
         "config", config, "The settings, each a flag, as in --config.batch_size=128."
     )
-    for name in names:
+    for name in ("workdir", "config", *names):
         # Only flags of the script itself are shown by --help.
         flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[name])
-    app.run(lambda _: run(flags.FLAGS.config), argv=arguments, flags_parser=_parse_flags)
+
+    def with_flags(_) -> None:
+        run(flags.FLAGS.config, flags.FLAGS.workdir)
+
+    app.run(with_flags, argv=arguments, flags_parser=_parse_flags)
 
 
 def _join_processes() -> None:

@@ -27,7 +27,7 @@ from jaxgan.metrics.lenet import load_lenet
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--workdir", required=True, help="the folder of a run")
+    common.add_run_arguments(parser)
     parser.add_argument(
         "--metrics", default="fid,kid,prdc", help=f"some of {','.join(METRICS)} (fid,kid,prdc)"
     )
@@ -37,13 +37,6 @@ def parse_arguments():
     )
     parser.add_argument("--inception_weights", help="their file (fetched once)")
     parser.add_argument("--seed", type=int, default=0, help="of latents and real images (0)")
-    parser.add_argument("--step", type=int, help="which checkpoint (the newest)")
-    parser.add_argument(
-        "--ema",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="use the averaged parameters, where the run kept them (yes)",
-    )
     parser.add_argument("--batch_size", type=int, default=500, help="images at a time (500)")
     return parser.parse_args()
 
@@ -72,7 +65,6 @@ def main():
         value = getattr(arguments, name)
         if value < least:
             raise UserError(f"{name}: got {value}, expected {least} or more")
-    common.keep_compilations()
     generate = load_generator(arguments.workdir, ema=arguments.ema, step=arguments.step)
     config = generate.config
     if "dataset" not in config:

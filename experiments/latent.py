@@ -48,9 +48,8 @@ class Run:
 
     def real(self, split, count):
         """Float in [0, 1], (count, H, W, C), from all over the split."""
-        size, source = (self.config["image_size"], self.config["channels"]), self.source(split)
-        chosen = np.linspace(0, len(source) - 1, min(count, len(source))).astype(int)
-        return np.stack([data.prepare_image(source[i]["image"], *size, (0.0, 1.0)) for i in chosen])
+        look = {name: self.config[name] for name in ("image_size", "channels")}
+        return data.spread_images(self.source(split), count, **look)
 
     def discriminator(self):
         return load_discriminator(self.arguments.workdir, step=self.generate.step)
@@ -87,7 +86,6 @@ def main():
     ending = ".gif" if what == "walk" else ".png"
     if not out.endswith(ending):
         raise UserError(f"out: got {out!r}, expected a file name ending in {ending} for a {what}")
-    common.keep_compilations()
     run = Run(arguments)
     picture = WHAT[what](run)
     try:

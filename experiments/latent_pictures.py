@@ -22,8 +22,8 @@ def grid(run):
 
 
 def interpolate(run):
-    between = {"normal": latent.interpolate_spherical, "uniform": latent.interpolate_linear}
-    rows = [between[run.prior](*ends, 10) for ends in run.draw(16).reshape(8, 2, -1)]
+    pairs = run.draw(16).reshape(8, 2, -1)
+    rows = [latent.interpolate(*ends, 10, distribution=run.prior) for ends in pairs]
     return visualize.image_grid(run.images(jnp.concatenate(rows)), columns=10)
 
 

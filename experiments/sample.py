@@ -17,17 +17,10 @@ from jaxgan.latent import sample_latents
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--workdir", required=True, help="the folder of a run")
+    common.add_run_arguments(parser)
     parser.add_argument("--out", required=True, help="the picture to write, a .png file")
     parser.add_argument("--num", type=int, default=64, help="how many images (64)")
     parser.add_argument("--seed", type=int, default=0, help="of the latents (0)")
-    parser.add_argument("--step", type=int, help="which checkpoint (the newest)")
-    parser.add_argument(
-        "--ema",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="use the averaged parameters, where the run kept them (yes)",
-    )
     parser.add_argument(
         "--truncation", type=float, help="keep normal latents within this bound (no bound)"
     )

@@ -79,12 +79,7 @@ def real_batches(
         raise UserError(f"num_samples: got {num_samples}, expected 1 to {len(source)}")
     order = np.random.default_rng(seed).permutation(len(source))[:num_samples]
     for indices in _batches(order, batch_size):
-        yield np.stack(
-            [
-                data.prepare_image(source[int(i)]["image"], image_size, channels, (0.0, 1.0))
-                for i in indices
-            ]
-        )
+        yield data.read_images(source, indices, image_size=image_size, channels=channels)
 
 
 def generated_batches(

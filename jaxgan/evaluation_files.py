@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxgan.errors import UserError
+from jaxgan.event_files import open_event_writer
 from jaxgan.workdir import write_json
 
 __all__ = ["format_table", "write_evaluation"]
@@ -56,14 +57,7 @@ def write_evaluation(
         path = write_json(Path(workdir) / "evaluation.json", {"step": step, **record})
     except OSError as error:
         raise UserError(f"workdir: cannot write {workdir}: {error.strerror}") from None
-    # TensorFlow only writes files here; without these it talks.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-    import tensorflow as tf
-    from clu import metric_writers
-
-    tf.config.set_visible_devices([], "GPU")
-    writer = metric_writers.SummaryWriter(os.path.join(workdir, "tensorboard"))
+    writer = open_event_writer(Path(workdir) / "tensorboard")
     writer.write_scalars(step, {f"evaluation/{name}": value for name, value in scalars.items()})
     writer.close()
     return path

@@ -58,10 +58,7 @@ def real_features(
       (100, 10)
     """
     look = {"image_size": image_size, "channels": channels}
-    pixels = 0
-    for index in np.linspace(0, len(source) - 1, min(64, len(source))).astype(int):
-        image = data.prepare_image(source[int(index)]["image"], **look, value_range=(0.0, 1.0))
-        pixels = zlib.crc32(image.tobytes(), pixels)
+    pixels = zlib.crc32(data.spread_images(source, 64, **look).tobytes())
     if dataset.startswith("folder:"):
         dataset = f"folder:{Path(dataset.removeprefix('folder:')).resolve()}"
     key = {

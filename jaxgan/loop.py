@@ -135,6 +135,11 @@ def fit(
         intervals = (log_every, sample_every, eval_every, checkpoint_every)
         steps_per_call = _largest_divisor(math.gcd(start, num_steps, *intervals), steps_per_call)
         pending: list[Metrics] = []
+
+        def catch_up() -> None:
+            while set_aside:
+                set_aside.pop(0)()
+
         step = start
         try:
             for step in range(start + steps_per_call, num_steps + 1, steps_per_call):
@@ -144,9 +149,7 @@ def fit(
                 if step == start + steps_per_call:
                     # The first call returns when it is compiled, which is no part of the rate.
                     progress.restart()
-                for action in set_aside:
-                    action()
-                set_aside.clear()
+                catch_up()
                 pending.append(metrics)
 
                 def due(interval: int, step: int = step) -> bool:
@@ -173,15 +176,13 @@ def fit(
                         functools.partial(run.checkpoint, step, saved_state, finite, position)
                     )
                 if stop:
-                    for action in set_aside:
-                        action()
+                    catch_up()
                     manager.wait_until_finished()
                     raise Stopped(
                         f"stopped by {stop} after step {step}, which is saved; the same command "
                         "goes on from there"
                     )
-            for action in set_aside:
-                action()
+            catch_up()
         except BaseException as error:
             # Whatever else fails now, it is this error that is told.
             with contextlib.suppress(Exception):

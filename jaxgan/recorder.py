@@ -14,7 +14,6 @@ import contextlib
 import datetime
 import functools
 import json
-import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,6 +23,7 @@ import numpy as np
 
 from jaxgan import report, visualize
 from jaxgan.errors import UserError
+from jaxgan.event_files import drop_events_after, open_event_writer
 from jaxgan.workdir import save_config, write_atomically, write_json
 
 __all__ = ["Recorder", "is_finished"]
@@ -152,16 +152,9 @@ class Recorder:
 
     @functools.cached_property
     def _writer(self):
-        # TensorFlow only writes files here; without these it talks over the progress line.
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-        import tensorflow as tf
-        from clu import metric_writers
-
-        tf.config.set_visible_devices([], "GPU")
         folder = self._workdir / "tensorboard"
-        _drop_events_after(self._step, folder)
-        writer = metric_writers.SummaryWriter(str(folder))
+        drop_events_after(self._step, folder)
+        writer = open_event_writer(folder)
         writer.write_hparams(
             {
                 name: value if isinstance(value, bool | int | float | str) else str(value)
@@ -185,23 +178,6 @@ class Recorder:
                 picture.unlink()
         for left_over in self._workdir.glob("**/.*.tmp"):
             left_over.unlink()
-
-
-def _drop_events_after(step: int, folder: Path) -> None:
-    """Rewrites TensorBoard's files without what they hold of later steps."""
-    import tensorflow as tf
-    from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
-    from tensorboard.compat.proto.event_pb2 import Event
-
-    for path in folder.glob("events.out.tfevents.*"):
-        # A killed run's last record may be cut short: the loader ends before it.
-        records = list(RawEventFileLoader(str(path)).Load())
-        temporary = path.with_name(f".{path.name}.tmp")
-        with tf.io.TFRecordWriter(str(temporary)) as writer:
-            for record in records:
-                if Event.FromString(record).step <= step:
-                    writer.write(record)
-        os.replace(temporary, path)
 
 
 def is_finished(workdir: Path) -> bool:

@@ -5,7 +5,6 @@ import io
 import sys
 import types
 
-import common
 import jax
 import latent as script
 import latent_pictures as pictures
@@ -46,7 +45,6 @@ def workdir(request, tmp_path_factory):
 def explore(workdir, monkeypatch, tmp_path):
     def run(what, name="picture.png", *arguments):
         out = tmp_path / name
-        monkeypatch.setattr(common, "keep_compilations", lambda: None)
         monkeypatch.setattr(
             sys, "argv",
             ["latent.py", "--workdir", str(workdir), "--what", what, "--out", str(out), *arguments],

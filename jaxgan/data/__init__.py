@@ -5,7 +5,8 @@ with C 1 or 3, "label": int32 scalar, only where there are classes}, and `source
 without). `mnist`, `folder` and `tfds_images` make sources, `load` picks one of them by name, and
 anything of that shape will do in their place. `train_iterator` makes of a source the endless
 shuffled stream of prepared batches whose position can be saved, `eval_batches` one pass in a
-fixed order, `prepare_image` is what both do to each image. Where a whole data set fits on the
+fixed order, `prepare_image` is what both do to each image, `read_images` and
+`spread_images` give some of them to look at. Where a whole data set fits on the
 device, `load_arrays`, `index_iterator` and `take_batch` draw the same batches there.
 """
 
@@ -13,7 +14,13 @@ from jaxgan.data.folder import folder
 from jaxgan.data.load import load
 from jaxgan.data.mnist import mnist
 from jaxgan.data.order import index_batches
-from jaxgan.data.pipeline import eval_batches, prepare_image, train_iterator
+from jaxgan.data.pipeline import (
+    eval_batches,
+    prepare_image,
+    read_images,
+    spread_images,
+    train_iterator,
+)
 from jaxgan.data.resident import index_iterator, load_arrays, take_batch
 from jaxgan.data.tfds_images import tfds_images
 
@@ -26,6 +33,8 @@ __all__ = [
     "load_arrays",
     "mnist",
     "prepare_image",
+    "read_images",
+    "spread_images",
     "take_batch",
     "tfds_images",
     "train_iterator",

@@ -2,6 +2,7 @@
 
 import functools
 import math
+from collections.abc import Iterable
 
 import grain
 import numpy as np
@@ -165,6 +166,57 @@ def eval_batches(
 
     batch_indices = grain.MapDataset.range(math.ceil(len(source) / batch_size))
     return batch_indices.map(read_masked).to_iter_dataset(_READ_AHEAD)
+
+
+def read_images(
+    source: RandomAccessDataSource, indices: Iterable[int], *, image_size: int, channels: int
+) -> np.ndarray:
+    """Reads images of a source, each prepared as `prepare_image` does.
+
+    Args:
+        source: random access source of {"image": uint8 (H, W, C)}.
+        indices: which ones, N numbers.
+        image_size: height and width of the result.
+        channels: 1 (grey) or 3 (RGB).
+
+    Returns:
+        float32 (N, image_size, image_size, channels) in [0, 1].
+
+    Raises:
+        UserError: as `prepare_image`.
+
+    Example:
+        >>> from jaxgan.data import mnist
+        >>> read_images(mnist("test"), [3, 1], image_size=28, channels=1).shape
+        (2, 28, 28, 1)
+    """
+    check_image_fields(image_size, channels)
+    return _read_batch(source, image_size, channels, (0.0, 1.0), indices)["image"]
+
+
+def spread_images(
+    source: RandomAccessDataSource, count: int, *, image_size: int, channels: int
+) -> np.ndarray:
+    """Reads images from all over a source, at equal distances, since folders are sorted by class.
+
+    Args:
+        source: random access source of {"image": uint8 (H, W, C)}.
+        count: how many; fewer where there are not so many.
+        image_size, channels: as for `read_images`.
+
+    Returns:
+        float32 (N, image_size, image_size, channels) in [0, 1].
+
+    Raises:
+        UserError: as `read_images`.
+
+    Example:
+        >>> from jaxgan.data import mnist
+        >>> spread_images(mnist("test"), 64, image_size=28, channels=1).shape
+        (64, 28, 28, 1)
+    """
+    indices = np.linspace(0, len(source) - 1, min(count, len(source))).astype(int)
+    return read_images(source, indices, image_size=image_size, channels=channels)
 
 
 def _read_batch(source, image_size, channels, value_range, indices):

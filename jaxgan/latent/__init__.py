@@ -2,6 +2,7 @@
 
 from jaxgan.latent.arithmetic import analogy, mean_latent
 from jaxgan.latent.interpolation import (
+    interpolate,
     interpolate_linear,
     interpolate_spherical,
     latent_grid,
@@ -11,6 +12,7 @@ from jaxgan.latent.prior import onto_prior, sample_latents
 
 __all__ = [
     "analogy",
+    "interpolate",
     "interpolate_linear",
     "interpolate_spherical",
     "latent_grid",

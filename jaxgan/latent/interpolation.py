@@ -1,12 +1,46 @@
 """Between latents: lines, great circles, smooth paths through many, grids between four."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 
 from jaxgan.errors import UserError
 from jaxgan.latent.prior import check_distribution
 
-__all__ = ["interpolate_linear", "interpolate_spherical", "latent_grid", "smooth_path"]
+__all__ = [
+    "interpolate",
+    "interpolate_linear",
+    "interpolate_spherical",
+    "latent_grid",
+    "smooth_path",
+]
+
+
+def interpolate(
+    start: jax.Array, end: jax.Array, count: int, *, distribution: str = "normal"
+) -> jax.Array:
+    """Goes from one latent to another as the prior asks.
+
+    Along a line for the uniform prior, along a great circle for the normal one.
+
+    Args:
+      start, end, count: as for `interpolate_linear`.
+      distribution: the prior, "normal" or "uniform".
+
+    Returns:
+      What `interpolate_linear` or `interpolate_spherical` gives.
+
+    Raises:
+      UserError: an unknown distribution; as those.
+
+    Example:
+      >>> interpolate(jnp.zeros(1), jnp.ones(1), 3, distribution="uniform")[:, 0].tolist()
+      [0.0, 0.5, 1.0]
+    """
+    check_distribution(distribution)
+    between = interpolate_linear if distribution == "uniform" else interpolate_spherical
+    return between(start, end, count)
 
 
 def interpolate_linear(start: jax.Array, end: jax.Array, count: int) -> jax.Array:
@@ -157,7 +191,7 @@ def latent_grid(
     for name, value in (("rows", rows), ("columns", columns)):
         if value < 2:
             raise UserError(f"{name}: got {value}, expected 2 or more")
-    between = interpolate_linear if distribution == "uniform" else interpolate_spherical
+    between = functools.partial(interpolate, distribution=distribution)
     left, right = between(corners[0], corners[2], rows), between(corners[1], corners[3], rows)
     grid = jax.vmap(lambda start, end: between(start, end, columns))(left, right)
     return grid.reshape(rows * columns, -1)
