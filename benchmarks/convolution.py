@@ -1,5 +1,7 @@
 """Times the three maps of each convolution of the DCGANs: plain `lax` beside jaxgan's.
 
+Each is compiled as its users do, jaxgan's with `jaxgan.cpu.compiler_options`.
+
     python benchmarks/convolution.py [--rounds 9] [--dtype float32] [NAME ...]
 
 Both run alternately in one process; a time is the median of the rounds. GFLOP/s are of jaxgan's
@@ -15,6 +17,7 @@ from functools import partial
 import jax
 from jax import lax
 
+from jaxgan import cpu
 from jaxgan.networks.convolution import conv, conv_transpose
 
 # function, batch, side, channels in, channels out, kernel, stride
@@ -45,7 +48,9 @@ def plain(name: str, x: jax.Array, kernel: jax.Array, strides: int) -> jax.Array
     return function(x, kernel, (strides, strides), "SAME", dimension_numbers=layout)
 
 
-def directions(function: Callable, x: jax.Array, kernel: jax.Array) -> dict[str, Callable]:
+def directions(
+    function: Callable, x: jax.Array, kernel: jax.Array, options: dict[str, str]
+) -> dict[str, Callable]:
     """The value and both gradients, each compiled alone."""
     cotangent = jax.jit(function)(x, kernel)
 
@@ -57,7 +62,10 @@ def directions(function: Callable, x: jax.Array, kernel: jax.Array) -> dict[str,
 
     calls = {"value": lambda x, kernel, _: function(x, kernel), "by x": by_x, "by w": by_kernel}
     arguments = (x, kernel, cotangent)
-    return {name: partial(run, jax.jit(call), arguments) for name, call in calls.items()}
+    return {
+        name: partial(run, jax.jit(call, compiler_options=options), arguments)
+        for name, call in calls.items()
+    }
 
 
 def run(call: Callable, arguments: tuple) -> None:
@@ -91,8 +99,13 @@ def main() -> None:
         kernel = jax.random.normal(keys[1], (size, size, inputs, outputs), options.dtype)
         small = -(-side // stride) if kind == "conv" else side
         operations = 2 * batch * small**2 * size**2 * inputs * outputs
-        theirs = directions(lambda x, w, k=kind, s=stride: plain(k, x, w, s), x, kernel)
-        ours = directions(lambda x, w, k=kind, s=stride: OURS[k](x, w, strides=s), x, kernel)
+        theirs = directions(lambda x, w, k=kind, s=stride: plain(k, x, w, s), x, kernel, {})
+        ours = directions(
+            lambda x, w, k=kind, s=stride: OURS[k](x, w, strides=s),
+            x,
+            kernel,
+            cpu.compiler_options(),
+        )
         for direction in ours:
             a, b = alternate(theirs[direction], ours[direction], options.rounds)
             rate = operations / b / 1e6

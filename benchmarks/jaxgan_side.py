@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 from games import GAMES, LEARNING_RATE
 
-from jaxgan import allocator, losses, make_train_step, networks
+from jaxgan import cpu, losses, make_train_step, networks
 from jaxgan.objectives import init_unconditional, unconditional
 from jaxgan.state import TrainState
 
@@ -53,11 +53,12 @@ def make_step(name: str, dtype: str, learning_rate: float = LEARNING_RATE) -> Ca
 
 def prepare(name: str, dtype: str) -> tuple[Callable, Callable]:
     """(does one step, waits for all)."""
-    allocator.keep_memory()
+    cpu.keep_memory()
     game = GAMES[name]
     shape = (game.batch, *game.image_shape)
     batch = {"image": jax.random.uniform(jax.random.key(1), shape, minval=-1.0)}
-    compiled = jax.jit(make_step(name, dtype), donate_argnums=0)
+    options = cpu.compiler_options()
+    compiled = jax.jit(make_step(name, dtype), donate_argnums=0, compiler_options=options)
     now = init(name), None
 
     def step():

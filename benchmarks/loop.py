@@ -28,14 +28,16 @@ def bare_images_per_second(seconds: float = 30.0) -> float:
     import dcgan
     import jax
 
-    from jaxgan import allocator
+    from jaxgan import cpu
 
     # As the experiments' own processes are set up.
-    allocator.keep_memory()
+    cpu.keep_memory()
     common.keep_compilations()
     config = dcgan.get_config()
     game = common.make_game(config, dcgan.make_players, jax.random.key(0))
-    step, state = jax.jit(game.step, donate_argnums=0), game.state
+    options = cpu.compiler_options()
+    step = jax.jit(game.step, donate_argnums=0, compiler_options=options)
+    state = game.state
     shape = (config.batch_size, config.image_size, config.image_size, config.channels)
     batch = {"image": jax.random.uniform(jax.random.key(1), shape, minval=-1)}
     times = []

@@ -30,7 +30,7 @@ KEEP_MEMORY = {
     "MALLOC_TRIM_THRESHOLD_": str(64 << 30),
 }
 """To glibc, which both allocate with: memory once had is kept, and in large pages, where a step
-else returns it and faults it in anew. jaxgan tells it the like by `allocator.keep_memory`."""
+else returns it and faults it in anew. jaxgan tells it the like by `cpu.keep_memory`."""
 
 SIDES = {
     "jaxgan": ("jaxgan", {}),

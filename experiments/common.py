@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from absl import app, flags, logging
 from ml_collections import config_dict, config_flags
 
-from jaxgan import allocator, data, losses, networks, sharding
+from jaxgan import cpu, data, losses, networks, sharding
 from jaxgan.errors import UserError
 from jaxgan.latent import interpolate, sample_latents
 from jaxgan.load import draw_images, measure_statistics
@@ -118,7 +118,7 @@ def reporting_errors(function: Callable[[], None]) -> None:
     program = os.path.basename(sys.argv[0])
     # jaxgan speaks for itself; the libraries below it only when something is wrong.
     logging.set_verbosity(logging.ERROR)
-    allocator.keep_memory()
+    cpu.keep_memory()
     keep_compilations()
     try:
         function()
@@ -157,7 +157,7 @@ def train(
     # Only now, when all of the input is known to be good, is the run's folder touched.
     workdir = open_workdir(workdir, config.to_dict(), change_config=change_config)
 
-    @functools.partial(jax.jit, donate_argnums=0)
+    @functools.partial(jax.jit, donate_argnums=0, compiler_options=cpu.compiler_options())
     def train_steps(state, arrays, batches):
         def one(state, batch):
             if arrays is not None:
@@ -278,7 +278,7 @@ def make_sample(config: config_dict.ConfigDict, generator, key: jax.Array) -> Ca
 
 def evaluate_on(batches, evaluate: Callable, key: jax.Array, mesh) -> Callable:
     """State -> the means of what `evaluate` counts, over all batches."""
-    evaluate = jax.jit(evaluate)
+    evaluate = jax.jit(evaluate, compiler_options=cpu.compiler_options())
 
     def run(state):
         totals = None

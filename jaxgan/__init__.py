@@ -5,7 +5,7 @@ The parts, each in its own module: `losses`, `penalties`, `augment`, `networks`,
 names below are those that a program of one's own starts from.
 """
 
-from jaxgan import allocator, augment, latent, losses, metrics, networks, objectives, penalties
+from jaxgan import augment, cpu, latent, losses, metrics, networks, objectives, penalties
 from jaxgan.errors import UserError
 from jaxgan.load import load_discriminator, load_generator
 from jaxgan.state import Player, TrainState, create_player, create_train_state
@@ -18,8 +18,8 @@ __all__ = [
     "Player",
     "TrainState",
     "UserError",
-    "allocator",
     "augment",
+    "cpu",
     "create_player",
     "create_train_state",
     "latent",

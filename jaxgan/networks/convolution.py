@@ -36,7 +36,7 @@ _formulation = "platform"
 
 @contextlib.contextmanager
 def force_formulation(name: str) -> Iterator[None]:
-    """For tests and benchmarks: convolutions traced inside are "lax" or "products" everywhere."""
+    """For tests and benchmarks: convolutions traced inside are "lax" or "cpu" everywhere."""
     global _formulation
     before, _formulation = _formulation, name
     try:
@@ -236,7 +236,7 @@ def _map(lax_map, cpu_map, geometry, dtype, shape, a, b):
         return jnp.zeros(shape, dtype)
     if geometry.formulation == "lax" or not jnp.issubdtype(dtype, jnp.floating):
         return lax_map(a, b)
-    if geometry.formulation == "products":
+    if geometry.formulation == "cpu":
         return cpu_map(a, b)
     # Only the branch of the platform is lowered; no conditional is left in the program.
     return lax.platform_dependent(a, b, cpu=cpu_map, default=lax_map)
@@ -265,11 +265,7 @@ def _by_input(geometry: Geometry, dtype: jnp.dtype, y: jax.Array, w: jax.Array) 
 @_jit
 def _by_weights(geometry: Geometry, dtype: jnp.dtype, x: jax.Array, y: jax.Array) -> jax.Array:
     shape = (*geometry.kernel, x.shape[3], y.shape[3])
-    if geometry.formulation == "products" or convolution_cpu.prefers_products(x, y):
-        cpu_map = convolution_cpu.by_weights
-    else:
-        cpu_map = convolution_cpu.by_weights_as_convolution
-    return _map(_lax_by_weights, cpu_map, geometry, dtype, shape, x, y)
+    return _map(_lax_by_weights, convolution_cpu.by_weights, geometry, dtype, shape, x, y)
 
 
 def _forward_vjp(geometry, dtype, arrays, dy):

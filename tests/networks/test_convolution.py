@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from jaxgan.networks import convolution, convolution_cpu
+from jaxgan.networks import convolution
 from jaxgan.networks.convolution import conv, conv_transpose, force_formulation
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
@@ -97,19 +97,9 @@ def test_equals_lax_to_second_derivatives(name, size, strides, shape, padding, i
         kernel = draw(*size, inputs, outputs, dtype=np.float64, seed=1)
         options = {"strides": strides, "padding": padding}
         expected = up_to_second(reference, **options)(x, kernel)
-        for formulation in ("products", "lax", "platform"):
+        for formulation in ("cpu", "lax", "platform"):
             with force_formulation(formulation):
                 assert_close(up_to_second(ours, **options)(x, kernel), expected, 1e-10)
-
-
-def test_chunks_of_the_batch_sum_to_the_whole(monkeypatch):
-    monkeypatch.setattr(convolution_cpu, "CHUNK", 5000)
-    x, kernel = draw(6, 11, 11, 5), draw(3, 3, 5, 7)
-    expected = up_to_second(lax_conv, strides=2, padding="SAME")(x, kernel)
-    with force_formulation("products"):
-        program = up_to_second(conv, strides=2, padding="SAME")
-        assert "while" in program.lower(x, kernel).as_text()
-        assert_close(program(x, kernel), expected, 1e-4)
 
 
 @pytest.mark.parametrize(("batch", "side"), [(0, 5), (2, 2)])
@@ -130,7 +120,7 @@ def test_bfloat16_stays_near_float32(name, inputs):
     expected = up_to_second(reference, strides=2, padding="SAME")(
         *(z.astype(jnp.float32) for z in low)
     )
-    with force_formulation("products"):
+    with force_formulation("cpu"):
         actual = up_to_second(ours, strides=2, padding="SAME")(*low)
     for a, b in zip(jax.tree.leaves(actual[:2]), jax.tree.leaves(expected[:2]), strict=True):
         assert a.dtype == jnp.bfloat16
@@ -157,7 +147,7 @@ def test_vmap_over_each_argument_and_both():
 
         return jax.grad(loss, (0, 1))
 
-    with force_formulation("products"):
+    with force_formulation("cpu"):
         for axes, arguments in (
             ((0, None), (x, kernel[0])),
             ((None, 0), (x[0], kernel)),
@@ -177,7 +167,7 @@ def test_scan_and_eval_shape():
         return jnp.sum(lax.scan(body, x, length=3)[0] ** 2)
 
     expected = jax.jit(jax.grad(lambda k: loss(lax_conv, k)))(kernel)
-    with force_formulation("products"):
+    with force_formulation("cpu"):
         assert_close(jax.jit(jax.grad(lambda k: loss(conv, k)))(kernel), expected, 1e-4)
     out = jax.eval_shape(lambda x: conv_transpose(x, kernel, strides=2), x)
     assert (out.shape, out.dtype) == ((2, 12, 12, 5), x.dtype)
@@ -226,10 +216,8 @@ def test_bad_arguments_are_told():
 SHARDED = """
 import jax, jax.numpy as jnp, numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
-from jaxgan.networks import convolution_cpu
 from jaxgan.networks.convolution import conv, conv_transpose, force_formulation
 
-convolution_cpu.CHUNK = 3000  # several chunks, also of a device's part
 mesh = Mesh(np.asarray(jax.devices()), ("batch",))
 rng = np.random.default_rng(0)
 x = rng.standard_normal((32, 8, 8, 5), np.float32)
@@ -257,7 +245,7 @@ def check(actual, expected):
     for a, b in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4 * np.abs(b).max())
 
-with force_formulation("products"):
+with force_formulation("cpu"):
     expected = jax.jit(both)((first, second), x)
     sharded = jax.device_put(x, NamedSharding(mesh, P("batch")))
     check(jax.jit(both)((first, second), sharded), expected)

@@ -1,0 +1,73 @@
+"""Freed memory is kept, in a process of its own, since this one's allocator is shared; which
+libraries XLA calls."""
+
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from jaxgan import cpu
+from jaxgan.networks.convolution import conv
+
+PROGRAM = """
+import resource
+import jax
+import jax.numpy as jnp
+from jaxgan import cpu
+
+told = {tell} and cpu.keep_memory()
+step = jax.jit(lambda x: jnp.sin(x).reshape(2, -1) @ jnp.cos(x).reshape(-1, 2))
+x = jnp.ones(1 << 22)
+for _ in range(5):
+    step(x).block_until_ready()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(20):
+    step(x).block_until_ready()
+print(int(told), resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def faults(tell):
+    program = PROGRAM.format(tell=tell)
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    told, count = result.stdout.split()
+    return bool(int(told)), int(count)
+
+
+def test_steps_after_the_first_cost_no_page_faults():
+    told, kept = faults(True)
+    if not told:
+        pytest.skip("no glibc here")
+    _, default = faults(False)
+    assert default > 1000
+    assert kept < default / 10
+
+
+def test_compiler_options_are_known_and_change_which_library_convolves():
+    x, kernel = jnp.ones((8, 28, 28, 32)), jnp.ones((5, 5, 32, 64))
+
+    def libraries(**options):
+        program = jax.jit(lambda x, kernel: conv(x, kernel, strides=2), **options)
+        return "ynn_fusion" in program.lower(x, kernel).compile().as_text()
+
+    if not libraries():
+        pytest.skip("this XLA has one library")
+    assert not libraries(compiler_options=cpu.compiler_options())
+
+
+def test_no_options_where_xla_does_not_know_them(monkeypatch):
+    monkeypatch.setattr(cpu, "_LIBRARIES", {"xla_cpu_of_another_age": "1"})
+    cpu._known.cache_clear()
+    try:
+        assert cpu.compiler_options() == {}
+    finally:
+        cpu._known.cache_clear()
+
+
+def test_no_options_on_other_platforms(monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
+    assert cpu.compiler_options() == {}
