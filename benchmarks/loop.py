@@ -24,6 +24,7 @@ EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 def bare_images_per_second(seconds: float = 30.0) -> float:
     """The step alone, in this process."""
     sys.path.insert(0, str(EXPERIMENTS))
+    import command_line
     import common
     import dcgan
     import jax
@@ -32,7 +33,7 @@ def bare_images_per_second(seconds: float = 30.0) -> float:
 
     # As the experiments' own processes are set up.
     cpu.keep_memory()
-    common.keep_compilations()
+    command_line.keep_compilations()
     config = dcgan.get_config()
     game = common.make_game(config, dcgan.make_players, jax.random.key(0))
     options = cpu.compiler_options()

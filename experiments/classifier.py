@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-import common
+import command_line
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -113,4 +113,4 @@ def train(config, workdir):
 
 
 if __name__ == "__main__":
-    common.start(get_config, train)
+    command_line.start(get_config, train)

@@ -1,27 +1,25 @@
-"""What all experiments share: the config's vocabulary, the command line, the wiring into `fit`."""
+"""What all experiments share: the config's vocabulary and its wiring into `fit`."""
 
-import argparse
-import difflib
 import functools
 import itertools
 import math
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
+import command_line
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from absl import app, flags, logging
-from ml_collections import config_dict, config_flags
+from absl import flags
+from ml_collections import config_dict
 
 from jaxgan import cpu, data, losses, networks, sharding
 from jaxgan.errors import UserError
 from jaxgan.latent import interpolate, sample_latents
 from jaxgan.load import draw_images, measure_statistics
-from jaxgan.loop import Stopped, fit
+from jaxgan.loop import fit
 from jaxgan.objectives.unconditional import init_unconditional, make_evaluate, unconditional
 from jaxgan.state import TrainState
 from jaxgan.step import make_train_step
@@ -77,7 +75,7 @@ def main(get_config: Callable, make_players: Callable, variants: tuple[str, ...]
     """
 
     def begin() -> None:
-        arguments, variant = _take_variant(sys.argv, variants)
+        arguments, variant = command_line.take_variant(sys.argv, variants)
         config = get_config(variant) if variants else get_config()
         flags.DEFINE_bool("change_config", False, "Go on with an old run under another config.")
         flags.DEFINE_bool(
@@ -95,45 +93,9 @@ def main(get_config: Callable, make_players: Callable, variants: tuple[str, ...]
                 _join_processes()
             train(config, make_players, workdir, flags.FLAGS.change_config)
 
-        _run_with_config(config, run, arguments, ("change_config", "distributed"))
+        command_line.run_with_config(config, run, arguments, ("change_config", "distributed"))
 
-    reporting_errors(begin)
-
-
-def start(get_config: Callable, run: Callable) -> None:
-    """Runs a script of another kind, `run(config, workdir)`, with the same command line."""
-    reporting_errors(lambda: _run_with_config(get_config(), run, sys.argv))
-
-
-def add_run_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds to a script's arguments which trained run it looks at, and which of its parameters."""
-    parser.add_argument("--workdir", required=True, help="the folder of a run")
-    parser.add_argument("--step", type=int, help="which checkpoint (the newest)")
-    parser.add_argument(
-        "--ema",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="use the averaged parameters, where the run kept them (yes)",
-    )
-
-
-def reporting_errors(function: Callable[[], None]) -> None:
-    """Runs a script's main function; bad input becomes one line on stderr and exit status 2."""
-    program = os.path.basename(sys.argv[0])
-    # jaxgan speaks for itself; the libraries below it only when something is wrong.
-    logging.set_verbosity(logging.ERROR)
-    cpu.keep_memory()
-    keep_compilations()
-    try:
-        function()
-    except Stopped as stopped:
-        sys.exit(f"{program}: {stopped}")
-    except KeyboardInterrupt:
-        print(f"\n{program}: interrupted; the newest checkpoint is kept", file=sys.stderr)
-        sys.exit(130)
-    except UserError as error:
-        print(f"{program}: error: {error}", file=sys.stderr)
-        sys.exit(2)
+    command_line.reporting_errors(begin)
 
 
 def train(
@@ -320,31 +282,6 @@ def check_config(config: config_dict.ConfigDict) -> None:
     expect("dtype", config.dtype in DTYPES, f"one of {', '.join(DTYPES)}")
 
 
-def keep_compilations() -> None:
-    """Keeps compiled programs on disk, so that a second start does not compile them again."""
-    if jax.config.jax_compilation_cache_dir is None:
-        cache = Path.home() / ".cache" / "jaxgan" / "compiled"
-        jax.config.update("jax_compilation_cache_dir", str(cache))
-    # The dozens of small programs too, which together take as long as a large one.
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-
-
-def _run_with_config(config, run, arguments, names=()) -> None:
-    _check_field_names(arguments, config)
-    flags.DEFINE_string("workdir", None, "The run's folder: made, or gone on with.", required=True)
-    config_flags.DEFINE_config_dict(
-        "config", config, "The settings, each a flag, as in --config.batch_size=128."
-    )
-    for name in ("workdir", "config", *names):
-        # Only flags of the script itself are shown by --help.
-        flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[name])
-
-    def with_flags(_) -> None:
-        run(flags.FLAGS.config, flags.FLAGS.workdir)
-
-    app.run(with_flags, argv=arguments, flags_parser=_parse_flags)
-
-
 def _join_processes() -> None:
     numbers = {}
     for argument in ("num_processes", "process_id"):
@@ -357,42 +294,6 @@ def _join_processes() -> None:
         jax.distributed.initialize(**numbers)
     except (RuntimeError, ValueError) as error:
         raise UserError(f"distributed: {' '.join(str(error).split())}") from None
-
-
-def _take_variant(argv: list[str], variants: tuple[str, ...]) -> tuple[list[str], str | None]:
-    # The variant chooses the defaults that --config.FIELD overrides, so it is read before them.
-    if not variants:
-        return argv, None
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    parser.add_argument("--variant", default=variants[0])
-    try:
-        chosen, rest = parser.parse_known_args(argv[1:])
-    except argparse.ArgumentError:
-        raise UserError(f"variant: got no name, expected one of {', '.join(variants)}") from None
-    if chosen.variant not in variants:
-        raise UserError(f"variant: got {chosen.variant!r}, expected one of {', '.join(variants)}")
-    return [argv[0], *rest], chosen.variant
-
-
-def _check_field_names(argv: list[str], config: config_dict.ConfigDict) -> None:
-    for argument in argv[1:]:
-        if not argument.lstrip("-").startswith("config."):
-            continue
-        name = argument.lstrip("-").removeprefix("config.").split("=")[0]
-        if name not in config:
-            near = difflib.get_close_matches(name, config, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(config)}"
-            raise UserError(f"config.{name}: there is no such field; {hint}")
-
-
-def _parse_flags(argv: list[str]) -> list[str]:
-    try:
-        rest = flags.FLAGS(argv)
-    except (flags.Error, TypeError, ValueError) as error:
-        raise UserError(" ".join(str(error).split())) from None
-    if len(rest) > 1:
-        raise UserError(f"got the argument {rest[1]!r}, expected flags, as in --workdir runs/")
-    return rest
 
 
 def _count(params) -> int:

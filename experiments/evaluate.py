@@ -8,7 +8,7 @@ the same figures of test images, against the same reference.
 
 import argparse
 
-import common
+import command_line
 
 from jaxgan import UserError, data, load_generator
 from jaxgan.evaluation import (
@@ -27,7 +27,7 @@ from jaxgan.metrics.lenet import load_lenet
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    common.add_run_arguments(parser)
+    command_line.add_run_arguments(parser)
     parser.add_argument(
         "--metrics", default="fid,kid,prdc", help=f"some of {','.join(METRICS)} (fid,kid,prdc)"
     )
@@ -101,4 +101,4 @@ def main():
 
 
 if __name__ == "__main__":
-    common.reporting_errors(main)
+    command_line.reporting_errors(main)

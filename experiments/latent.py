@@ -14,7 +14,7 @@ saliency     test images that excite six features of the discriminator most, and
 
 import argparse
 
-import common
+import command_line
 import jax
 import latent_pictures as pictures
 import numpy as np
@@ -99,4 +99,4 @@ def main():
 
 
 if __name__ == "__main__":
-    common.reporting_errors(main)
+    command_line.reporting_errors(main)

@@ -7,7 +7,7 @@ The averaged parameters are used where the run kept them; the latents depend on 
 
 import argparse
 
-import common
+import command_line
 import jax
 import numpy as np
 
@@ -17,7 +17,7 @@ from jaxgan.latent import sample_latents
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    common.add_run_arguments(parser)
+    command_line.add_run_arguments(parser)
     parser.add_argument("--out", required=True, help="the picture to write, a .png file")
     parser.add_argument("--num", type=int, default=64, help="how many images (64)")
     parser.add_argument("--seed", type=int, default=0, help="of the latents (0)")
@@ -50,4 +50,4 @@ def main():
 
 
 if __name__ == "__main__":
-    common.reporting_errors(main)
+    command_line.reporting_errors(main)

@@ -1,0 +1,124 @@
+"""The command line of every script: its flags and config, its errors in one line."""
+
+import argparse
+import difflib
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+from absl import app, flags, logging
+from ml_collections import config_dict, config_flags
+
+from jaxgan import cpu
+from jaxgan.errors import UserError
+from jaxgan.loop import Stopped
+
+
+def reporting_errors(function: Callable[[], None]) -> None:
+    """Runs a script's main function; bad input becomes one line on stderr and exit status 2."""
+    program = os.path.basename(sys.argv[0])
+    # jaxgan speaks for itself; the libraries below it only when something is wrong.
+    logging.set_verbosity(logging.ERROR)
+    cpu.keep_memory()
+    keep_compilations()
+    try:
+        function()
+    except Stopped as stopped:
+        sys.exit(f"{program}: {stopped}")
+    except KeyboardInterrupt:
+        print(f"\n{program}: interrupted; the newest checkpoint is kept", file=sys.stderr)
+        sys.exit(130)
+    except UserError as error:
+        print(f"{program}: error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def start(get_config: Callable, run: Callable) -> None:
+    """Runs a script of another kind, `run(config, workdir)`, with the same command line."""
+    reporting_errors(lambda: run_with_config(get_config(), run, sys.argv))
+
+
+def run_with_config(
+    config: config_dict.ConfigDict, run: Callable, arguments: list[str], names: tuple[str, ...] = ()
+) -> None:
+    """Calls `run(config, workdir)` with what the command line makes of the config.
+
+    Args:
+      config: the defaults.
+      run: the script's work.
+      arguments: the command line, the script's name first.
+      names: of the script's own flags, which its --help shows as well.
+    """
+    _check_field_names(arguments, config)
+    flags.DEFINE_string("workdir", None, "The run's folder: made, or gone on with.", required=True)
+    config_flags.DEFINE_config_dict(
+        "config", config, "The settings, each a flag, as in --config.batch_size=128."
+    )
+    for name in ("workdir", "config", *names):
+        # Only flags of the script itself are shown by --help.
+        flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[name])
+
+    def with_flags(_) -> None:
+        run(flags.FLAGS.config, flags.FLAGS.workdir)
+
+    app.run(with_flags, argv=arguments, flags_parser=_parse_flags)
+
+
+def take_variant(argv: list[str], variants: tuple[str, ...]) -> tuple[list[str], str | None]:
+    """(the command line without --variant, the variant: the first unless given)."""
+    # The variant chooses the defaults that --config.FIELD overrides, so it is read before them.
+    if not variants:
+        return argv, None
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--variant", default=variants[0])
+    try:
+        chosen, rest = parser.parse_known_args(argv[1:])
+    except argparse.ArgumentError:
+        raise UserError(f"variant: got no name, expected one of {', '.join(variants)}") from None
+    if chosen.variant not in variants:
+        raise UserError(f"variant: got {chosen.variant!r}, expected one of {', '.join(variants)}")
+    return [argv[0], *rest], chosen.variant
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds to a script's arguments which trained run it looks at, and which of its parameters."""
+    parser.add_argument("--workdir", required=True, help="the folder of a run")
+    parser.add_argument("--step", type=int, help="which checkpoint (the newest)")
+    parser.add_argument(
+        "--ema",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="use the averaged parameters, where the run kept them (yes)",
+    )
+
+
+def keep_compilations() -> None:
+    """Keeps compiled programs on disk, so that a second start does not compile them again."""
+    if jax.config.jax_compilation_cache_dir is None:
+        cache = Path.home() / ".cache" / "jaxgan" / "compiled"
+        jax.config.update("jax_compilation_cache_dir", str(cache))
+    # The dozens of small programs too, which together take as long as a large one.
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+
+def _check_field_names(argv: list[str], config: config_dict.ConfigDict) -> None:
+    for argument in argv[1:]:
+        if not argument.lstrip("-").startswith("config."):
+            continue
+        name = argument.lstrip("-").removeprefix("config.").split("=")[0]
+        if name not in config:
+            near = difflib.get_close_matches(name, config, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(config)}"
+            raise UserError(f"config.{name}: there is no such field; {hint}")
+
+
+def _parse_flags(argv: list[str]) -> list[str]:
+    try:
+        rest = flags.FLAGS(argv)
+    except (flags.Error, TypeError, ValueError) as error:
+        raise UserError(" ".join(str(error).split())) from None
+    if len(rest) > 1:
+        raise UserError(f"got the argument {rest[1]!r}, expected flags, as in --workdir runs/")
+    return rest
