@@ -13,6 +13,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from absl import flags
+from feature_metrics import TrainingMetrics
 from ml_collections import config_dict
 
 from jaxgan import cpu, data, losses, networks, sharding
@@ -58,8 +59,11 @@ def default_config() -> config_dict.ConfigDict:
     config.log_every = 20
     config.sample_every = 150
     config.eval_every = 600
+    config.metrics = ""  # at each evaluation, some of fid,kid,is,prdc,modes
+    config.features = "lenet"  # that the metrics see; or inception, or a file of classifier.py
     config.checkpoint_every = 300
     config.keep_checkpoints = 3
+    config.keep_best = ""  # in best/, the checkpoint where a figure of the metrics, as fid, is best
     config.dtype = "float32"  # of the computation; parameters stay float32
     return config
 
@@ -122,6 +126,8 @@ def train(
     # Small training batches would make a long evaluation.
     eval_batch_size = config.batch_size * math.ceil(100 / config.batch_size)
     real = data.spread_images(source, 64, **pixels)
+    metrics = TrainingMetrics(config, generator, source, HELD_OUT)
+    keep_best = metrics.keep_best()
     # Only now, when all of the input is known to be good, is the run's folder touched.
     workdir = open_workdir(workdir, config.to_dict(), change_config=change_config)
 
@@ -134,6 +140,17 @@ def train(
 
         return jax.lax.scan(one, state, batches)
 
+    held_out = test and evaluate_on(
+        data.eval_batches(test, batch_size=eval_batch_size, **look),
+        math.ceil(HELD_OUT / eval_batch_size),
+        make_evaluate(generator, discriminator, **_rules(config)),
+        eval_key,
+        mesh,
+    )
+
+    def evaluate(state):
+        return {**(held_out(state) if held_out else {}), **metrics(state)}
+
     fit(
         sharding.replicate(state, mesh),
         lambda state, batches: train_steps(state, arrays, batches),
@@ -144,14 +161,7 @@ def train(
         to_device=lambda batches: sharding.shard_batch(batches, mesh, stacked=True),
         sample=make_sample(config, generator, sample_key),
         real=real,
-        evaluate=test
-        and evaluate_on(
-            data.eval_batches(test, batch_size=eval_batch_size, **look),
-            math.ceil(HELD_OUT / eval_batch_size),
-            make_evaluate(generator, discriminator, **_rules(config)),
-            eval_key,
-            mesh,
-        ),
+        evaluate=evaluate if test or config.metrics else None,
         log_every=config.log_every,
         sample_every=config.sample_every,
         eval_every=config.eval_every,
@@ -174,6 +184,7 @@ def train(
             "command": " ".join(["python", *sys.argv]),
         },
         images_per_step=images_per_step,
+        keep_best=keep_best,
     )
     if jax.process_index() == 0:
         print(

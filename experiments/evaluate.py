@@ -9,6 +9,7 @@ the same figures of test images, against the same reference.
 import argparse
 
 import command_line
+import feature_metrics
 
 from jaxgan import UserError, data, load_generator
 from jaxgan.evaluation import (
@@ -21,8 +22,6 @@ from jaxgan.evaluation import (
 from jaxgan.evaluation_files import format_table, write_evaluation
 from jaxgan.feature_cache import real_features
 from jaxgan.metrics import metric_name
-from jaxgan.metrics.inception import load_inception
-from jaxgan.metrics.lenet import load_lenet
 
 
 def parse_arguments():
@@ -41,22 +40,6 @@ def parse_arguments():
     return parser.parse_args()
 
 
-def load_network(arguments, config):
-    """The feature network, which has to take images of the run's shape."""
-    if arguments.features == "inception":
-        if "modes" in arguments.metrics:
-            raise UserError("metrics: got modes with inception, which has not the data's classes")
-        return load_inception(arguments.inception_weights)
-    network = load_lenet(None if arguments.features == "lenet" else arguments.features)
-    shape = (config["image_size"], config["image_size"], config["channels"])
-    if shape != network.image_shape:
-        raise UserError(
-            f"features: {network.name} takes images of shape {network.image_shape}, the run has "
-            f"{shape}; expected --features inception, or a file that classifier.py made of such"
-        )
-    return network
-
-
 def main():
     arguments = parse_arguments()
     arguments.metrics = [name for name in arguments.metrics.split(",") if name]
@@ -69,7 +52,12 @@ def main():
     config = generate.config
     if "dataset" not in config:
         raise UserError(f"workdir: {arguments.workdir} names no data, expected an experiment's run")
-    network = load_network(arguments, config)
+    network = feature_metrics.load_network(
+        arguments.features,
+        arguments.metrics,
+        (config["image_size"], config["image_size"], config["channels"]),
+        arguments.inception_weights,
+    )
     drawn = {"batch_size": arguments.batch_size, "seed": arguments.seed}
     look = {name: config[name] for name in ("dataset", "image_size", "channels")}
 

@@ -32,6 +32,7 @@ from clu import parameter_overview
 from jax.experimental import multihost_utils
 
 from jaxgan import checkpoint
+from jaxgan.best import BestCheckpoint
 from jaxgan.diagnosis import WINDOW, diagnose
 from jaxgan.errors import UserError
 from jaxgan.progress import Progress
@@ -68,6 +69,7 @@ def fit(
     config: dict[str, Any],
     summary: dict[str, Any],
     images_per_step: int,
+    keep_best: tuple[str, str] | None = None,
 ) -> TrainState:
     """Trains until `num_steps`, from the newest checkpoint if there is one.
 
@@ -90,6 +92,8 @@ def fit(
       config: flat hyper-parameters, for the records.
       summary: what the page's head shows.
       images_per_step: examples that one step sees, over all devices.
+      keep_best: (a name that `evaluate` gives, "min" or "max"): the checkpoint where it is best is
+        kept as well, see `BestCheckpoint`.
 
     Returns:
       The state at `num_steps`.
@@ -121,7 +125,8 @@ def fit(
         recorder = Recorder(workdir, config, parameters, start) if first else None
         if recorder:
             stack.callback(recorder.close)
-        run = _Run(manager, recorder, progress, description, summary, num_steps)
+        best = stack.enter_context(BestCheckpoint(workdir, *keep_best)) if keep_best else None
+        run = _Run(manager, best, recorder, progress, description, summary, num_steps)
         if saved is not None:
             progress.say(f"goes on from the checkpoint of step {saved}")
         else:
@@ -163,7 +168,7 @@ def fit(
                 if due(sample_every):
                     run.sample(step, sample(state))
                 if evaluate and due(eval_every):
-                    run.evaluation(step, evaluate, state)
+                    run.evaluation(step, evaluate, state, batches)
                 # Nothing is saved before its metrics are known to be finite.
                 if due(log_every) or due(checkpoint_every) or stop:
                     set_aside.append(functools.partial(run.log, step, pending))
@@ -199,8 +204,9 @@ def fit(
 class _Run:
     """The side effects of a run, gathered so that the loop above reads as its order."""
 
-    def __init__(self, manager, recorder, progress, description, summary, num_steps):
+    def __init__(self, manager, best, recorder, progress, description, summary, num_steps):
         self._manager = manager
+        self._best = best
         self._recorder = recorder
         self._progress = progress
         self._description = description
@@ -244,11 +250,15 @@ class _Run:
             self._recorder.images(step, images)
             self.page(step, "running")
 
-    def evaluation(self, step: int, evaluate, state: TrainState) -> None:
+    def evaluation(self, step: int, evaluate, state: TrainState, batches) -> None:
         # The steps that are still on their way are no part of the pause.
         jax.block_until_ready(state)
         start = time.perf_counter()
         values = evaluate(state)
+        if self._best:
+            value = self._best.consider(values, state, batches.get_state(), self._description)
+            if value is not None:
+                self._progress.say(f"step {step} is the best so far, {value:.4g}: kept in best/")
         self._progress.pause(time.perf_counter() - start)
         if self._recorder:
             self._recorder.scalars(step, {f"eval/{key}": values[key] for key in values})

@@ -1,6 +1,5 @@
 """The experiments as a user starts them: from the command line, killed, and with bad input."""
 
-import argparse
 import ast
 import json
 import os
@@ -11,10 +10,12 @@ from pathlib import Path
 
 import common
 import evaluate
+import feature_metrics
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
+from feature_metrics import TrainingMetrics
 from PIL import Image
 
 from jaxgan import UserError, checkpoint, load_generator
@@ -201,10 +202,44 @@ def test_evaluate_refuses_in_one_line(unbroken, monkeypatch, arguments, message)
     assert str(caught.value).startswith(message)
 
 
-def test_evaluate_refuses_images_that_the_network_does_not_take():
-    arguments = argparse.Namespace(features="lenet", metrics=["fid"])
-    with pytest.raises(UserError, match=r"features: lenet takes .*; expected --features inception"):
-        evaluate.load_network(arguments, {"image_size": 64, "channels": 3})
+def test_images_that_the_network_does_not_take_are_refused():
+    with pytest.raises(UserError, match=r"features: lenet takes .*; expected inception"):
+        feature_metrics.load_network("lenet", ["fid"], (64, 64, 3))
+
+
+@pytest.mark.parametrize(
+    ("metrics", "keep_best", "message"),
+    [
+        ("fid,fld", "", "metrics: got 'fld', expected some of fid"),
+        ("fid", "fit", "keep_best: got 'fit', expected one of fid"),
+        ("fid", "recall", "keep_best: recall needs prdc among metrics, got 'fid'"),
+    ],
+)
+def test_metrics_of_training_are_checked_before_it_begins(metrics, keep_best, message):
+    config = common.default_config()
+    config.metrics, config.keep_best = metrics, keep_best
+    with pytest.raises(UserError) as error:
+        TrainingMetrics(config, None, [], 10).keep_best()
+    assert str(error.value).startswith(message)
+
+
+def test_metrics_at_intervals_are_those_of_evaluate_and_the_best_is_kept(tmp_path, monkeypatch):
+    workdir = tmp_path / "run"
+    intervals = {**SHORT, "eval_every": 10, "metrics": "fid,prdc", "keep_best": "coverage"}
+    result = run("mlp_gan", workdir, **intervals)
+    assert result.returncode == 0, result.stderr
+    rows = {row["step"]: row for row in read_metrics(workdir / "metrics.jsonl") if _FID in row}
+    assert list(rows) == [10, 20, 30]
+    best = max(rows, key=lambda step: rows[step]["eval/coverage_lenet_2k"])
+    kept = load_generator(workdir / "best")
+    assert kept.step == best
+    monkeypatch.setattr(sys, "argv", ["evaluate.py", "--workdir", str(workdir), "--num", "2000"])
+    evaluate.main()
+    figures = json.loads((workdir / "evaluation.json").read_text())["generated"]
+    assert figures["fid_lenet_2k"] == pytest.approx(rows[30][_FID], rel=1e-3)
+
+
+_FID = "eval/fid_lenet_2k"
 
 
 @pytest.fixture(scope="module")
@@ -314,6 +349,6 @@ def test_values_out_of_range_are_named(field, value, expected):
 @pytest.mark.parametrize("path", sorted(EXPERIMENTS.glob("*.py")), ids=lambda path: path.stem)
 def test_experiments_are_wiring_only(path):
     lines = path.read_text().splitlines()
-    assert path.stem == "common" or len(lines) < 120
-    no_script = ("common", "latent_pictures")
-    assert path.stem in no_script or f"python experiments/{path.name}" in path.read_text()
+    if path.stem not in ("command_line", "common", "feature_metrics", "latent_pictures"):
+        assert len(lines) < 120
+        assert f"python experiments/{path.name}" in path.read_text()

@@ -1,0 +1,127 @@
+"""Metrics in a network's features: for evaluate.py, and for experiments while they train."""
+
+from collections.abc import Callable, Sequence
+
+import flax.linen as nn
+import jax
+from ml_collections import config_dict
+
+from jaxgan import UserError
+from jaxgan.evaluation import (
+    check_metrics,
+    collect_features,
+    evaluate_features,
+    generated_batches,
+)
+from jaxgan.feature_cache import real_features
+from jaxgan.load import draw_images, measure_statistics
+from jaxgan.metrics import metric_name
+from jaxgan.metrics.inception import load_inception
+from jaxgan.metrics.lenet import load_lenet
+from jaxgan.state import TrainState
+
+LARGER_IS_BETTER = ("is", "precision", "recall", "density", "coverage", "modes")
+SMALLER_IS_BETTER = ("fid", "kid", "reverse_kl")
+
+
+def load_network(
+    features: str,
+    metrics: Sequence[str],
+    image_shape: tuple[int, int, int],
+    inception_weights: str | None = None,
+) -> Callable:
+    """The feature network, which has to take images of the run's shape.
+
+    Args:
+      features: "lenet", "inception", or a file that classifier.py wrote.
+      metrics: names of metrics that it has to serve.
+      image_shape: (H, W, C) of the run's images.
+      inception_weights: their file, fetched where there is none.
+    """
+    check_metrics(metrics)
+    if features == "inception":
+        if "modes" in metrics:
+            raise UserError("metrics: got modes with inception, which has not the data's classes")
+        return load_inception(inception_weights)
+    network = load_lenet(None if features == "lenet" else features)
+    if image_shape != network.image_shape:
+        raise UserError(
+            f"features: {network.name} takes images of shape {network.image_shape}, the run has "
+            f"{image_shape}; expected inception, or a file that classifier.py made of such"
+        )
+    return network
+
+
+class TrainingMetrics:
+    """The metrics that a config names, of a run's state while it trains.
+
+    Args:
+      config: of an experiment; its `metrics`, `features` and `keep_best` are checked here.
+      generator: module from latents to images.
+      source: the training images.
+      num: how many images, generated and real.
+    """
+
+    def __init__(
+        self, config: config_dict.ConfigDict, generator: nn.Module, source, num: int
+    ) -> None:
+        self._config = config
+        self._generator = generator
+        self._source = source
+        self._num = min(num, len(source))
+        self._names = [name for name in config.metrics.split(",") if name]
+        self._network = None
+        if self._names:
+            shape = (config.image_size, config.image_size, config.channels)
+            self._network = load_network(config.features, self._names, shape)
+        self._reference = None
+
+    def keep_best(self) -> tuple[str, str] | None:
+        """(figure, "min" or "max") of what `config.keep_best` names."""
+        wanted = self._config.keep_best
+        if not wanted:
+            return None
+        figures = SMALLER_IS_BETTER + LARGER_IS_BETTER
+        if wanted not in figures:
+            raise UserError(f"keep_best: got {wanted!r}, expected one of {', '.join(figures)}")
+        metric = _METRIC_OF.get(wanted, wanted)
+        if metric not in self._names:
+            raise UserError(
+                f"keep_best: {wanted} needs {metric} among metrics, got {self._config.metrics!r}"
+            )
+        mode = "max" if wanted in LARGER_IS_BETTER else "min"
+        return metric_name(wanted, self._network.name, self._num), mode
+
+    def __call__(self, state: TrainState) -> dict[str, float]:
+        """Figures of the generator as `load_generator` would give it, by their full names."""
+        if not self._names:
+            return {}
+        config = self._config
+        if self._reference is None:
+            look = {name: config[name] for name in ("dataset", "image_size", "channels")}
+            self._reference = real_features(
+                self._network, self._source, self._num, split="train", **look
+            )
+        # Each process draws the same images on a device of its own.
+        variables = jax.device_get(state.generator.ema_variables)
+        if config.ema_decay:
+            variables = measure_statistics(
+                self._generator, variables, config.latent_dim, config.latent
+            )
+
+        def generate(latents):
+            return draw_images(self._generator, variables, latents)
+
+        generate.latent_dim, generate.latent = config.latent_dim, config.latent
+        fake = collect_features(self._network, generated_batches(generate, self._num), self._num)
+        figures = evaluate_features(self._reference, fake, self._names)
+        return {metric_name(k, self._network.name, self._num): v for k, v in figures.items()}
+
+
+_METRIC_OF = {
+    "precision": "prdc",
+    "recall": "prdc",
+    "density": "prdc",
+    "coverage": "prdc",
+    "reverse_kl": "modes",
+}
