@@ -18,7 +18,10 @@ import tempfile
 import time
 from pathlib import Path
 
+from jaxgan.report import read_metrics
+
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
+RATE = "train/images_per_second"
 
 
 def bare_images_per_second(seconds: float = 30.0) -> float:
@@ -64,8 +67,12 @@ def run_images_per_second(num_steps: int) -> float:
             stderr=subprocess.DEVNULL,
         )
         seconds = time.perf_counter() - begin
+        rates = [row[RATE] for row in read_metrics(folder + "/run/metrics.jsonl") if RATE in row]
+    images = num_steps * 100 / seconds
+    share = 100 * images / statistics.median(rates)
     print(f"the run: {num_steps} steps in {seconds:.0f} s", flush=True)
-    return num_steps * 100 / seconds
+    print(f"that is {share:.1f} % of the median rate while it trained", flush=True)
+    return images
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 WARM_UP = 1.0
 MEASURED = 3.0
-"""Seconds, of at least three and five steps."""
+"""Seconds, of at least two and three steps."""
 
 
 def prepare(side: str, name: str, dtype: str) -> tuple[Callable, Callable]:
@@ -33,11 +33,11 @@ def milliseconds(step: Callable, wait: Callable) -> float:
     step()  # compiles
     wait()
     count, start = 0, time.perf_counter()
-    while count < 3 or time.perf_counter() - start < WARM_UP:
+    while count < 2 or time.perf_counter() - start < WARM_UP:
         step()
         wait()
         count += 1
-    steps = max(5, round(MEASURED * count / (time.perf_counter() - start)))
+    steps = max(3, round(MEASURED * count / (time.perf_counter() - start)))
     start = time.perf_counter()
     for _ in range(steps):
         step()

@@ -48,7 +48,8 @@ def compiler_options() -> dict[str, str]:
     XLA hands convolutions to one of two libraries. The one that it prefers takes up to twice as
     long for those of a GAN (64 x 32x32x64 to 16x16x128 by 4x4: 26 against 20 ms; gradients by
     weights 75 against 30): so it is left only products and sums, in which it is good. A step of the
-    28-pixel DCGAN takes a quarter less time.
+    28-pixel DCGAN takes a quarter less time. And it looks more closely which of the donated arrays
+    need no copy, which saves an MLP's step a twentieth.
 
     Returns:
       For `jax.jit(step, compiler_options=...)`; empty where the default device is no CPU, or with a
@@ -58,13 +59,14 @@ def compiler_options() -> dict[str, str]:
       >>> import jax, jaxgan
       >>> double = jax.jit(lambda x: 2 * x, compiler_options=jaxgan.cpu.compiler_options())
     """
-    return dict(_LIBRARIES) if jax.default_backend() == "cpu" and _known() else {}
+    return dict(_OPTIONS) if jax.default_backend() == "cpu" and _known() else {}
 
 
-_LIBRARIES = {
+_OPTIONS = {
     "xla_cpu_experimental_ynn_fusion_type": (
         "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,LIBRARY_FUSION_TYPE_REDUCE"
-    )
+    ),
+    "xla_cpu_copy_insertion_use_region_analysis": "True",
 }
 
 
@@ -72,7 +74,7 @@ _LIBRARIES = {
 def _known() -> bool:
     """An experimental option can go, and XLA refuses options that it does not know."""
     try:
-        jax.jit(lambda: 0, compiler_options=_LIBRARIES).lower().compile()
+        jax.jit(lambda: 0, compiler_options=_OPTIONS).lower().compile()
     except jax.errors.JaxRuntimeError:
         return False
     return True

@@ -60,7 +60,7 @@ def test_compiler_options_are_known_and_change_which_library_convolves():
 
 
 def test_no_options_where_xla_does_not_know_them(monkeypatch):
-    monkeypatch.setattr(cpu, "_LIBRARIES", {"xla_cpu_of_another_age": "1"})
+    monkeypatch.setattr(cpu, "_OPTIONS", {"xla_cpu_of_another_age": "1"})
     cpu._known.cache_clear()
     try:
         assert cpu.compiler_options() == {}
