@@ -21,7 +21,7 @@ from jaxgan import (
     sharding,
 )
 from jaxgan.networks.convolution import force_formulation
-from jaxgan.objectives import init_unconditional, make_evaluate
+from jaxgan.objectives import init_unconditional, make_evaluate, unconditional
 from jaxgan.step import standing_statistics
 
 STEPS = 3
@@ -352,3 +352,20 @@ def test_ten_steps_are_the_same_in_both_formulations_of_convolution():
     for name in ("discriminator_loss", "generator_loss"):
         np.testing.assert_allclose(history[name], expected[name], rtol=1e-5)
     assert tiny.difference(ours, plain) < 1e-5
+
+
+def test_bfloat16_computes_the_same_step_roughly_and_keeps_float32_parameters(reference):
+    objective = unconditional(
+        *(player.clone(dtype=jnp.bfloat16) for player in tiny.players()),
+        latent_dim=tiny.LATENT_DIM,
+        loss=losses.non_saturating,
+    )
+    step = jax.jit(make_train_step(objective, tiny.TX, tiny.TX, ema_decay=0.9))
+    state, metrics = run(step, tiny.state(), tiny.batch())
+    assert {x.dtype for x in jax.tree.leaves(state.generator)} <= {
+        jnp.dtype(name) for name in ("float32", "int32")
+    }
+    for name in ("discriminator_loss", "generator_loss"):
+        assert metrics[name].dtype == jnp.float32
+        assert float(metrics[name]) == pytest.approx(float(reference[1][name]), rel=0.05)
+        assert float(metrics[name]) != float(reference[1][name])
