@@ -16,7 +16,7 @@ from absl import flags
 from feature_metrics import TrainingMetrics
 from ml_collections import config_dict
 
-from jaxgan import cpu, data, losses, networks, sharding
+from jaxgan import cpu, data, losses, networks, penalties, sharding
 from jaxgan.errors import UserError
 from jaxgan.latent import interpolate, sample_latents
 from jaxgan.load import draw_images, measure_statistics
@@ -30,6 +30,15 @@ LOSSES = {
     "minimax": losses.minimax,
     "non_saturating": losses.non_saturating,
     "least_squares": losses.least_squares,
+    "wasserstein": losses.wasserstein,
+    "hinge": losses.hinge,
+    "relativistic": losses.relativistic,
+}
+PENALTIES = {
+    "r1": penalties.r1,
+    "r2": penalties.r2,
+    "gradient_penalty": penalties.gradient_penalty,
+    "dragan": penalties.dragan,
 }
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 HELD_OUT = 2_000
@@ -51,7 +60,10 @@ def default_config() -> config_dict.ConfigDict:
     config.steps_per_call = 5  # of the compiled program, at most: a divisor of all intervals
     config.latent_dim = 100
     config.latent = "normal"  # or uniform, in [-1, 1]
-    config.loss = "non_saturating"  # or minimax, least_squares
+    config.loss = "non_saturating"  # or minimax, least_squares, wasserstein, hinge, relativistic
+    config.penalty = ""  # or r1, r2, gradient_penalty, dragan, or a sum of them, as r1+r2
+    config.penalty_weight = 10.0  # for R1 and R2 the papers' gamma / 2
+    config.penalty_interval = 1  # every so many steps the penalty is paid, so many times as much
     config.generator_learning_rate = 2e-4
     config.discriminator_learning_rate = 2e-4
     config.disc_steps = 1  # updates of the discriminator for each of the generator
@@ -216,7 +228,13 @@ def make_game(config: config_dict.ConfigDict, make_players: Callable, key: jax.A
         ema=config.ema_decay > 0,
     )
     step = make_train_step(
-        unconditional(generator, discriminator, **_rules(config)),
+        unconditional(
+            generator,
+            discriminator,
+            penalty=_penalty(config),
+            penalty_interval=config.penalty_interval,
+            **_rules(config),
+        ),
         gen_tx,
         disc_tx,
         disc_steps=config.disc_steps,
@@ -228,6 +246,13 @@ def make_game(config: config_dict.ConfigDict, make_players: Callable, key: jax.A
 def _rules(config):
     loss = LOSSES[config.loss]
     return {"latent_dim": config.latent_dim, "loss": loss, "latent": config.latent}
+
+
+def _penalty(config):
+    if not config.penalty:
+        return None
+    terms = [PENALTIES[name] for name in config.penalty.split("+")]
+    return lambda *inputs: config.penalty_weight * sum(term(*inputs) for term in terms)
 
 
 def _image_shape(config):
@@ -279,8 +304,8 @@ def check_config(config: config_dict.ConfigDict) -> None:
             raise UserError(f"{name}: got {config[name]!r}, expected {expected}")
 
     for name in ("image_size", "batch_size", "num_steps", "steps_per_call", "latent_dim",
-                 "disc_steps", "log_every", "sample_every", "eval_every", "checkpoint_every",
-                 "keep_checkpoints"):  # fmt: skip
+                 "disc_steps", "penalty_interval", "log_every", "sample_every", "eval_every",
+                 "checkpoint_every", "keep_checkpoints"):  # fmt: skip
         expect(name, config[name] >= 1, "1 or more")
     expect("device_data_mb", config.device_data_mb >= 0, "0 or more")
     for name in ("generator_learning_rate", "discriminator_learning_rate"):
@@ -290,6 +315,10 @@ def check_config(config: config_dict.ConfigDict) -> None:
     expect("ema_decay", 0 <= config.ema_decay < 1, "a number in [0, 1)")
     expect("latent", config.latent in ("normal", "uniform"), "normal or uniform")
     expect("loss", config.loss in LOSSES, f"one of {', '.join(LOSSES)}")
+    known = set(config.penalty.split("+")) <= {*PENALTIES}
+    expect("penalty", not config.penalty or known, f"some of {', '.join(PENALTIES)}, joined by +")
+    right = config.penalty_weight >= 0 and math.isfinite(config.penalty_weight)
+    expect("penalty_weight", right, "a number of at least 0")
     expect("dtype", config.dtype in DTYPES, f"one of {', '.join(DTYPES)}")
 
 

@@ -334,7 +334,10 @@ def test_a_batch_that_the_devices_do_not_divide_is_refused(tmp_path):
         ("generator_learning_rate", float("nan"), "a positive number"),
         ("ema_decay", 1.0, "a number in [0, 1)"),
         ("latent", "gaussian", "normal or uniform"),
-        ("loss", "hinge", "one of minimax"),
+        ("loss", "hing", "one of minimax"),
+        ("penalty", "r3", "some of r1, r2, gradient_penalty, dragan, joined by +"),
+        ("penalty", "r1+", "some of r1"),
+        ("penalty_weight", -1.0, "a number of at least 0"),
         ("dtype", "float16", "one of float32"),
     ],
 )

@@ -73,12 +73,14 @@ class DCGANDiscriminator(nn.Module):
     Attributes:
       widths: channels of the feature maps; each halves the side.
       kernel: side of the kernels.
+      batch_norm: False leaves it out, as gradient penalties ask for.
       axis_name: mapped axis over which batch statistics are averaged.
       dtype, param_dtype: of the computation and of the parameters.
     """
 
     widths: tuple[int, ...]
     kernel: int
+    batch_norm: bool = True
     axis_name: str | None = None
     dtype: Dtype = jnp.float32
     param_dtype: Dtype = jnp.float32
@@ -89,8 +91,9 @@ class DCGANDiscriminator(nn.Module):
         options = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         x = images
         for i, width in enumerate(self.widths):
-            x = Conv(width, (self.kernel, self.kernel), 2, use_bias=i == 0, **options)(x)
-            if i > 0:
+            normalised = self.batch_norm and i > 0
+            x = Conv(width, (self.kernel, self.kernel), 2, use_bias=not normalised, **options)(x)
+            if normalised:
                 x = BatchNorm(train, self.axis_name, **options)(x)
             x = LeakyReLU(0.2)(x)
         return to_logits(x, **options)
@@ -101,6 +104,7 @@ def dcgan(
     channels: int = 1,
     *,
     upsampling: str = "transpose",
+    disc_batch_norm: bool = True,
     axis_name: str | None = None,
     dtype: Dtype = jnp.float32,
     param_dtype: Dtype = jnp.float32,
@@ -116,6 +120,7 @@ def dcgan(
       image_size: 28, 32, 64 or 128 pixels.
       channels: 1 or 3.
       upsampling: "transpose", or "resize" against checkerboards.
+      disc_batch_norm: False for a discriminator that judges each image alone.
       axis_name: mapped axis over which batch statistics are averaged.
       dtype, param_dtype: of the computation and of the parameters.
 
@@ -152,4 +157,7 @@ def dcgan(
         "param_dtype": param_dtype,
     }
     generator = DCGANGenerator(channels=channels, upsampling=upsampling, **shape, **options)
-    return generator, DCGANDiscriminator(widths=shape["widths"][::-1], **options)
+    discriminator = DCGANDiscriminator(
+        widths=shape["widths"][::-1], batch_norm=disc_batch_norm, **options
+    )
+    return generator, discriminator

@@ -13,6 +13,7 @@ import optax
 from jaxgan.errors import UserError
 from jaxgan.latent import sample_latents
 from jaxgan.losses import Loss
+from jaxgan.penalties import lazily
 from jaxgan.state import PyTree, TrainState, create_player, create_train_state
 from jaxgan.step import Aux, Context, Metrics, Objective, apply_train, local_key
 
@@ -32,6 +33,8 @@ def unconditional(
     latent_dim: int,
     loss: Loss,
     latent: str = "normal",
+    penalty: Callable[..., jax.Array] | None = None,
+    penalty_interval: int = 1,
     axis_name: str | None = None,
 ) -> Objective:
     """The objective of a generator of images and a discriminator of images.
@@ -47,11 +50,14 @@ def unconditional(
       latent_dim: size of the latents.
       loss: from `jaxgan.losses`.
       latent: "normal" or "uniform".
+      penalty: (critic, real, fake, key) -> scalar that the discriminator pays besides, with its
+        weight, such as `lambda *inputs: 10 * penalties.gradient_penalty(*inputs)`.
+      penalty_interval: it is paid at every so many steps, that many times, see `penalties.lazily`.
       axis_name: the mapped axis inside `pmap` or `shard_map`.
 
     Returns:
       An `Objective` on batches {"image": (B, H, W, C) float32}; other entries are ignored. Its
-      metrics are those of `adversarial_metrics`, and `diversity`.
+      metrics are those of `adversarial_metrics`, and `diversity`; `penalty` where there is one.
 
     Raises:
       UserError: while tracing, images of another shape than the generator's.
@@ -82,7 +88,7 @@ def unconditional(
                 f"image: got a batch of shape {images.shape}, expected {fakes.shape}, which is "
                 "what the generator makes"
             )
-        real_key, fake_key = jax.random.split(local_key(context.key, axis_name))
+        real_key, fake_key, penalty_key = jax.random.split(local_key(context.key, axis_name), 3)
         real_logits, model_state = apply_train(discriminator, disc_vars, images, key=real_key)
         disc_vars = {**disc_vars, **model_state}
         fake_logits, model_state = apply_train(discriminator, disc_vars, fakes, key=fake_key)
@@ -93,7 +99,19 @@ def unconditional(
             **adversarial_metrics(loss, real_logits, fake_logits),
             "diversity": diversity(images, fakes, axis_name),
         }
-        return real + fake, Aux(model_state, metrics)
+        if penalty is None:
+            return real + fake, Aux(model_state, metrics)
+
+        def paid():
+            draw_key, critic_key = jax.random.split(penalty_key)
+
+            def critic(images):
+                return apply_train(discriminator, disc_vars, images, key=critic_key)[0]
+
+            return penalty(critic, images, fakes, draw_key)
+
+        metrics["penalty"] = lazily(paid, context.step, penalty_interval)
+        return real + fake + metrics["penalty"], Aux(model_state, metrics)
 
     def gen_loss(
         gen_vars: PyTree, disc_vars: PyTree, fakes: jax.Array, batch: PyTree, context: Context

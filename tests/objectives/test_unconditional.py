@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxgan import Context, losses
+from jaxgan import Context, UserError, losses, networks, penalties
 from jaxgan.objectives import unconditional
 
 
@@ -69,3 +69,57 @@ def test_the_relativistic_generator_is_shown_the_real_images_too():
     assert len(seen) == 2
     np.testing.assert_array_equal(seen[0], REAL)
     np.testing.assert_array_equal(seen[1], FAKE)
+
+
+def paid(step, interval, slope=3.0):
+    """The discriminator's loss beyond that without a penalty, and the metric."""
+
+    class Slope(nn.Module):
+        @nn.compact
+        def __call__(self, images, train=False):
+            return self.param("scale", nn.initializers.ones, ()) * images.sum((1, 2, 3))
+
+    def play(**options):
+        game = unconditional(Shade(), Slope(), latent_dim=1, loss=losses.wasserstein, **options)
+        context = Context(jnp.int32(step), jax.random.key(0), None)
+        variables = {"params": {"scale": jnp.float32(slope)}}
+        return game.disc_loss(variables, jnp.asarray(FAKE), {"image": jnp.asarray(REAL)}, context)
+
+    def penalty(*inputs):
+        return 10 * penalties.gradient_penalty(*inputs)
+
+    plain, _ = play()
+    loss, aux = play(penalty=penalty, penalty_interval=interval)
+    return float(loss - plain), float(aux.metrics["penalty"])
+
+
+def test_a_penalty_is_paid_at_its_interval():
+    # A slope of 3 costs (3 - 1)^2 = 4, ten times.
+    assert paid(step=7, interval=1) == pytest.approx((40, 40), rel=1e-5)
+    assert paid(step=8, interval=4) == pytest.approx((160, 160), rel=1e-5)
+    assert paid(step=7, interval=4) == (0, 0)
+
+
+def test_a_penalty_refuses_a_critic_of_batch_norm():
+    game = unconditional(
+        *networks.dcgan(28, 1),
+        latent_dim=3,
+        loss=losses.wasserstein,
+        penalty=penalties.gradient_penalty,
+    )
+    discriminator = networks.dcgan(28, 1)[1]
+    images = jnp.zeros((2, 28, 28, 1))
+    variables = jax.eval_shape(discriminator.init, jax.random.key(0), images)
+    context = Context(jnp.int32(0), jax.random.key(0), None)
+    with pytest.raises(UserError, match="critic: got BatchNorm"):
+        jax.eval_shape(game.disc_loss, variables, images, {"image": images}, context)
+
+
+def test_without_batch_norm_a_discriminator_judges_each_image_alone():
+    _, discriminator = networks.dcgan(28, 1, disc_batch_norm=False)
+    images = jax.random.normal(jax.random.key(0), (3, 28, 28, 1))
+    variables = discriminator.init(jax.random.key(1), images)
+    assert set(variables) == {"params"}
+    together = discriminator.apply(variables, images, train=True)
+    alone = discriminator.apply(variables, images[:1], train=True)
+    np.testing.assert_allclose(together[:1], alone, rtol=1e-4)
