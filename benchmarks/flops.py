@@ -31,6 +31,7 @@ import jax.numpy as jnp
 import jaxgan_side
 from games import GAMES
 
+from jaxgan import cpu
 from jaxgan.networks.convolution import force_formulation
 from jaxgan.networks.layers import Conv, ConvTranspose
 from jaxgan.state import TrainState
@@ -112,8 +113,10 @@ def compile_step(
       formulation: of the convolutions: "lax", or "platform" for jaxgan's own.
     """
     batch = {"image": jax.ShapeDtypeStruct(images, jnp.float32)}
+    options = cpu.compiler_options() if formulation == "platform" else None
     with force_formulation(formulation):
-        return jax.jit(step, donate_argnums=0).lower(state, batch).compile()
+        program = jax.jit(step, donate_argnums=0, compiler_options=options)
+        return program.lower(state, batch).compile()
 
 
 def peak_memory(compiled: jax.stages.Compiled) -> int:
