@@ -66,20 +66,19 @@ def run_with_config(
     app.run(with_flags, argv=arguments, flags_parser=_parse_flags)
 
 
-def take_variant(argv: list[str], variants: tuple[str, ...]) -> tuple[list[str], str | None]:
-    """(the command line without --variant, the variant: the first unless given)."""
-    # The variant chooses the defaults that --config.FIELD overrides, so it is read before them.
-    if not variants:
-        return argv, None
+def read_variant(argv: list[str], variants: tuple[str, ...]) -> str:
+    """The `--variant` of a command line, the first unless given; makes a flag of it, too."""
+    flags.DEFINE_enum("variant", variants[0], variants, "Which of the published variants.")
+    # It chooses the defaults that --config.FIELD overrides, so it is read before them.
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("--variant", default=variants[0])
     try:
-        chosen, rest = parser.parse_known_args(argv[1:])
+        chosen, _ = parser.parse_known_args(argv[1:])
     except argparse.ArgumentError:
         raise UserError(f"variant: got no name, expected one of {', '.join(variants)}") from None
     if chosen.variant not in variants:
         raise UserError(f"variant: got {chosen.variant!r}, expected one of {', '.join(variants)}")
-    return [argv[0], *rest], chosen.variant
+    return chosen.variant
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:

@@ -91,7 +91,9 @@ def main(get_config: Callable, make_players: Callable, variants: tuple[str, ...]
     """
 
     def begin() -> None:
-        arguments, variant = command_line.take_variant(sys.argv, variants)
+        names = ("change_config", "distributed")
+        if variants:
+            variant, names = command_line.read_variant(sys.argv, variants), ("variant", *names)
         config = get_config(variant) if variants else get_config()
         flags.DEFINE_bool("change_config", False, "Go on with an old run under another config.")
         flags.DEFINE_bool(
@@ -109,7 +111,7 @@ def main(get_config: Callable, make_players: Callable, variants: tuple[str, ...]
                 _join_processes()
             train(config, make_players, workdir, flags.FLAGS.change_config)
 
-        command_line.run_with_config(config, run, arguments, ("change_config", "distributed"))
+        command_line.run_with_config(config, run, sys.argv, names)
 
     command_line.reporting_errors(begin)
 

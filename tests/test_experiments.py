@@ -305,6 +305,11 @@ def test_bad_input_is_one_line_and_leaves_nothing(tmp_path, name, arguments, con
     assert not workdir.exists()
 
 
+def test_help_lists_the_variants():
+    text = run("mlp_gan", "unused", "--help").stdout
+    assert "--variant: <plain|dropout|batch_norm>" in text
+
+
 def test_help_lists_the_settings():
     result = run("mlp_gan", "unused", "--help")
     assert "generator_learning_rate: 0.0002" in result.stdout

@@ -280,6 +280,8 @@ def test_bad_images_are_refused_while_tracing(compiled):
     wrong = {"image": np.zeros((16, 8, 8, 1), np.float32)}
     with pytest.raises(UserError, match=r"image: got a batch of shape \(16, 8, 8, 1\), expected"):
         compiled(tiny.state(), wrong)
+    with pytest.raises(UserError, match="batch: got entries images, expected"):
+        compiled(tiny.state(), {"images": wrong["image"]})
     with pytest.raises(UserError, match="ema_decay: the generator has no ema_params"):
         jax.eval_shape(tiny.step(), tiny.state(ema=False), tiny.batch())
     with pytest.raises(UserError, match="ema_decay: got None for a generator with ema_params"):

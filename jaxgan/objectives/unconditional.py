@@ -3,7 +3,7 @@
 MLP GAN, DCGAN and LSGAN are this objective with other networks and losses.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import flax.linen as nn
 import jax
@@ -60,7 +60,7 @@ def unconditional(
       metrics are those of `adversarial_metrics`, and `diversity`; `penalty` where there is one.
 
     Raises:
-      UserError: while tracing, images of another shape than the generator's.
+      UserError: while tracing, a batch without images, or of another shape than the generator's.
 
     Example:
       >>> from jaxgan import losses, networks
@@ -74,7 +74,7 @@ def unconditional(
         latent_key, key = jax.random.split(context.key)
         latents = sample_latents(
             latent_key,
-            batch["image"].shape[0],
+            _images(batch).shape[0],
             latent_dim,
             distribution=latent,
             axis_name=axis_name,
@@ -82,7 +82,7 @@ def unconditional(
         return apply_train(generator, gen_vars, latents, key=local_key(key, axis_name))
 
     def disc_loss(disc_vars: PyTree, fakes: jax.Array, batch: PyTree, context: Context):
-        images = batch["image"]
+        images = _images(batch)
         if images.shape != fakes.shape:
             raise UserError(
                 f"image: got a batch of shape {images.shape}, expected {fakes.shape}, which is "
@@ -126,6 +126,14 @@ def unconditional(
         return loss.generator(fake_logits, real_logits), Aux(None, {})
 
     return Objective(generate, disc_loss, gen_loss)
+
+
+def _images(batch: PyTree) -> jax.Array:
+    """The images of a batch, which is refused if it has none."""
+    if not isinstance(batch, Mapping) or "image" not in batch:
+        got = f"entries {', '.join(batch)}" if isinstance(batch, Mapping) else type(batch).__name__
+        raise UserError(f"batch: got {got}, expected {{'image': images, ...}}")
+    return batch["image"]
 
 
 def adversarial_metrics(loss: Loss, real_logits: jax.Array, fake_logits: jax.Array) -> Metrics:
