@@ -33,7 +33,12 @@ def main():
         raise UserError(f"num: got {arguments.num}, expected 1 or more")
     if not arguments.out.endswith(".png"):
         raise UserError(f"out: got {arguments.out!r}, expected a file name ending in .png")
-    generate = load_generator(arguments.workdir, ema=arguments.ema, step=arguments.step)
+    generate = load_generator(
+        arguments.workdir,
+        ema=arguments.ema,
+        step=arguments.step,
+        truncation=arguments.truncation,
+    )
     latents = sample_latents(
         jax.random.key(arguments.seed),
         arguments.num,

@@ -23,6 +23,7 @@ def load_generator(
     *,
     ema: bool = True,
     step: int | None = None,
+    truncation: float | None = None,
     generator: nn.Module | None = None,
 ) -> Callable[[jax.Array], jax.Array]:
     """Loads a trained generator as a jitted function.
@@ -31,6 +32,8 @@ def load_generator(
       workdir: the folder of a run.
       ema: use the averaged parameters, where the run kept them.
       step: which checkpoint; by default the newest.
+      truncation: the bound that latents will keep, as `latent.sample_latents` has it; batch
+        statistics are measured of such.
       generator: the module, where it is not one of `jaxgan.networks`.
 
     Returns:
@@ -51,7 +54,8 @@ def load_generator(
     module = networks.from_description(description["generator"]) if generator is None else generator
     latent_dim = description["latent_dim"]
     if averaged:
-        variables = measure_statistics(module, variables, latent_dim, description["latent"])
+        prior = (latent_dim, description["latent"], truncation)
+        variables = measure_statistics(module, variables, *prior)
 
     def generate(latents: jax.Array) -> jax.Array:
         if jnp.ndim(latents) != 2 or jnp.shape(latents)[1] != latent_dim:
@@ -143,9 +147,13 @@ def draw_images(
     return jnp.clip((images - low) / (high - low), 0.0, 1.0)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 2, 3))
+@functools.partial(jax.jit, static_argnums=(0, 2, 3, 4))
 def measure_statistics(
-    generator: nn.Module, variables: dict[str, PyTree], latent_dim: int, latent: str
+    generator: nn.Module,
+    variables: dict[str, PyTree],
+    latent_dim: int,
+    latent: str,
+    truncation: float | None = None,
 ) -> dict[str, PyTree]:
     """Gives a generator's averaged parameters batch statistics of their own.
 
@@ -154,9 +162,12 @@ def measure_statistics(
       variables: its averaged variables.
       latent_dim: size of the latents.
       latent: "normal" or "uniform".
+      truncation: of the latents, see `latent.sample_latents`.
 
     Returns:
       The variables with the statistics of 10 batches of 64 latents, always the same ones.
     """
-    latents = sample_latents(jax.random.key(0), 640, latent_dim, distribution=latent)
+    latents = sample_latents(
+        jax.random.key(0), 640, latent_dim, distribution=latent, truncation=truncation
+    )
     return standing_statistics(generator, variables, latents.reshape(10, 64, latent_dim))

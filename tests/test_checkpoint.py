@@ -114,6 +114,13 @@ def test_load_generator(run, trained, ema):
         generate(np.zeros((4, 6)))
 
 
+def test_statistics_are_those_of_truncated_latents(run):
+    """Batch norm brings what small latents make to the mean and deviation that others have."""
+    latents = jax.random.truncated_normal(jax.random.key(3), -0.1, 0.1, (64, 5))
+    near, far = (load_generator(run[0], truncation=bound)(latents) for bound in (0.1, None))
+    assert np.std(near) > 2 * np.std(far)
+
+
 def test_load_generator_with_a_network_of_ones_own(run):
     generate = load_generator(run[0], generator=tiny.players()[0])
     assert generate(np.zeros((1, 5), np.float32)).shape == (1, *tiny.IMAGE_SHAPE)
