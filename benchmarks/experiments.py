@@ -19,6 +19,7 @@ FIGURES = ("fid", "kid", "precision", "recall", "density", "coverage")
 
 
 def call(script: str, *arguments: str) -> None:
+    """Runs a script of the experiments as a user does."""
     subprocess.run(
         [sys.executable, EXPERIMENTS / f"{script}.py", *arguments],
         check=True,

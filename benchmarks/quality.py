@@ -13,8 +13,6 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -24,6 +22,7 @@ import torch
 import torch_reference
 from games import GAMES
 
+from experiments import call
 from jaxgan import data, load_generator
 from jaxgan.evaluation import (
     Features,
@@ -34,17 +33,8 @@ from jaxgan.evaluation import (
 )
 from jaxgan.metrics.lenet import load_lenet
 
-EXPERIMENT = Path(__file__).parents[1] / "experiments" / "dcgan.py"
 LOOK = {"image_size": 28, "channels": 1}
 SIDES = ("jaxgan", "averaged", "PyTorch")
-
-
-def train_jaxgan(seed: int, num_steps: int, workdir: str) -> None:
-    """One run as a user starts it."""
-    settings = {"seed": seed, "num_steps": num_steps}
-    flags = [f"--config.{name}={value}" for name, value in settings.items()]
-    command = [sys.executable, EXPERIMENT, "--workdir", workdir, *flags]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def train_torch(seed: int, num_steps: int) -> Callable[[np.ndarray], np.ndarray]:
@@ -99,7 +89,9 @@ def main() -> None:
     for seed in options.seeds:
         with tempfile.TemporaryDirectory() as folder:
             workdir = str(Path(folder) / "run")
-            train_jaxgan(seed, options.num_steps, workdir)
+            settings = {"seed": seed, "num_steps": options.num_steps}
+            flags = [f"--config.{name}={value}" for name, value in settings.items()]
+            call("dcgan", "--workdir", workdir, *flags)
             generators = {
                 "jaxgan": load_generator(workdir, ema=False),
                 "averaged": load_generator(workdir),

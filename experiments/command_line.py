@@ -37,21 +37,20 @@ def reporting_errors(function: Callable[[], None]) -> None:
 
 def start(get_config: Callable, run: Callable) -> None:
     """Runs a script of another kind, `run(config, workdir)`, with the same command line."""
-    reporting_errors(lambda: run_with_config(get_config(), run, sys.argv))
+    reporting_errors(lambda: run_with_config(get_config(), run))
 
 
 def run_with_config(
-    config: config_dict.ConfigDict, run: Callable, arguments: list[str], names: tuple[str, ...] = ()
+    config: config_dict.ConfigDict, run: Callable, names: tuple[str, ...] = ()
 ) -> None:
     """Calls `run(config, workdir)` with what the command line makes of the config.
 
     Args:
       config: the defaults.
       run: the script's work.
-      arguments: the command line, the script's name first.
       names: of the script's own flags, which its --help shows as well.
     """
-    _check_field_names(arguments, config)
+    _check_field_names(sys.argv, config)
     flags.DEFINE_string("workdir", None, "The run's folder: made, or gone on with.", required=True)
     config_flags.DEFINE_config_dict(
         "config", config, "The settings, each a flag, as in --config.batch_size=128."
@@ -63,17 +62,17 @@ def run_with_config(
     def with_flags(_) -> None:
         run(flags.FLAGS.config, flags.FLAGS.workdir)
 
-    app.run(with_flags, argv=arguments, flags_parser=_parse_flags)
+    app.run(with_flags, flags_parser=_parse_flags)
 
 
-def read_variant(argv: list[str], variants: tuple[str, ...]) -> str:
-    """The `--variant` of a command line, the first unless given; makes a flag of it, too."""
+def read_variant(variants: tuple[str, ...]) -> str:
+    """The `--variant` of the command line, the first unless given; makes a flag of it, too."""
     flags.DEFINE_enum("variant", variants[0], variants, "Which of the published variants.")
     # It chooses the defaults that --config.FIELD overrides, so it is read before them.
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("--variant", default=variants[0])
     try:
-        chosen, _ = parser.parse_known_args(argv[1:])
+        chosen, _ = parser.parse_known_args(sys.argv[1:])
     except argparse.ArgumentError:
         raise UserError(f"variant: got no name, expected one of {', '.join(variants)}") from None
     if chosen.variant not in variants:

@@ -19,7 +19,7 @@ from ml_collections import config_dict
 from jaxgan import cpu, data, losses, networks, penalties, sharding
 from jaxgan.errors import UserError
 from jaxgan.latent import interpolate, sample_latents
-from jaxgan.load import draw_images, measure_statistics
+from jaxgan.load import make_generate
 from jaxgan.loop import fit
 from jaxgan.objectives.unconditional import init_unconditional, make_evaluate, unconditional
 from jaxgan.state import TrainState
@@ -93,7 +93,7 @@ def main(get_config: Callable, make_players: Callable, variants: tuple[str, ...]
     def begin() -> None:
         names = ("change_config", "distributed")
         if variants:
-            variant, names = command_line.read_variant(sys.argv, variants), ("variant", *names)
+            variant, names = command_line.read_variant(variants), ("variant", *names)
         config = get_config(variant) if variants else get_config()
         flags.DEFINE_bool("change_config", False, "Go on with an old run under another config.")
         flags.DEFINE_bool(
@@ -111,7 +111,7 @@ def main(get_config: Callable, make_players: Callable, variants: tuple[str, ...]
                 _join_processes()
             train(config, make_players, workdir, flags.FLAGS.change_config)
 
-        command_line.run_with_config(config, run, sys.argv, names)
+        command_line.run_with_config(config, run, names)
 
     command_line.reporting_errors(begin)
 
@@ -271,10 +271,14 @@ def make_sample(config: config_dict.ConfigDict, generator, key: jax.Array) -> Ca
     latents = jnp.concatenate([draw(samples_key, 64), path])
 
     def sample(state):
-        variables = state.generator.ema_variables
-        if config.ema_decay:
-            variables = measure_statistics(generator, variables, config.latent_dim, config.latent)
-        images = draw_images(generator, variables, latents)
+        generate = make_generate(
+            generator,
+            state.generator.ema_variables,
+            latent_dim=config.latent_dim,
+            latent=config.latent,
+            averaged=config.ema_decay > 0,
+        )
+        images = generate(latents)
         return {"samples": images[:64], "interpolation": images[64:]}
 
     return sample

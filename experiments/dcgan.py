@@ -21,15 +21,17 @@ def get_config():
     return config
 
 
-def make_players(config):
+def make_players(config, b1=0.5, b2=0.999, **options):
+    """The networks with further options of `networks.dcgan`, and Adam with these betas."""
     generator, discriminator = networks.dcgan(
         config.image_size,
         config.channels,
         upsampling=config.upsampling,
         dtype=common.DTYPES[config.dtype],
+        **options,
     )
-    gen_tx = optax.adam(config.generator_learning_rate, b1=0.5, b2=0.999)
-    disc_tx = optax.adam(config.discriminator_learning_rate, b1=0.5, b2=0.999)
+    gen_tx = optax.adam(config.generator_learning_rate, b1=b1, b2=b2)
+    disc_tx = optax.adam(config.discriminator_learning_rate, b1=b1, b2=b2)
     return generator, discriminator, gen_tx, disc_tx
 
 

@@ -42,7 +42,7 @@ def parse_arguments():
 
 def main():
     arguments = parse_arguments()
-    arguments.metrics = [name for name in arguments.metrics.split(",") if name]
+    arguments.metrics = feature_metrics.split_names(arguments.metrics)
     check_metrics(arguments.metrics)
     for name, least in (("num", 10), ("seed", 0), ("batch_size", 1)):
         value = getattr(arguments, name)

@@ -14,7 +14,7 @@ from jaxgan.evaluation import (
     generated_batches,
 )
 from jaxgan.feature_cache import real_features
-from jaxgan.load import draw_images, measure_statistics
+from jaxgan.load import make_generate
 from jaxgan.metrics import metric_name
 from jaxgan.metrics.inception import load_inception
 from jaxgan.metrics.lenet import load_lenet
@@ -22,6 +22,11 @@ from jaxgan.state import TrainState
 
 LARGER_IS_BETTER = ("is", "precision", "recall", "density", "coverage", "modes")
 SMALLER_IS_BETTER = ("fid", "kid", "reverse_kl")
+
+
+def split_names(metrics: str) -> list[str]:
+    """The names in "fid,kid"."""
+    return [name for name in metrics.split(",") if name]
 
 
 def load_network(
@@ -38,7 +43,6 @@ def load_network(
       image_shape: (H, W, C) of the run's images.
       inception_weights: their file, fetched where there is none.
     """
-    check_metrics(metrics)
     if features == "inception":
         if "modes" in metrics:
             raise UserError("metrics: got modes with inception, which has not the data's classes")
@@ -69,9 +73,10 @@ class TrainingMetrics:
         self._generator = generator
         self._source = source
         self._num = min(num, len(source))
-        self._names = [name for name in config.metrics.split(",") if name]
+        self._names = split_names(config.metrics)
         self._network = None
         if self._names:
+            check_metrics(self._names)
             shape = (config.image_size, config.image_size, config.channels)
             self._network = load_network(config.features, self._names, shape)
         self._reference = None
@@ -102,17 +107,14 @@ class TrainingMetrics:
             self._reference = real_features(
                 self._network, self._source, self._num, split="train", **look
             )
-        # Each process draws the same images on a device of its own.
-        variables = jax.device_get(state.generator.ema_variables)
-        if config.ema_decay:
-            variables = measure_statistics(
-                self._generator, variables, config.latent_dim, config.latent
-            )
-
-        def generate(latents):
-            return draw_images(self._generator, variables, latents)
-
-        generate.latent_dim, generate.latent = config.latent_dim, config.latent
+        generate = make_generate(
+            self._generator,
+            # Each process draws the same images on a device of its own.
+            jax.device_get(state.generator.ema_variables),
+            latent_dim=config.latent_dim,
+            latent=config.latent,
+            averaged=config.ema_decay > 0,
+        )
         fake = collect_features(self._network, generated_batches(generate, self._num), self._num)
         figures = evaluate_features(self._reference, fake, self._names)
         return {metric_name(k, self._network.name, self._num): v for k, v in figures.items()}

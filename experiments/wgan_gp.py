@@ -5,11 +5,10 @@
 Five updates of the critic for each of the generator, as in the paper.
 """
 
+import functools
+
 import common
 import dcgan
-import optax
-
-from jaxgan import networks
 
 
 def get_config():
@@ -22,17 +21,7 @@ def get_config():
     return config
 
 
-def make_players(config):
-    generator, critic = networks.dcgan(
-        config.image_size,
-        config.channels,
-        upsampling=config.upsampling,
-        disc_batch_norm=False,
-        dtype=common.DTYPES[config.dtype],
-    )
-    gen_tx = optax.adam(config.generator_learning_rate, b1=0.0, b2=0.9)
-    critic_tx = optax.adam(config.discriminator_learning_rate, b1=0.0, b2=0.9)
-    return generator, critic, gen_tx, critic_tx
+make_players = functools.partial(dcgan.make_players, b1=0.0, b2=0.9, disc_batch_norm=False)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,13 @@ from jaxgan.saliency import last_features
 from jaxgan.state import PyTree
 from jaxgan.step import standing_statistics
 
-__all__ = ["draw_images", "load_discriminator", "load_generator", "measure_statistics"]
+__all__ = [
+    "draw_images",
+    "load_discriminator",
+    "load_generator",
+    "make_generate",
+    "measure_statistics",
+]
 
 
 def load_generator(
@@ -51,21 +57,62 @@ def load_generator(
       >>> images = generate(latents)  # doctest: +SKIP
     """
     step, description, variables, averaged = _restore(workdir, step, "generator", ema)
-    module = networks.from_description(description["generator"]) if generator is None else generator
-    latent_dim = description["latent_dim"]
+    generate = make_generate(
+        networks.from_description(description["generator"]) if generator is None else generator,
+        variables,
+        latent_dim=description["latent_dim"],
+        latent=description["latent"],
+        averaged=averaged,
+        truncation=truncation,
+    )
+    generate.step = step
+    generate.config = description.get("config", {})
+    return generate
+
+
+def make_generate(
+    generator: nn.Module,
+    variables: dict[str, PyTree],
+    *,
+    latent_dim: int,
+    latent: str,
+    averaged: bool,
+    truncation: float | None = None,
+) -> Callable[[jax.Array], jax.Array]:
+    """Makes of a generator and its variables the function that `load_generator` gives.
+
+    Args:
+      generator: module from latents to images in its `value_range`.
+      variables: its Flax collections.
+      latent_dim: size of the latents.
+      latent: "normal" or "uniform".
+      averaged: whether the parameters are averages, which need batch statistics of their own.
+      truncation: as for `load_generator`.
+
+    Returns:
+      Latents (B, latent_dim) float -> images in [0, 1], (B, H, W, C) float32, with attributes
+      `latent_dim` and `latent`.
+
+    Raises:
+      UserError: when called, latents of another shape.
+
+    Example:
+      >>> generator, _ = networks.mlp("plain")
+      >>> variables = generator.init(jax.random.key(0), jnp.zeros((1, 64)))
+      >>> prior = {"latent_dim": 64, "latent": "normal"}
+      >>> make_generate(generator, variables, averaged=False, **prior)(jnp.zeros((2, 64))).shape
+      (2, 28, 28, 1)
+    """
     if averaged:
-        prior = (latent_dim, description["latent"], truncation)
-        variables = measure_statistics(module, variables, *prior)
+        variables = measure_statistics(generator, variables, latent_dim, latent, truncation)
 
     def generate(latents: jax.Array) -> jax.Array:
         if jnp.ndim(latents) != 2 or jnp.shape(latents)[1] != latent_dim:
             raise UserError(f"latents: got shape {jnp.shape(latents)}, expected (B, {latent_dim})")
-        return draw_images(module, variables, latents)
+        return draw_images(generator, variables, latents)
 
     generate.latent_dim = latent_dim
-    generate.latent = description["latent"]
-    generate.step = step
-    generate.config = description.get("config", {})
+    generate.latent = latent
     return generate
 
 

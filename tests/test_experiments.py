@@ -33,6 +33,9 @@ SHORT = {
 }
 
 
+_FID = "eval/fid_lenet_2k"
+
+
 def command(name, workdir, *arguments, **config):
     fields = [f"--config.{field}={value}" for field, value in config.items()]
     return [sys.executable, EXPERIMENTS / f"{name}.py", "--workdir", workdir, *arguments, *fields]
@@ -239,9 +242,6 @@ def test_metrics_at_intervals_are_those_of_evaluate_and_the_best_is_kept(tmp_pat
     assert figures["fid_lenet_2k"] == pytest.approx(rows[30][_FID], rel=1e-3)
 
 
-_FID = "eval/fid_lenet_2k"
-
-
 @pytest.fixture(scope="module")
 def two_classes(tmp_path_factory):
     """Dark and bright images, which anything can learn to tell apart."""
@@ -305,18 +305,14 @@ def test_bad_input_is_one_line_and_leaves_nothing(tmp_path, name, arguments, con
     assert not workdir.exists()
 
 
-def test_help_lists_the_variants():
+def test_help_lists_the_variants_and_the_settings():
     text = run("mlp_gan", "unused", "--help").stdout
     assert "--variant: <plain|dropout|batch_norm>" in text
+    assert "generator_learning_rate: 0.0002" in text
+    assert "--[no]distributed" in text
 
 
-def test_help_lists_the_settings():
-    result = run("mlp_gan", "unused", "--help")
-    assert "generator_learning_rate: 0.0002" in result.stdout
-    assert "--[no]distributed" in result.stdout
-
-
-@pytest.mark.parametrize("name", ["dcgan", "lsgan", "mlp_gan"])
+@pytest.mark.parametrize("name", ["dcgan", "lsgan", "mlp_gan", "wgan_gp"])
 def test_the_docstring_survives_the_help(name):
     # absl takes what follows a percent sign for a place to fill in.
     assert "%" not in ast.get_docstring(ast.parse((EXPERIMENTS / f"{name}.py").read_text()))

@@ -6,6 +6,7 @@ input or with a large dilated kernel, which the gradients of strided and of tran
 are to `lax`, at a tenth of it, or a hundredth.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -64,36 +65,12 @@ def by_input(geometry, dtype: jnp.dtype, y: jax.Array, w: jax.Array) -> jax.Arra
         # for 100 x 28x28x32 to 28x28x1 by 5x5.
         sum_dtype = jnp.promote_types(dtype, jnp.float32)
         products = jnp.einsum("nijo,abco->nijabc", y, w, preferred_element_type=sum_dtype)
-
-        def lattice(row: _Lattice, column: _Lattice) -> jax.Array:
-            none = (0, 0, 0)
-            shifted = [
-                lax.pad(
-                    products[:, :, :, a, b],
-                    jnp.zeros((), sum_dtype),
-                    (none, (*row.shift(i), 0), (*column.shift(j), 0), none),
-                )
-                for i, a in enumerate(row.taps)
-                for j, b in enumerate(column.taps)
-            ]
-            return sum(shifted).astype(dtype)
-
+        lattice = partial(_sum_of_products, products)
     else:
-
-        def lattice(row: _Lattice, column: _Lattice) -> jax.Array:
-            taps = w[_backwards(row.taps)][:, _backwards(column.taps)]
-            return lax.conv_general_dilated(
-                y,
-                taps.swapaxes(2, 3),
-                (1, 1),
-                [row.padding(), column.padding()],
-                dimension_numbers=("NHWC", "HWIO", "NHWC"),
-                preferred_element_type=dtype,
-            )
-
+        lattice = partial(_convolution, y, w)
     woven = [
         # With a stride above the kernel's size, some pixels meet no tap.
-        lattice(row, column) if row.taps and column.taps else jnp.zeros(shape, dtype)
+        lattice(dtype, row, column) if row.taps and column.taps else jnp.zeros(shape, dtype)
         for row in rows
         for column in columns
     ]
@@ -101,6 +78,36 @@ def by_input(geometry, dtype: jnp.dtype, y: jax.Array, w: jax.Array) -> jax.Arra
     x = x.transpose(0, 1, 3, 2, 4, 5)
     x = x.reshape(shape[0], shape[1] * len(rows), shape[2] * len(columns), channels)
     return x[:, : geometry.large[0], : geometry.large[1]]
+
+
+def _sum_of_products(
+    products: jax.Array, dtype: jnp.dtype, row: _Lattice, column: _Lattice
+) -> jax.Array:
+    none = (0, 0, 0)
+    shifted = [
+        lax.pad(
+            products[:, :, :, a, b],
+            jnp.zeros((), products.dtype),
+            (none, (*row.shift(i), 0), (*column.shift(j), 0), none),
+        )
+        for i, a in enumerate(row.taps)
+        for j, b in enumerate(column.taps)
+    ]
+    return sum(shifted).astype(dtype)
+
+
+def _convolution(
+    y: jax.Array, w: jax.Array, dtype: jnp.dtype, row: _Lattice, column: _Lattice
+) -> jax.Array:
+    taps = w[row.taps.start :: row.taps.step, column.taps.start :: column.taps.step]
+    return lax.conv_general_dilated(
+        y,
+        taps[::-1, ::-1].swapaxes(2, 3),
+        (1, 1),
+        [row.padding(), column.padding()],
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        preferred_element_type=dtype,
+    )
 
 
 def by_weights(geometry, dtype: jnp.dtype, x: jax.Array, y: jax.Array) -> jax.Array:
@@ -123,8 +130,3 @@ def by_weights(geometry, dtype: jnp.dtype, x: jax.Array, y: jax.Array) -> jax.Ar
         preferred_element_type=dtype,
     )
     return w.transpose(1, 2, 0, 3)
-
-
-def _backwards(taps: range) -> slice:
-    last = taps.start - taps.step
-    return slice(taps[-1], None if last < 0 else last, -taps.step)

@@ -97,7 +97,7 @@ def test_equals_lax_to_second_derivatives(name, size, strides, shape, padding, i
         kernel = draw(*size, inputs, outputs, dtype=np.float64, seed=1)
         options = {"strides": strides, "padding": padding}
         expected = up_to_second(reference, **options)(x, kernel)
-        for formulation in ("cpu", "lax"):
+        for formulation in ("cpu", "lax", "platform"):
             with force_formulation(formulation):
                 assert_close(up_to_second(ours, **options)(x, kernel), expected, 1e-10)
 
