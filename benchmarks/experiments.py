@@ -27,13 +27,19 @@ def call(script: str, *arguments: str) -> None:
     )
 
 
-def evaluate(experiment: str, seed: int, folder: Path) -> dict[str, dict[str, float]]:
-    """{"generated", "floor"}: the figures of one run by their short names."""
+def train(experiment: str, seed: int, folder: Path) -> str:
+    """The folder of a finished run, which is begun or gone on with where it is not."""
     script, *arguments = experiment.split()
     workdir = str(folder / f"{experiment.replace(' ', '').replace('/', '_')}-{seed}")
+    call(script, "--workdir", workdir, *arguments, f"--config.seed={seed}")
+    return workdir
+
+
+def evaluate(experiment: str, seed: int, folder: Path) -> dict[str, dict[str, float]]:
+    """{"generated", "floor"}: the figures of one run by their short names."""
+    workdir = train(experiment, seed, folder)
     path = Path(workdir) / "evaluation.json"
     if not path.is_file():
-        call(script, "--workdir", workdir, *arguments, f"--config.seed={seed}")
         call("evaluate", "--workdir", workdir, "--metrics", "fid,kid,prdc")
     evaluation = json.loads(path.read_text())
     return {
