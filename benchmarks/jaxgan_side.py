@@ -9,7 +9,7 @@ import optax
 from games import GAMES, LEARNING_RATE
 
 from jaxgan import cpu, losses, make_train_step, networks
-from jaxgan.objectives import init_unconditional, unconditional
+from jaxgan.objectives import adversarial, init_adversarial
 from jaxgan.state import TrainState
 
 __all__ = ["init", "make_players", "make_step", "prepare"]
@@ -30,7 +30,7 @@ def _adam(name: str, learning_rate: float) -> optax.GradientTransformation:
 def init(name: str) -> TrainState:
     """The state at step 0."""
     game, tx = GAMES[name], _adam(name, LEARNING_RATE)
-    return init_unconditional(
+    return init_adversarial(
         jax.random.key(0),
         *make_players(name),
         tx,
@@ -42,7 +42,7 @@ def init(name: str) -> TrainState:
 
 def make_step(name: str, dtype: str, learning_rate: float = LEARNING_RATE) -> Callable:
     """The pure step, (state, {"image": images}) -> (state, metrics)."""
-    objective = unconditional(
+    objective = adversarial(
         *make_players(name, dtype),
         latent_dim=GAMES[name].latent_dim,
         loss=losses.non_saturating,

@@ -27,18 +27,18 @@ RATE = "train/images_per_second"
 def bare_images_per_second(seconds: float = 30.0) -> float:
     """The step alone, in this process."""
     sys.path.insert(0, str(EXPERIMENTS))
+    import adversarial
     import command_line
-    import common
     import dcgan
     import jax
 
-    from jaxgan import cpu
+    from jaxgan import cpu, data
 
     # As the experiments' own processes are set up.
     cpu.keep_memory()
     command_line.keep_compilations()
     config = dcgan.get_config()
-    game = common.make_game(config, dcgan.make_players, jax.random.key(0))
+    game = adversarial.make_game(dcgan.make_players, config, data.mnist("train"), jax.random.key(0))
     options = cpu.compiler_options()
     step = jax.jit(game.step, donate_argnums=0, compiler_options=options)
     state = game.state

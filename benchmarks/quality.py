@@ -59,6 +59,7 @@ def train_torch(seed: int, num_steps: int) -> Callable[[np.ndarray], np.ndarray]
         return np.clip((images + 1) / 2, 0, 1)
 
     generate.latent_dim, generate.latent = game.latent_dim, "normal"
+    generate.num_classes = None
     return generate
 
 

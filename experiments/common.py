@@ -5,8 +5,8 @@ import itertools
 import math
 import os
 import sys
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import command_line
 import flax.linen as nn
@@ -16,30 +16,14 @@ from absl import flags
 from feature_metrics import TrainingMetrics
 from ml_collections import config_dict
 
-from jaxgan import cpu, data, losses, networks, penalties, sharding
+from jaxgan import cpu, data, networks, sharding
 from jaxgan.errors import UserError
-from jaxgan.latent import interpolate, sample_latents
+from jaxgan.latent import across_classes, interpolate, sample_latents
 from jaxgan.load import make_generate
 from jaxgan.loop import fit
-from jaxgan.objectives.unconditional import init_unconditional, make_evaluate, unconditional
 from jaxgan.state import TrainState
-from jaxgan.step import make_train_step
 from jaxgan.workdir import open_workdir
 
-LOSSES = {
-    "minimax": losses.minimax,
-    "non_saturating": losses.non_saturating,
-    "least_squares": losses.least_squares,
-    "wasserstein": losses.wasserstein,
-    "hinge": losses.hinge,
-    "relativistic": losses.relativistic,
-}
-PENALTIES = {
-    "r1": penalties.r1,
-    "r2": penalties.r2,
-    "gradient_penalty": penalties.gradient_penalty,
-    "dragan": penalties.dragan,
-}
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 HELD_OUT = 2_000
 """How many of the test images an evaluation sees: as many as tell its shares to one in a hundred,
@@ -60,10 +44,6 @@ def default_config() -> config_dict.ConfigDict:
     config.steps_per_call = 5  # of the compiled program, at most: a divisor of all intervals
     config.latent_dim = 100
     config.latent = "normal"  # or uniform, in [-1, 1]
-    config.loss = "non_saturating"  # or minimax, least_squares, wasserstein, hinge, relativistic
-    config.penalty = ""  # or r1, r2, gradient_penalty, dragan, or a sum of them, as r1+r2
-    config.penalty_weight = 10.0  # for R1 and R2 the papers' gamma / 2
-    config.penalty_interval = 1  # every so many steps the penalty is paid, so many times as much
     config.generator_learning_rate = 2e-4
     config.discriminator_learning_rate = 2e-4
     config.disc_steps = 1  # updates of the discriminator for each of the generator
@@ -80,13 +60,33 @@ def default_config() -> config_dict.ConfigDict:
     return config
 
 
-def main(get_config: Callable, make_players: Callable, variants: tuple[str, ...] = ()) -> None:
+class Game(NamedTuple):
+    """What an experiment trains, and what the records need of it.
+
+    Attributes:
+      generator, discriminator: the modules.
+      state: at step 0.
+      step: the pure train step, (state, batch) -> (state, metrics).
+      evaluate: (state, batch, key) -> sums over a batch of held-out examples, and their "count".
+      num_classes: of the generator, None where it makes images of latents alone.
+      description: JSON that the checkpoints carry besides.
+    """
+
+    generator: nn.Module
+    discriminator: nn.Module
+    state: TrainState
+    step: Callable
+    evaluate: Callable
+    num_classes: int | None = None
+    description: Mapping[str, Any] = {}
+
+
+def main(get_config: Callable, make_game: Callable, variants: tuple[str, ...] = ()) -> None:
     """Runs an experiment from the command line.
 
     Args:
       get_config: () or (variant) -> config.
-      make_players: config -> (generator, discriminator, generator's and discriminator's
-        optimiser).
+      make_game: (config, source of training images, key) -> `Game`.
       variants: names that `--variant` takes, the first being the default.
     """
 
@@ -109,7 +109,7 @@ def main(get_config: Callable, make_players: Callable, variants: tuple[str, ...]
             check_config(config)
             if flags.FLAGS.distributed:
                 _join_processes()
-            train(config, make_players, workdir, flags.FLAGS.change_config)
+            train(config, make_game, workdir, flags.FLAGS.change_config)
 
         command_line.run_with_config(config, run, names)
 
@@ -117,22 +117,22 @@ def main(get_config: Callable, make_players: Callable, variants: tuple[str, ...]
 
 
 def train(
-    config: config_dict.ConfigDict, make_players: Callable, workdir: str, change_config: bool
+    config: config_dict.ConfigDict, make_game: Callable, workdir: str, change_config: bool
 ) -> None:
-    """Trains an unconditional GAN as the config says."""
+    """Trains a generator of images as the config says."""
     mesh = sharding.make_mesh()
     sharding.check_batch_size(config.batch_size, mesh)
     init_key, sample_key, eval_key = jax.random.split(jax.random.key(config.seed), 3)
-    game = make_game(config, make_players, init_key)
-    generator, discriminator, state = game.generator, game.discriminator, game.state
     source = data.load(config.dataset, "train", config.data_dir)
+    game = make_game(config, source, init_key)
+    generator, state = game.generator, game.state
     test = data.load(config.dataset, "test", config.data_dir)
     pixels = {"image_size": config.image_size, "channels": config.channels}
     look = {**pixels, "value_range": generator.value_range}
     images_per_step = config.batch_size * config.disc_steps
     order = {"batch_size": images_per_step, "seed": config.seed}
     arrays = None
-    if len(source) * math.prod(_image_shape(config)) <= config.device_data_mb * 2**20:
+    if len(source) * math.prod(image_shape(config)) <= config.device_data_mb * 2**20:
         arrays = sharding.replicate(data.load_arrays(source, **pixels), mesh)
         batches = data.index_iterator(len(source), **order)
     else:
@@ -140,7 +140,7 @@ def train(
     # Small training batches would make a long evaluation.
     eval_batch_size = config.batch_size * math.ceil(100 / config.batch_size)
     real = data.spread_images(source, 64, **pixels)
-    metrics = TrainingMetrics(config, generator, source, HELD_OUT)
+    metrics = TrainingMetrics(config, source, HELD_OUT)
     keep_best = metrics.keep_best()
     # Only now, when all of the input is known to be good, is the run's folder touched.
     workdir = open_workdir(workdir, config.to_dict(), change_config=change_config)
@@ -157,13 +157,25 @@ def train(
     held_out = test and evaluate_on(
         data.eval_batches(test, batch_size=eval_batch_size, **look),
         math.ceil(HELD_OUT / eval_batch_size),
-        make_evaluate(generator, discriminator, **_rules(config)),
+        game.evaluate,
         eval_key,
         mesh,
     )
 
+    def generate(state):
+        """The function that `load_generator` would give of this state."""
+        return make_generate(
+            generator,
+            # Of this process alone: each draws the same images on a device of its own.
+            jax.device_get(state.generator.ema_variables),
+            latent_dim=config.latent_dim,
+            latent=config.latent,
+            averaged=config.ema_decay > 0,
+            num_classes=game.num_classes,
+        )
+
     def evaluate(state):
-        return {**(held_out(state) if held_out else {}), **metrics(state)}
+        return {**(held_out(state) if held_out else {}), **metrics(lambda: generate(state))}
 
     fit(
         sharding.replicate(state, mesh),
@@ -173,7 +185,7 @@ def train(
         num_steps=config.num_steps,
         steps_per_call=config.steps_per_call,
         to_device=lambda batches: sharding.shard_batch(batches, mesh, stacked=True),
-        sample=make_sample(config, generator, sample_key),
+        sample=make_sample(config, generate, game.num_classes, sample_key),
         real=real,
         evaluate=evaluate if test or config.metrics else None,
         log_every=config.log_every,
@@ -183,9 +195,11 @@ def train(
         keep_checkpoints=config.keep_checkpoints,
         description={
             "generator": networks.describe(generator),
-            "discriminator": networks.describe(discriminator),
+            "discriminator": networks.describe(game.discriminator),
             "latent_dim": config.latent_dim,
             "latent": config.latent,
+            "num_classes": game.num_classes,
+            **game.description,
             "config": config.to_dict(),
         },
         config=config.to_dict(),
@@ -207,79 +221,36 @@ def train(
         )
 
 
-class Game(NamedTuple):
-    """The networks, the state at step 0 and the pure train step."""
+def make_sample(
+    config: config_dict.ConfigDict, generate: Callable, num_classes: int | None, key: jax.Array
+) -> Callable:
+    """State -> pictures from latents that stay the same through the run.
 
-    generator: nn.Module
-    discriminator: nn.Module
-    state: TrainState
-    step: Callable
+    With classes, each row of the samples has one latent, and each column one class.
 
-
-def make_game(config: config_dict.ConfigDict, make_players: Callable, key: jax.Array) -> Game:
-    """Makes what is trained, as the config says."""
-    generator, discriminator, gen_tx, disc_tx = make_players(config)
-    state = init_unconditional(
-        key,
-        generator,
-        discriminator,
-        gen_tx,
-        disc_tx,
-        latent_dim=config.latent_dim,
-        image_shape=_image_shape(config),
-        ema=config.ema_decay > 0,
-    )
-    step = make_train_step(
-        unconditional(
-            generator,
-            discriminator,
-            penalty=_penalty(config),
-            penalty_interval=config.penalty_interval,
-            **_rules(config),
-        ),
-        gen_tx,
-        disc_tx,
-        disc_steps=config.disc_steps,
-        ema_decay=config.ema_decay or None,
-    )
-    return Game(generator, discriminator, state, step)
-
-
-def _rules(config):
-    loss = LOSSES[config.loss]
-    return {"latent_dim": config.latent_dim, "loss": loss, "latent": config.latent}
-
-
-def _penalty(config):
-    if not config.penalty:
-        return None
-    terms = [PENALTIES[name] for name in config.penalty.split("+")]
-    return lambda *inputs: config.penalty_weight * sum(term(*inputs) for term in terms)
-
-
-def _image_shape(config):
-    return config.image_size, config.image_size, config.channels
-
-
-def make_sample(config: config_dict.ConfigDict, generator, key: jax.Array) -> Callable:
-    """State -> pictures from latents that stay the same through the run."""
+    Args:
+      config: of the experiment.
+      generate: state -> what `make_generate` gives.
+      num_classes: of the generator.
+      key: of the latents.
+    """
     samples_key, path_key = jax.random.split(key)
     draw = functools.partial(
         sample_latents, latent_dim=config.latent_dim, distribution=config.latent
     )
     path = interpolate(*draw(path_key, 2), 10, distribution=config.latent)
-    latents = jnp.concatenate([draw(samples_key, 64), path])
+    if num_classes is None:
+        inputs = [jnp.concatenate([draw(samples_key, 64), path])]
+    else:
+        latents, labels = across_classes(
+            draw(samples_key, math.ceil(64 / num_classes)), num_classes
+        )
+        # The walk stays within the first class.
+        inputs = [jnp.concatenate([latents, path]), jnp.pad(labels, (0, len(path)))]
 
     def sample(state):
-        generate = make_generate(
-            generator,
-            state.generator.ema_variables,
-            latent_dim=config.latent_dim,
-            latent=config.latent,
-            averaged=config.ema_decay > 0,
-        )
-        images = generate(latents)
-        return {"samples": images[:64], "interpolation": images[64:]}
+        images = generate(state)(*inputs)
+        return {"samples": images[: -len(path)], "interpolation": images[-len(path) :]}
 
     return sample
 
@@ -291,7 +262,6 @@ def evaluate_on(batches, num_batches: int, evaluate: Callable, key: jax.Array, m
     def run(state):
         totals = None
         for index, batch in enumerate(itertools.islice(batches, num_batches)):
-            batch = {name: batch[name] for name in ("image", "mask")}
             batch = sharding.shard_batch(batch, mesh)
             counts = evaluate(state, batch, jax.random.fold_in(key, index))
             totals = counts if totals is None else jax.tree.map(jnp.add, totals, counts)
@@ -304,13 +274,9 @@ def evaluate_on(batches, num_batches: int, evaluate: Callable, key: jax.Array, m
 
 def check_config(config: config_dict.ConfigDict) -> None:
     """Refuses values that no run can have, naming the field."""
-
-    def expect(name: str, right: bool, expected: str) -> None:
-        if not right:
-            raise UserError(f"{name}: got {config[name]!r}, expected {expected}")
-
+    expect = functools.partial(expect_field, config)
     for name in ("image_size", "batch_size", "num_steps", "steps_per_call", "latent_dim",
-                 "disc_steps", "penalty_interval", "log_every", "sample_every", "eval_every",
+                 "disc_steps", "log_every", "sample_every", "eval_every",
                  "checkpoint_every", "keep_checkpoints"):  # fmt: skip
         expect(name, config[name] >= 1, "1 or more")
     expect("device_data_mb", config.device_data_mb >= 0, "0 or more")
@@ -320,12 +286,18 @@ def check_config(config: config_dict.ConfigDict) -> None:
     expect("channels", config.channels in (1, 3), "1 (grey) or 3 (RGB)")
     expect("ema_decay", 0 <= config.ema_decay < 1, "a number in [0, 1)")
     expect("latent", config.latent in ("normal", "uniform"), "normal or uniform")
-    expect("loss", config.loss in LOSSES, f"one of {', '.join(LOSSES)}")
-    known = set(config.penalty.split("+")) <= {*PENALTIES}
-    expect("penalty", not config.penalty or known, f"some of {', '.join(PENALTIES)}, joined by +")
-    right = config.penalty_weight >= 0 and math.isfinite(config.penalty_weight)
-    expect("penalty_weight", right, "a number of at least 0")
     expect("dtype", config.dtype in DTYPES, f"one of {', '.join(DTYPES)}")
+
+
+def expect_field(config: config_dict.ConfigDict, name: str, right: bool, expected: str) -> None:
+    """Refuses a field that is not right."""
+    if not right:
+        raise UserError(f"{name}: got {config[name]!r}, expected {expected}")
+
+
+def image_shape(config: config_dict.ConfigDict) -> tuple[int, int, int]:
+    """(H, W, C) of the images."""
+    return config.image_size, config.image_size, config.channels
 
 
 def _join_processes() -> None:

@@ -9,6 +9,7 @@ of 64 digits are read at a glance; D(x) 0.72, D(G(z)) 0.28; of 100 unseen test d
 for real, of 100 generated ones 9.
 """
 
+import adversarial
 import common
 import optax
 
@@ -16,7 +17,7 @@ from jaxgan import networks
 
 
 def get_config():
-    config = common.default_config()
+    config = adversarial.default_config()
     config.upsampling = "transpose"  # or resize, against checkerboards
     return config
 
@@ -36,4 +37,4 @@ def make_players(config, b1=0.5, b2=0.999, **options):
 
 
 if __name__ == "__main__":
-    common.main(get_config, make_players)
+    adversarial.main(get_config, make_players)

@@ -2,8 +2,6 @@
 
 from collections.abc import Callable, Sequence
 
-import flax.linen as nn
-import jax
 from ml_collections import config_dict
 
 from jaxgan import UserError
@@ -14,11 +12,9 @@ from jaxgan.evaluation import (
     generated_batches,
 )
 from jaxgan.feature_cache import real_features
-from jaxgan.load import make_generate
 from jaxgan.metrics import metric_name
 from jaxgan.metrics.inception import load_inception
 from jaxgan.metrics.lenet import load_lenet
-from jaxgan.state import TrainState
 
 LARGER_IS_BETTER = ("is", "precision", "recall", "density", "coverage", "modes")
 SMALLER_IS_BETTER = ("fid", "kid", "reverse_kl")
@@ -61,16 +57,12 @@ class TrainingMetrics:
 
     Args:
       config: of an experiment; its `metrics`, `features` and `keep_best` are checked here.
-      generator: module from latents to images.
       source: the training images.
       num: how many images, generated and real.
     """
 
-    def __init__(
-        self, config: config_dict.ConfigDict, generator: nn.Module, source, num: int
-    ) -> None:
+    def __init__(self, config: config_dict.ConfigDict, source, num: int) -> None:
         self._config = config
-        self._generator = generator
         self._source = source
         self._num = min(num, len(source))
         self._names = split_names(config.metrics)
@@ -97,8 +89,13 @@ class TrainingMetrics:
         mode = "max" if wanted in LARGER_IS_BETTER else "min"
         return metric_name(wanted, self._network.name, self._num), mode
 
-    def __call__(self, state: TrainState) -> dict[str, float]:
-        """Figures of the generator as `load_generator` would give it, by their full names."""
+    def __call__(self, make_generate: Callable[[], Callable]) -> dict[str, float]:
+        """Figures of a generator, by their full names.
+
+        Args:
+          make_generate: () -> the generator as `load_generator` would give it; not called where
+            no metrics are asked for.
+        """
         if not self._names:
             return {}
         config = self._config
@@ -107,15 +104,8 @@ class TrainingMetrics:
             self._reference = real_features(
                 self._network, self._source, self._num, split="train", **look
             )
-        generate = make_generate(
-            self._generator,
-            # Each process draws the same images on a device of its own.
-            jax.device_get(state.generator.ema_variables),
-            latent_dim=config.latent_dim,
-            latent=config.latent,
-            averaged=config.ema_decay > 0,
-        )
-        fake = collect_features(self._network, generated_batches(generate, self._num), self._num)
+        batches = generated_batches(make_generate(), self._num)
+        fake = collect_features(self._network, batches, self._num)
         figures = evaluate_features(self._reference, fake, self._names)
         return {metric_name(k, self._network.name, self._num): v for k, v in figures.items()}
 

@@ -23,18 +23,29 @@ from jaxgan import UserError, data, latent, load_discriminator, load_generator, 
 
 
 class Run:
-    """A trained run: its generator, draws of its prior, its data."""
+    """A trained run: its generator, draws of its prior, its data.
+
+    Of a run with classes both networks are given the one that was asked for.
+    """
 
     def __init__(self, arguments):
         self.arguments = arguments
-        self.generate = load_generator(arguments.workdir, step=arguments.step)
-        self.prior = self.generate.latent
-        self.config = self.generate.config
+        self._generate = load_generator(arguments.workdir, step=arguments.step)
+        classes, label = self._generate.num_classes, arguments.label
+        if not 0 <= label < (classes or 1):
+            raise UserError(f"label: got {label}, expected 0 to {(classes or 1) - 1}")
+        self.latent_dim, self.prior = self._generate.latent_dim, self._generate.latent
+        self.step, self.config = self._generate.step, self._generate.config
+
+    def _labels(self, count):
+        return () if self._generate.num_classes is None else (np.full(count, self.arguments.label),)
+
+    def generate(self, latents):
+        return self._generate(latents, *self._labels(len(latents)))
 
     def draw(self, count, fold=0):
         key = jax.random.fold_in(jax.random.key(self.arguments.seed), fold)
-        size = self.generate.latent_dim
-        return latent.sample_latents(key, count, size, distribution=self.prior)
+        return latent.sample_latents(key, count, self.latent_dim, distribution=self.prior)
 
     def images(self, latents):
         blocks = [self.generate(latents[i : i + 100]) for i in range(0, len(latents), 100)]
@@ -51,8 +62,10 @@ class Run:
         look = {name: self.config[name] for name in ("image_size", "channels")}
         return data.spread_images(self.source(split), count, **look)
 
-    def discriminator(self):
-        return load_discriminator(self.arguments.workdir, step=self.generate.step)
+    def features(self):
+        """Images in [0, 1] -> the discriminator's last features."""
+        discriminate = load_discriminator(self.arguments.workdir, step=self.step)
+        return lambda images: discriminate.features(images, *self._labels(len(images)))
 
 
 WHAT = {
@@ -74,6 +87,7 @@ def parse_arguments():
     parser.add_argument("--out", required=True, help="the picture to write")
     parser.add_argument("--seed", type=int, default=0, help="of the latents (0)")
     parser.add_argument("--step", type=int, help="which checkpoint (the newest)")
+    parser.add_argument("--label", type=int, default=0, help="the class, of a run with classes (0)")
     parser.add_argument("--digits", type=int, nargs=2, default=[7, 1], help="of arithmetic (7 1)")
     return parser.parse_args()
 
@@ -95,7 +109,7 @@ def main():
             visualize.save_image(out, picture, scale=2)
     except OSError as error:
         raise UserError(f"out: cannot write {out}: {error.strerror}") from None
-    print(f"{out}: {what} from step {run.generate.step}")
+    print(f"{out}: {what} from step {run.step}")
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ def bold_and_thin(images, classify, digits):
 
 
 def inversion(run):
-    found, prior = {}, {"latent_dim": run.generate.latent_dim, "distribution": run.prior}
+    found, prior = {}, {"latent_dim": run.latent_dim, "distribution": run.prior}
     for split in ("train", "test"):
         images = run.real(split, 64)
         found[split] = invert(run.generate, images, jax.random.key(run.arguments.seed), **prior)
@@ -82,18 +82,18 @@ def neighbours(run):
     training = data.load_arrays(run.source("train"), **size)["image"]
     samples = run.images(run.draw(8))
     rows = [samples[:, None]]
-    for features in (None, jax.jit(run.discriminator().features)):
+    for features in (None, jax.jit(run.features())):
         found = nearest_neighbours(samples, training, k=5, features=features)
         rows.append(training[found.indices] / 255.0)
     return visualize.image_grid(np.concatenate(rows, 1).reshape(-1, *samples.shape[1:]), columns=11)
 
 
 def saliency(run):
-    images, discriminate = run.real("test", 1000), run.discriminator()
+    images, features_of = run.real("test", 1000), run.features()
 
     def responses(images):
         """(B, channels): the largest of each feature over the image."""
-        features = discriminate.features(images)
+        features = features_of(images)
         return jnp.max(features.reshape(len(images), -1, features.shape[-1]), axis=1)
 
     blocks = [images[i : i + 100] for i in range(0, len(images), 100)]

@@ -6,7 +6,7 @@ Seen after its five epochs of MNIST (3,000 steps): nearly all of 64 digits are r
 D(x) 0.70, D(G(z)) 0.30; of 100 unseen test digits 89 are taken for real.
 """
 
-import common
+import adversarial
 import dcgan
 
 
@@ -17,4 +17,4 @@ def get_config():
 
 
 if __name__ == "__main__":
-    common.main(get_config, dcgan.make_players)
+    adversarial.main(get_config, dcgan.make_players)

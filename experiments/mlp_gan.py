@@ -10,6 +10,7 @@ of them smeared; D(x) 0.55, D(G(z)) 0.45. `batch_norm`, after 32 epochs, clean d
 of them read at a glance; D(x) 0.72, D(G(z)) 0.28.
 """
 
+import adversarial
 import common
 import optax
 
@@ -19,7 +20,7 @@ VARIANTS = ("plain", "dropout", "batch_norm")
 
 
 def get_config(variant):
-    config = common.default_config()
+    config = adversarial.default_config()
     config.variant = variant
     config.num_steps = 60_000  # 100 epochs of MNIST, or 32 of batch_norm's small batches
     config.log_every = 100
@@ -51,4 +52,4 @@ def make_players(config):
 
 
 if __name__ == "__main__":
-    common.main(get_config, make_players, VARIANTS)
+    adversarial.main(get_config, make_players, VARIANTS)

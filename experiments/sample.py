@@ -2,7 +2,8 @@
 
     python experiments/sample.py --workdir runs/ --num 64 --out grid.png
 
-The averaged parameters are used where the run kept them; the latents depend on the seed alone.
+The averaged parameters are used where the run kept them; the latents depend on the seed alone. Of a
+run with classes, each row has one latent and each column a class, unless one is asked for.
 """
 
 import argparse
@@ -12,7 +13,7 @@ import jax
 import numpy as np
 
 from jaxgan import UserError, load_generator, visualize
-from jaxgan.latent import sample_latents
+from jaxgan.latent import across_classes, sample_latents
 
 
 def parse_arguments():
@@ -24,6 +25,7 @@ def parse_arguments():
     parser.add_argument(
         "--truncation", type=float, help="keep normal latents within this bound (no bound)"
     )
+    parser.add_argument("--label", type=int, help="the class, of a run with classes (all of them)")
     return parser.parse_args()
 
 
@@ -39,14 +41,25 @@ def main():
         step=arguments.step,
         truncation=arguments.truncation,
     )
+    classes, label = generate.num_classes, arguments.label
+    if label is not None and not 0 <= label < (classes or 0):
+        expected = f"0 to {classes - 1}" if classes else "none, since the run has no classes"
+        raise UserError(f"label: got {label}, expected {expected}")
+    rows = arguments.num if classes is None or label is not None else -(-arguments.num // classes)
     latents = sample_latents(
         jax.random.key(arguments.seed),
-        arguments.num,
+        rows,
         generate.latent_dim,
         distribution=generate.latent,
         truncation=arguments.truncation,
     )
-    grid = visualize.image_grid(np.asarray(generate(latents)))
+    if classes is None:
+        images, columns = generate(latents), None
+    elif label is not None:
+        images, columns = generate(latents, np.full(rows, label)), None
+    else:
+        images, columns = generate(*across_classes(latents, classes)), classes
+    grid = visualize.image_grid(np.asarray(images[: arguments.num]), columns=columns)
     try:
         visualize.save_image(arguments.out, grid)
     except OSError as error:

@@ -7,7 +7,7 @@ Five updates of the critic for each of the generator, as in the paper.
 
 import functools
 
-import common
+import adversarial
 import dcgan
 
 
@@ -25,4 +25,4 @@ make_players = functools.partial(dcgan.make_players, b1=0.0, b2=0.9, disc_batch_
 
 
 if __name__ == "__main__":
-    common.main(get_config, make_players)
+    adversarial.main(get_config, make_players)

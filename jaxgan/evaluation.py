@@ -92,11 +92,11 @@ def generated_batches(
     """Draws images from a generator, in batches of one size.
 
     Args:
-      generate: latents (B, D) -> images in [0, 1], with `latent_dim` and `latent`, such as
-        `load_generator` gives.
+      generate: latents (B, D) -> images in [0, 1], or (latents, labels) -> images, with
+        `latent_dim`, `latent` and `num_classes`, such as `load_generator` gives.
       num_samples: how many images; their latents do not depend on the batch size.
       batch_size: B.
-      seed: of the latents.
+      seed: of the latents. Classes come in turn, each as often as any other.
 
     Yields:
       (B, H, W, C) float32; the last batch is filled up as that of `real_batches`.
@@ -106,7 +106,7 @@ def generated_batches(
 
     Example:
       >>> generate = lambda latents: jax.nn.sigmoid(latents.reshape(-1, 2, 2, 1))
-      >>> generate.latent_dim, generate.latent = 4, "normal"
+      >>> generate.latent_dim, generate.latent, generate.num_classes = 4, "normal", None
       >>> [batch.shape for batch in generated_batches(generate, 30, batch_size=20)]
       [(20, 2, 2, 1), (20, 2, 2, 1)]
     """
@@ -115,8 +115,11 @@ def generated_batches(
     latents = sample_latents(
         jax.random.key(seed), num_samples, generate.latent_dim, distribution=generate.latent
     )
-    for part in _batches(np.asarray(latents), batch_size):
-        yield generate(part)
+    inputs = [np.asarray(latents)]
+    if generate.num_classes is not None:
+        inputs.append(np.arange(num_samples) % generate.num_classes)
+    for part in zip(*(_batches(rows, batch_size) for rows in inputs), strict=True):
+        yield generate(*part)
 
 
 def _batches(rows, batch_size):

@@ -7,8 +7,10 @@ from pathlib import Path
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxgan import checkpoint, networks
+from jaxgan.augment import pack
 from jaxgan.errors import UserError
 from jaxgan.latent import sample_latents
 from jaxgan.saliency import last_features
@@ -43,12 +45,14 @@ def load_generator(
       generator: the module, where it is not one of `jaxgan.networks`.
 
     Returns:
-      Latents (B, latent_dim) float -> images in [0, 1], (B, H, W, C) float32. Its attributes
-      `latent_dim`, `latent` (the prior, "normal" or "uniform"), `step` and `config` (the run's, a
-      dict) say what it takes, when it was saved and in what run.
+      Latents (B, latent_dim) float -> images in [0, 1], (B, H, W, C) float32; of a run with classes
+      (latents, labels (B,) int) -> images. Its attributes `latent_dim`, `latent` (the prior,
+      "normal" or "uniform"), `num_classes` (None without), `step` and `config` (the run's, a dict)
+      say what it takes, when it was saved and in what run.
 
     Raises:
-      UserError: no run there, no such checkpoint; when called, latents of another shape.
+      UserError: no run there, no such checkpoint; when called, latents or labels of another shape,
+        a class that there is not.
 
     Example:
       >>> generate = load_generator("runs/")  # doctest: +SKIP
@@ -62,6 +66,7 @@ def load_generator(
         variables,
         latent_dim=description["latent_dim"],
         latent=description["latent"],
+        num_classes=description.get("num_classes"),
         averaged=averaged,
         truncation=truncation,
     )
@@ -77,8 +82,9 @@ def make_generate(
     latent_dim: int,
     latent: str,
     averaged: bool,
+    num_classes: int | None = None,
     truncation: float | None = None,
-) -> Callable[[jax.Array], jax.Array]:
+) -> Callable[..., jax.Array]:
     """Makes of a generator and its variables the function that `load_generator` gives.
 
     Args:
@@ -87,14 +93,16 @@ def make_generate(
       latent_dim: size of the latents.
       latent: "normal" or "uniform".
       averaged: whether the parameters are averages, which need batch statistics of their own.
+      num_classes: how many classes the generator makes; None where it takes latents alone.
       truncation: as for `load_generator`.
 
     Returns:
-      Latents (B, latent_dim) float -> images in [0, 1], (B, H, W, C) float32, with attributes
-      `latent_dim` and `latent`.
+      Latents (B, latent_dim) float -> images in [0, 1], (B, H, W, C) float32; with classes
+      (latents, labels (B,) int) -> images. Its attributes are `latent_dim`, `latent` and
+      `num_classes`.
 
     Raises:
-      UserError: when called, latents of another shape.
+      UserError: when called, latents or labels of another shape, a class that there is not.
 
     Example:
       >>> generator, _ = networks.mlp("plain")
@@ -104,16 +112,36 @@ def make_generate(
       (2, 28, 28, 1)
     """
     if averaged:
-        variables = measure_statistics(generator, variables, latent_dim, latent, truncation)
+        variables = measure_statistics(
+            generator, variables, latent_dim, latent, num_classes, truncation
+        )
 
-    def generate(latents: jax.Array) -> jax.Array:
+    def generate(latents: jax.Array, *labels: jax.Array) -> jax.Array:
         if jnp.ndim(latents) != 2 or jnp.shape(latents)[1] != latent_dim:
             raise UserError(f"latents: got shape {jnp.shape(latents)}, expected (B, {latent_dim})")
-        return draw_images(generator, variables, latents)
+        _check_labels(labels, num_classes, len(latents))
+        return draw_images(generator, variables, latents, *labels)
 
     generate.latent_dim = latent_dim
     generate.latent = latent
+    generate.num_classes = num_classes
     return generate
+
+
+def _check_labels(labels: tuple[jax.Array, ...], num_classes: int | None, batch_size: int) -> None:
+    expected = 0 if num_classes is None else 1
+    if len(labels) != expected:
+        takes = "latents and labels" if expected else "latents alone"
+        raise UserError(f"labels: got {len(labels)} arrays, expected {takes}")
+    for array in labels:
+        shape, dtype = jnp.shape(array), jnp.result_type(array)
+        if shape != (batch_size,) or not jnp.issubdtype(dtype, jnp.integer):
+            raise UserError(f"labels: got {dtype} of shape {shape}, expected int ({batch_size},)")
+        if not isinstance(array, jax.core.Tracer) and batch_size:
+            low, high = int(np.min(array)), int(np.max(array))
+            if low < 0 or high >= num_classes:
+                got = low if low < 0 else high
+                raise UserError(f"labels: got class {got}, expected 0 to {num_classes - 1}")
 
 
 def load_discriminator(
@@ -136,7 +164,9 @@ def load_discriminator(
         then is one of `jaxgan.networks`.
 
     Returns:
-      Images in [0, 1], (B, H, W, C) float -> logits (B,) float32. Its attribute `features` is a
+      Images in [0, 1], (B, H, W, C) float -> logits (B,) float32, (B / m,) where it was trained on
+      packs of m; of a run with classes (images, labels (B,) int) -> logits. Its attribute
+      `features` is a
       function from the same images to its last layer but one, (B, ...), `step` says when it was
       saved.
 
@@ -154,9 +184,11 @@ def load_discriminator(
     if value_range is None:
         value_range = networks.from_description(description["generator"]).value_range
     low, high = value_range
+    packing = description.get("packing", 1)
 
-    def discriminate(images: jax.Array) -> jax.Array:
-        return discriminator.apply(variables, low + (high - low) * images, train=False)
+    def discriminate(images: jax.Array, *labels: jax.Array) -> jax.Array:
+        shown = pack(low + (high - low) * jnp.asarray(images), packing)
+        return discriminator.apply(variables, shown, *labels, train=False)
 
     discriminate.features = functools.partial(last_features, discriminate)
     discriminate.step = step
@@ -177,7 +209,7 @@ def _restore(workdir: str | Path, step: int | None, player: str, ema: bool):
 
 @functools.partial(jax.jit, static_argnums=0)
 def draw_images(
-    generator: nn.Module, variables: dict[str, PyTree], latents: jax.Array
+    generator: nn.Module, variables: dict[str, PyTree], latents: jax.Array, *labels: jax.Array
 ) -> jax.Array:
     """Applies a generator as outside training, and brings its images to [0, 1].
 
@@ -185,21 +217,23 @@ def draw_images(
       generator: module from latents to images in its `value_range`.
       variables: its Flax collections.
       latents: (B, latent_dim) float.
+      *labels: (B,) int, of a generator with classes.
 
     Returns:
       (B, H, W, C) float32 in [0, 1].
     """
     low, high = generator.value_range
-    images = generator.apply(variables, latents, train=False)
+    images = generator.apply(variables, latents, *labels, train=False)
     return jnp.clip((images - low) / (high - low), 0.0, 1.0)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 2, 3, 4))
+@functools.partial(jax.jit, static_argnums=(0, 2, 3, 4, 5))
 def measure_statistics(
     generator: nn.Module,
     variables: dict[str, PyTree],
     latent_dim: int,
     latent: str,
+    num_classes: int | None = None,
     truncation: float | None = None,
 ) -> dict[str, PyTree]:
     """Gives a generator's averaged parameters batch statistics of their own.
@@ -209,6 +243,7 @@ def measure_statistics(
       variables: its averaged variables.
       latent_dim: size of the latents.
       latent: "normal" or "uniform".
+      num_classes: of a generator with classes; each is as frequent as any other.
       truncation: of the latents, see `latent.sample_latents`.
 
     Returns:
@@ -217,4 +252,7 @@ def measure_statistics(
     latents = sample_latents(
         jax.random.key(0), 640, latent_dim, distribution=latent, truncation=truncation
     )
-    return standing_statistics(generator, variables, latents.reshape(10, 64, latent_dim))
+    inputs = [latents.reshape(10, 64, latent_dim)]
+    if num_classes is not None:
+        inputs.append(jnp.arange(640).reshape(10, 64) % num_classes)
+    return standing_statistics(generator, variables, *inputs)

@@ -12,12 +12,12 @@ from jaxgan.networks.layers import LeakyReLU
 __all__ = ["guided_backpropagation", "last_features"]
 
 
-def last_features(function: Callable[[jax.Array], jax.Array], images: jax.Array) -> jax.Array:
+def last_features(function: Callable[..., jax.Array], *inputs: jax.Array) -> jax.Array:
     """What the last nonlinearity of a network gives: all that its verdict is made of.
 
     Args:
       function: of images, applying a Flax network whose nonlinearities are `layers.LeakyReLU`.
-      images: (B, H, W, C) float.
+      *inputs: images (B, H, W, C) float, and what else the function takes, such as labels.
 
     Returns:
       (B, ...), for a DCGAN (B, h, w, channels).
@@ -39,7 +39,7 @@ def last_features(function: Callable[[jax.Array], jax.Array], images: jax.Array)
         seen.append(y)
         return y
 
-    _after_each(keep, function, images)
+    _after_each(keep, function, *inputs)
     return seen[-1]
 
 
@@ -89,7 +89,7 @@ def _let_excitation_through(y: jax.Array) -> jax.Array:
 _let_excitation_through.defvjp(lambda y: (y, None), lambda _, dy: (jnp.maximum(dy, 0),))
 
 
-def _after_each(change: Callable, function: Callable, images: jax.Array) -> jax.Array:
+def _after_each(change: Callable, function: Callable, *inputs: jax.Array) -> jax.Array:
     """Calls `function` with `change` applied to what every LeakyReLU in it gives."""
     met = []
 
@@ -101,7 +101,7 @@ def _after_each(change: Callable, function: Callable, images: jax.Array) -> jax.
         return change(y)
 
     with nn.intercept_methods(interceptor):
-        result = function(images)
+        result = function(*inputs)
     if not met:
         raise UserError(
             "function: got one that applies no nonlinearity `jaxgan.networks.layers.LeakyReLU`, "

@@ -252,8 +252,7 @@ def apply_train(
 def standing_statistics(
     module: nn.Module,
     variables: dict[str, PyTree],
-    inputs: jax.Array,
-    *,
+    *inputs: jax.Array,
     momentum: float = 0.9,
 ) -> dict[str, PyTree]:
     """Measures the batch statistics of given parameters anew.
@@ -265,7 +264,7 @@ def standing_statistics(
     Args:
       module: a Flax module whose `__call__` takes `train`.
       variables: its collections; without "batch_stats" they are given back as they are.
-      inputs: (N, B, ...) batches of inputs.
+      *inputs: (N, B, ...), N batches of each input.
       momentum: of the module's batch norm.
 
     Returns:
@@ -280,10 +279,10 @@ def standing_statistics(
     def body(statistics, batch_and_key):
         batch, key = batch_and_key
         current = {**variables, "batch_stats": statistics}
-        _, changed = apply_train(module, current, batch, key=key)
+        _, changed = apply_train(module, current, *batch, key=key)
         return changed["batch_stats"], None
 
-    batches = inputs.shape[0]
+    batches = inputs[0].shape[0]
     keys = jax.random.split(jax.random.key(0), batches)
     zeros = jax.tree.map(jnp.zeros_like, variables["batch_stats"])
     statistics, _ = jax.lax.scan(body, zeros, (inputs, keys))

@@ -7,7 +7,7 @@ import pytest
 import tiny
 
 from jaxgan import losses, make_train_step, networks
-from jaxgan.objectives import init_unconditional, unconditional
+from jaxgan.objectives import adversarial, init_adversarial
 
 BATCH = 100
 GAMES = {
@@ -25,7 +25,7 @@ GAMES = {
 def test_no_pass_is_done_twice(game):
     generator, discriminator, latent_dim, image_shape = game
     state = jax.eval_shape(
-        lambda: init_unconditional(
+        lambda: init_adversarial(
             jax.random.key(0),
             generator,
             discriminator,
@@ -35,7 +35,7 @@ def test_no_pass_is_done_twice(game):
             image_shape=image_shape,
         )
     )
-    objective = unconditional(
+    objective = adversarial(
         generator, discriminator, latent_dim=latent_dim, loss=losses.non_saturating
     )
     step = make_train_step(objective, tiny.TX, tiny.TX)

@@ -10,7 +10,7 @@ import tiny
 
 from jaxgan import losses, make_train_step
 from jaxgan.diagnosis import WINDOW, diagnose, diagnose_run
-from jaxgan.objectives import diversity, init_unconditional, unconditional
+from jaxgan.objectives import adversarial, diversity, init_adversarial
 
 WELL = {
     "accuracy_real": 0.7,
@@ -84,7 +84,7 @@ def test_periods_of_a_run():
 def play(generator, gen_tx, disc_tx, steps=120):
     """Logged metrics of a short game, a row a step."""
     discriminator = tiny.players()[1]
-    state = init_unconditional(
+    state = init_adversarial(
         jax.random.key(0),
         generator,
         discriminator,
@@ -93,7 +93,7 @@ def play(generator, gen_tx, disc_tx, steps=120):
         latent_dim=tiny.LATENT_DIM,
         image_shape=tiny.IMAGE_SHAPE,
     )
-    objective = unconditional(
+    objective = adversarial(
         generator, discriminator, latent_dim=tiny.LATENT_DIM, loss=losses.non_saturating
     )
     step = make_train_step(objective, gen_tx, disc_tx)

@@ -65,7 +65,7 @@ def generate(latents):
     return np.asarray(latents).reshape(-1, 2, 2, 1)
 
 
-generate.latent_dim, generate.latent = 4, "uniform"
+generate.latent_dim, generate.latent, generate.num_classes = 4, "uniform", None
 
 
 def test_generated_images_depend_on_the_seed_and_not_on_the_batches():

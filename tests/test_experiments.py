@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import adversarial
 import common
 import evaluate
 import feature_metrics
@@ -222,7 +223,7 @@ def test_metrics_of_training_are_checked_before_it_begins(metrics, keep_best, me
     config = common.default_config()
     config.metrics, config.keep_best = metrics, keep_best
     with pytest.raises(UserError) as error:
-        TrainingMetrics(config, None, [], 10).keep_best()
+        TrainingMetrics(config, [], 10).keep_best()
     assert str(error.value).startswith(message)
 
 
@@ -339,20 +340,33 @@ def test_a_batch_that_the_devices_do_not_divide_is_refused(tmp_path):
         ("penalty", "r3", "some of r1, r2, gradient_penalty, dragan, joined by +"),
         ("penalty", "r1+", "some of r1"),
         ("penalty_weight", -1.0, "a number of at least 0"),
+        ("penalty_interval", 0, "1 or more"),
+        ("label_smoothing", 0.5, "a number in [0, 0.5)"),
+        ("augment", "colour", "some of color, translation, cutout, joined by commas"),
+        ("instance_noise", float("inf"), "a number of at least 0"),
+        ("packing", 3, "a divisor of batch_size=100"),
         ("dtype", "float16", "one of float32"),
     ],
 )
 def test_values_out_of_range_are_named(field, value, expected):
-    config = common.default_config()
+    config = adversarial.default_config()
     config[field] = value
-    with pytest.raises(UserError) as error:
+
+    def check():
         common.check_config(config)
+        adversarial.check_config(config)
+
+    with pytest.raises(UserError) as error:
+        check()
     assert str(error.value).startswith(f"{field}: got {value!r}, expected {expected}")
+
+
+SHARED = ("adversarial", "command_line", "common", "feature_metrics", "latent_pictures")
 
 
 @pytest.mark.parametrize("path", sorted(EXPERIMENTS.glob("*.py")), ids=lambda path: path.stem)
 def test_experiments_are_wiring_only(path):
     lines = path.read_text().splitlines()
-    if path.stem not in ("command_line", "common", "feature_metrics", "latent_pictures"):
+    if path.stem not in SHARED:
         assert len(lines) < 120
         assert f"python experiments/{path.name}" in path.read_text()

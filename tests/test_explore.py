@@ -16,7 +16,7 @@ from PIL import Image
 from jaxgan import UserError, checkpoint, load_discriminator, networks
 from jaxgan.data import mnist
 from jaxgan.inversion import invert
-from jaxgan.objectives import init_unconditional
+from jaxgan.objectives import init_adversarial
 
 CONFIG = {"dataset": "mnist", "data_dir": None, "image_size": 28, "channels": 1}
 
@@ -26,7 +26,7 @@ def workdir(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
     generator, discriminator = networks.mlp("plain")
     tx = optax.sgd(0.1)
-    state = init_unconditional(
+    state = init_adversarial(
         jax.random.key(0), generator, discriminator, tx, tx, latent_dim=8, image_shape=(28, 28, 1)
     )
     description = {

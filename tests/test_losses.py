@@ -12,7 +12,7 @@ from scipy.special import expit, log_expit
 
 from jaxgan import losses
 from jaxgan.errors import UserError
-from jaxgan.objectives.unconditional import adversarial_metrics
+from jaxgan.objectives import adversarial_metrics
 
 
 class Case(NamedTuple):

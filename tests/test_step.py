@@ -21,7 +21,7 @@ from jaxgan import (
     sharding,
 )
 from jaxgan.networks.convolution import force_formulation
-from jaxgan.objectives import init_unconditional, make_evaluate, unconditional
+from jaxgan.objectives import adversarial, init_adversarial, make_evaluate
 from jaxgan.step import standing_statistics
 
 STEPS = 3
@@ -321,7 +321,7 @@ def test_evaluation_counts_what_a_known_discriminator_judges_right():
             return jnp.full((latents.shape[0], 2, 2, 1), -0.5) + bias
 
     tx = optax.sgd(0.1)
-    state = init_unconditional(
+    state = init_adversarial(
         jax.random.key(0), Dark(), Mean(), tx, tx, latent_dim=1, image_shape=(2, 2, 1)
     )
     evaluate = make_evaluate(Dark(), Mean(), latent_dim=1, loss=losses.non_saturating)
@@ -357,7 +357,7 @@ def test_ten_steps_are_the_same_in_both_formulations_of_convolution():
 
 
 def test_bfloat16_computes_the_same_step_roughly_and_keeps_float32_parameters(reference):
-    objective = unconditional(
+    objective = adversarial(
         *(player.clone(dtype=jnp.bfloat16) for player in tiny.players()),
         latent_dim=tiny.LATENT_DIM,
         loss=losses.non_saturating,

@@ -8,7 +8,7 @@ import numpy as np
 import optax
 
 from jaxgan import losses, make_train_step, networks
-from jaxgan.objectives import init_unconditional, unconditional
+from jaxgan.objectives import adversarial, init_adversarial
 
 LATENT_DIM = 5
 IMAGE_SHAPE = (16, 16, 1)
@@ -30,7 +30,7 @@ def state(*, ema=True, seed=0):
 
 @functools.cache
 def _state(ema, seed):
-    return init_unconditional(
+    return init_adversarial(
         jax.random.key(seed),
         *players(),
         TX,
@@ -42,7 +42,7 @@ def _state(ema, seed):
 
 
 def step(axis_name=None, loss=losses.non_saturating, ema_decay=0.9, **options):
-    objective = unconditional(
+    objective = adversarial(
         *players(axis_name), latent_dim=LATENT_DIM, loss=loss, axis_name=axis_name
     )
     return make_train_step(objective, TX, TX, ema_decay=ema_decay, axis_name=axis_name, **options)

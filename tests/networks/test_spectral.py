@@ -13,7 +13,7 @@ from jaxgan import losses, make_train_step
 from jaxgan.networks import MLPGenerator
 from jaxgan.networks.layers import Conv, ConvTranspose
 from jaxgan.networks.spectral import SpectralNorm
-from jaxgan.objectives import init_unconditional, unconditional
+from jaxgan.objectives import adversarial, init_adversarial
 from jaxgan.penalties import r1
 from jaxgan.step import apply_train, standing_statistics
 
@@ -174,9 +174,7 @@ def test_it_couples_no_examples_and_needs_no_standing_statistics():
 
 def test_a_train_step_carries_the_vectors_on_one_device_and_on_eight(mesh):
     generator, tx = MLPGenerator((6,), (4, 4, 1)), optax.sgd(0.1)
-    state = init_unconditional(
-        KEY, generator, Critic(), tx, tx, latent_dim=3, image_shape=(4, 4, 1)
-    )
+    state = init_adversarial(KEY, generator, Critic(), tx, tx, latent_dim=3, image_shape=(4, 4, 1))
     batch = {"image": draw((16, 4, 4, 1))}
 
     def run(step):
@@ -187,7 +185,7 @@ def test_a_train_step_carries_the_vectors_on_one_device_and_on_eight(mesh):
         return after
 
     def build(axis_name=None):
-        game = unconditional(
+        game = adversarial(
             generator, Critic(), latent_dim=3, loss=losses.hinge, axis_name=axis_name
         )
         return make_train_step(game, tx, tx, axis_name=axis_name)

@@ -1,4 +1,4 @@
-"""The unconditional objective: what each side's loss is given."""
+"""The plain objective: what each side's loss is given."""
 
 from collections.abc import Callable
 
@@ -6,10 +6,11 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
-from jaxgan import Context, UserError, losses, networks, penalties
-from jaxgan.objectives import unconditional
+from jaxgan import Context, UserError, augment, losses, networks, penalties
+from jaxgan.objectives import adversarial, init_adversarial, make_evaluate
 
 
 class Shade(nn.Module):
@@ -38,7 +39,7 @@ FAKE = np.array([1.0, 0.0, -3.0], np.float32).reshape(3, 1, 1, 1)
 def play(loss):
     """(discriminator's loss, generator's loss, the images that the generator's loss looked at)"""
     seen = []
-    game = unconditional(Shade(), Mean(seen.append), latent_dim=1, loss=loss)
+    game = adversarial(Shade(), Mean(seen.append), latent_dim=1, loss=loss)
     context = Context(jnp.zeros((), jnp.int32), jax.random.key(0), None)
     variables, batch = {"params": {"scale": jnp.ones(())}}, {"image": jnp.asarray(REAL)}
     disc_loss, _ = game.disc_loss(variables, jnp.asarray(FAKE), batch, context)
@@ -80,7 +81,7 @@ def paid(step, interval, slope=3.0):
             return self.param("scale", nn.initializers.ones, ()) * images.sum((1, 2, 3))
 
     def play(**options):
-        game = unconditional(Shade(), Slope(), latent_dim=1, loss=losses.wasserstein, **options)
+        game = adversarial(Shade(), Slope(), latent_dim=1, loss=losses.wasserstein, **options)
         context = Context(jnp.int32(step), jax.random.key(0), None)
         variables = {"params": {"scale": jnp.float32(slope)}}
         return game.disc_loss(variables, jnp.asarray(FAKE), {"image": jnp.asarray(REAL)}, context)
@@ -101,7 +102,7 @@ def test_a_penalty_is_paid_at_its_interval():
 
 
 def test_a_penalty_refuses_a_critic_of_batch_norm():
-    game = unconditional(
+    game = adversarial(
         *networks.dcgan(28, 1),
         latent_dim=3,
         loss=losses.wasserstein,
@@ -123,3 +124,83 @@ def test_without_batch_norm_a_discriminator_judges_each_image_alone():
     together = discriminator.apply(variables, images, train=True)
     alone = discriminator.apply(variables, images[:1], train=True)
     np.testing.assert_allclose(together[:1], alone, rtol=1e-4)
+
+
+class Classes(nn.Module):
+    """Images of the latent plus the class."""
+
+    @nn.compact
+    def __call__(self, latents, labels, train=False):
+        bias = self.param("bias", nn.initializers.zeros, ())
+        return (latents + labels[:, None])[:, :, None, None] + bias
+
+
+class Match(nn.Module):
+    """A logit of image and class."""
+
+    @nn.compact
+    def __call__(self, images, labels, train=False):
+        return self.param("scale", nn.initializers.ones, ()) * images.mean((1, 2, 3)) - labels
+
+
+def test_with_classes_both_networks_are_given_those_of_the_batch():
+    game = adversarial(Classes(), Match(), latent_dim=1, loss=losses.hinge, conditional=True)
+    plain = adversarial(Shade(), Mean(lambda _: None), latent_dim=1, loss=losses.hinge)
+    context = Context(jnp.zeros((), jnp.int32), jax.random.key(0), None)
+    labels = np.array([2, 0, 1])
+    batch = {"image": jnp.asarray(REAL), "label": jnp.asarray(labels)}
+    gen_vars, disc_vars = {"params": {"bias": 0.0}}, {"params": {"scale": 1.0}}
+    fakes, _ = game.generate(gen_vars, batch, context)
+    latents, _ = plain.generate(gen_vars, batch, context)
+    np.testing.assert_allclose(fakes.ravel(), latents.ravel() + labels, rtol=1e-6)
+    loss, _ = game.disc_loss(disc_vars, jnp.asarray(FAKE), batch, context)
+    expected = losses.hinge.discriminator(REAL.ravel() - labels, FAKE.ravel() - labels)
+    assert loss == pytest.approx(float(sum(expected)))
+    loss, _ = game.gen_loss(gen_vars, disc_vars, jnp.asarray(FAKE), batch, context)
+    assert loss == pytest.approx(float(losses.hinge.generator(FAKE.ravel() - labels)))
+    with pytest.raises(UserError, match="batch: got entries image, expected 'label' among them"):
+        game.generate(gen_vars, {"image": batch["image"]}, context)
+
+
+def test_the_discriminator_is_shown_the_view_of_all_images_each_time_with_another_key():
+    seen, keys = [], []
+
+    def view(images, key, step):
+        keys.append(jax.random.key_data(key).tolist())
+        return images + 100 * step
+
+    def play(loss):
+        game = adversarial(Shade(), Mean(seen.append), latent_dim=1, loss=loss, view=view)
+        first, second = (Context(jnp.int32(2), jax.random.key(seed), None) for seed in (0, 1))
+        variables, batch = {"params": {"scale": 1.0}}, {"image": jnp.asarray(REAL)}
+        game.disc_loss(variables, jnp.asarray(FAKE), batch, first)
+        game.gen_loss({"params": {"bias": 0.0}}, variables, jnp.asarray(FAKE), batch, second)
+
+    play(losses.relativistic)
+    for shown, images in zip(seen, [REAL, FAKE, REAL, FAKE], strict=True):
+        np.testing.assert_allclose(shown, images + 200)
+    assert len({tuple(key) for key in keys}) == 4
+
+
+def test_packs_are_judged_as_one_and_filled_up_ones_do_not_count():
+    class Sum(nn.Module):
+        """Real is a pack whose images sum up to more than 0."""
+
+        @nn.compact
+        def __call__(self, images, train=False):
+            return self.param("scale", nn.initializers.ones, ()) * images.sum((1, 2, 3))
+
+    def view(images, key, step):
+        return augment.pack(images, 2)
+
+    tx = optax.sgd(0.1)
+    options = {"latent_dim": 1, "loss": losses.non_saturating}
+    state = init_adversarial(
+        jax.random.key(0), Shade(), Sum(), tx, tx,
+        latent_dim=1, image_shape=(1, 1, 1), shown_shape=(1, 1, 2),
+    )  # fmt: skip
+    images = jnp.array([1.0, 2.0, -5.0, 1.0, 4.0, 4.0]).reshape(6, 1, 1, 1)
+    batch = {"image": images, "mask": jnp.array([1.0, 1.0, 1.0, 1.0, 1.0, 0.0])}
+    evaluate = make_evaluate(Shade(), Sum(), view=view, **options)
+    counts = evaluate(state, batch, jax.random.key(1))
+    assert (counts["accuracy_real"], counts["count"]) == (1, 2)

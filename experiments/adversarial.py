@@ -1,0 +1,167 @@
+"""What the experiments of the plain game share: losses, penalties, what the discriminator sees."""
+
+import functools
+import math
+from collections.abc import Callable
+
+import common
+import jax
+import optax
+from ml_collections import config_dict
+
+from jaxgan import UserError, augment, losses, make_train_step, penalties
+from jaxgan.objectives import adversarial, init_adversarial, make_evaluate
+
+LOSSES = {
+    "minimax": losses.minimax,
+    "non_saturating": losses.non_saturating,
+    "least_squares": losses.least_squares,
+    "wasserstein": losses.wasserstein,
+    "hinge": losses.hinge,
+    "relativistic": losses.relativistic,
+}
+PENALTIES = {
+    "r1": penalties.r1,
+    "r2": penalties.r2,
+    "gradient_penalty": penalties.gradient_penalty,
+    "dragan": penalties.dragan,
+}
+AUGMENTATIONS = {
+    "color": augment.color,
+    "translation": augment.translation,
+    "cutout": augment.cutout,
+}
+
+
+def default_config() -> config_dict.ConfigDict:
+    """The vocabulary of the plain game."""
+    config = common.default_config()
+    config.loss = "non_saturating"  # or minimax, least_squares, wasserstein, hinge, relativistic
+    config.label_smoothing = 0.0  # real images are real with 1 minus this probability
+    config.penalty = ""  # or r1, r2, gradient_penalty, dragan, or a sum of them, as r1+r2
+    config.penalty_weight = 10.0  # for R1 and R2 the papers' gamma / 2
+    config.penalty_interval = 1  # every so many steps the penalty is paid, so many times as much
+    config.augment = ""  # or some of color,translation,cutout (DiffAugment)
+    config.instance_noise = 0.0  # its deviation at first; it is gone half way through the run
+    config.packing = 1  # how many images the discriminator judges at once (PacGAN)
+    return config
+
+
+def main(get_config: Callable, make_players: Callable, variants: tuple[str, ...] = ()) -> None:
+    """Runs an experiment of the plain game from the command line.
+
+    Args:
+      get_config: () or (variant) -> config.
+      make_players: config -> (generator, discriminator, generator's and discriminator's
+        optimiser). Where the config has a field `conditional` it is called with `num_classes`
+        besides, None if that is False.
+      variants: names that `--variant` takes, the first being the default.
+    """
+    common.main(get_config, functools.partial(make_game, make_players), variants)
+
+
+def make_game(
+    make_players: Callable, config: config_dict.ConfigDict, source, key: jax.Array
+) -> common.Game:
+    """Makes what is trained, as the config says."""
+    check_config(config)
+    num_classes, options = None, {}
+    if "conditional" in config:
+        num_classes = number_of_classes(config, source) if config.conditional else None
+        options = {"num_classes": num_classes}
+    generator, discriminator, gen_tx, disc_tx = make_players(config, **options)
+    conditional = num_classes is not None
+    height, width, channels = common.image_shape(config)
+    state = init_adversarial(
+        key,
+        generator,
+        discriminator,
+        gen_tx,
+        disc_tx,
+        latent_dim=config.latent_dim,
+        image_shape=(height, width, channels),
+        shown_shape=(height, width, config.packing * channels),
+        conditional=conditional,
+        ema=config.ema_decay > 0,
+    )
+    rules = {
+        "latent_dim": config.latent_dim,
+        "latent": config.latent,
+        "loss": _loss(config),
+        "conditional": conditional,
+    }
+    objective = adversarial(
+        generator,
+        discriminator,
+        view=_view(config),
+        penalty=_penalty(config),
+        penalty_interval=config.penalty_interval,
+        **rules,
+    )
+    step = make_train_step(
+        objective,
+        gen_tx,
+        disc_tx,
+        disc_steps=config.disc_steps,
+        ema_decay=config.ema_decay or None,
+    )
+    # The test is of images as they are, however training showed them.
+    evaluate = make_evaluate(
+        generator, discriminator, view=lambda x, *_: augment.pack(x, config.packing), **rules
+    )
+    description = {"packing": config.packing}
+    return common.Game(generator, discriminator, state, step, evaluate, num_classes, description)
+
+
+def number_of_classes(config: config_dict.ConfigDict, source) -> int:
+    """How many classes the data has, which it must."""
+    if not source.num_classes:
+        raise UserError(f"dataset: {config.dataset} has no classes, which this experiment needs")
+    return source.num_classes
+
+
+def check_config(config: config_dict.ConfigDict) -> None:
+    """Refuses values that no game can have, naming the field."""
+    expect = functools.partial(common.expect_field, config)
+    expect("loss", config.loss in LOSSES, f"one of {', '.join(LOSSES)}")
+    expect("label_smoothing", 0 <= config.label_smoothing < 0.5, "a number in [0, 0.5)")
+    known = set(config.penalty.split("+")) <= {*PENALTIES}
+    expect("penalty", not config.penalty or known, f"some of {', '.join(PENALTIES)}, joined by +")
+    for name in ("penalty_weight", "instance_noise"):
+        right = config[name] >= 0 and math.isfinite(config[name])
+        expect(name, right, "a number of at least 0")
+    expect("penalty_interval", config.penalty_interval >= 1, "1 or more")
+    known = set(config.augment.split(",")) <= {*AUGMENTATIONS}
+    names = ", ".join(AUGMENTATIONS)
+    expect("augment", not config.augment or known, f"some of {names}, joined by commas")
+    divides = config.packing >= 1 and config.batch_size % config.packing == 0
+    expect("packing", divides, f"a divisor of batch_size={config.batch_size}")
+
+
+def _loss(config):
+    loss = LOSSES[config.loss]
+    return losses.smooth_labels(loss, config.label_smoothing) if config.label_smoothing else loss
+
+
+def _penalty(config):
+    if not config.penalty:
+        return None
+    terms = [PENALTIES[name] for name in config.penalty.split("+")]
+    return lambda *inputs: config.penalty_weight * sum(term(*inputs) for term in terms)
+
+
+def _view(config):
+    """What the discriminator is shown of images in training; None if it is the images alone."""
+    if not config.augment and not config.instance_noise and config.packing == 1:
+        return None
+    policy = [AUGMENTATIONS[name] for name in config.augment.split(",") if name]
+    std = optax.linear_schedule(config.instance_noise, 0.0, max(1, config.num_steps // 2))
+
+    def view(images, key, step):
+        augment_key, noise_key = jax.random.split(key)
+        images = augment.diff_augment(images, augment_key, policy)
+        if config.instance_noise:
+            images = augment.instance_noise(images, noise_key, std(step))
+        return augment.pack(images, config.packing)
+
+    return view

@@ -1,0 +1,264 @@
+"""The plain game: latents in, images out, one logit an image; with classes or without.
+
+MLP GAN, DCGAN, LSGAN, WGAN-GP, SNGAN and R3GAN are this objective with other networks, losses and
+penalties.
+"""
+
+from collections.abc import Callable, Mapping
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxgan.errors import UserError
+from jaxgan.latent import sample_latents
+from jaxgan.losses import Loss
+from jaxgan.objectives.monitors import adversarial_metrics, diversity
+from jaxgan.penalties import lazily
+from jaxgan.state import PyTree, TrainState, create_player, create_train_state
+from jaxgan.step import Aux, Context, Metrics, Objective, apply_train, local_key
+
+__all__ = ["adversarial", "init_adversarial", "make_evaluate"]
+
+View = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
+
+
+def adversarial(
+    generator: nn.Module,
+    discriminator: nn.Module,
+    *,
+    latent_dim: int,
+    loss: Loss,
+    latent: str = "normal",
+    conditional: bool = False,
+    view: View | None = None,
+    penalty: Callable[..., jax.Array] | None = None,
+    penalty_interval: int = 1,
+    axis_name: str | None = None,
+) -> Objective:
+    """The objective of a generator of images and a discriminator of images.
+
+        z ~ prior;  L_D(D(x), D(G(z)));  L_G(D(G(z))), or L_G(D(G(z)), D(x)) if relativistic
+
+    With classes, G(z, y) and D(x, y) are given those of the batch. The discriminator sees real and
+    generated images in passes of their own, since batch norm would mix their statistics.
+
+    Args:
+      generator: module (B, latent_dim) -> (B, H, W, C), taking `train`; with classes it takes
+        (latents, labels).
+      discriminator: module (B, H, W, C) -> logits (B,), taking `train`; with classes it takes
+        (images, labels).
+      latent_dim: size of the latents.
+      loss: from `jaxgan.losses`.
+      latent: "normal" or "uniform".
+      conditional: both networks are given the classes.
+      view: (images, key, step) -> what the discriminator is shown of images, real or generated, in
+        its own loss and in the generator's: augmented, noisy or packed, see `jaxgan.augment`. The
+        key is this device's own; `step` counts the steps done.
+      penalty: (critic, real, fake, key) -> scalar that the discriminator pays besides, with its
+        weight, such as `lambda *inputs: 10 * penalties.gradient_penalty(*inputs)`; of images as
+        it is shown them.
+      penalty_interval: it is paid at every so many steps, that many times, see `penalties.lazily`.
+      axis_name: the mapped axis inside `pmap` or `shard_map`.
+
+    Returns:
+      An `Objective` on batches {"image": (B, H, W, C) float32}, with classes also "label": (B,)
+      int32; other entries are ignored. Its metrics are those of `adversarial_metrics`, and
+      `diversity`; `penalty` where there is one.
+
+    Raises:
+      UserError: while tracing, a batch without images or labels, or of another shape than the
+        generator's.
+
+    Example:
+      >>> from jaxgan import augment, losses, networks
+      >>> generator, discriminator = networks.dcgan(image_size=28, channels=1)
+      >>> objective = adversarial(
+      ...     generator,
+      ...     discriminator,
+      ...     latent_dim=100,
+      ...     loss=losses.non_saturating,
+      ...     view=lambda images, key, step: augment.diff_augment(images, key),
+      ... )
+    """
+
+    def labels(batch: PyTree) -> tuple[jax.Array, ...]:
+        return (_entry(batch, "label"),) if conditional else ()
+
+    def shown(images: jax.Array, key: jax.Array, context: Context) -> jax.Array:
+        return images if view is None else view(images, jax.random.fold_in(key, 1), context.step)
+
+    def generate(gen_vars: PyTree, batch: PyTree, context: Context):
+        latent_key, key = jax.random.split(context.key)
+        latents = sample_latents(
+            latent_key,
+            _entry(batch, "image").shape[0],
+            latent_dim,
+            distribution=latent,
+            axis_name=axis_name,
+        )
+        key = local_key(key, axis_name)
+        return apply_train(generator, gen_vars, latents, *labels(batch), key=key)
+
+    def disc_loss(disc_vars: PyTree, fakes: jax.Array, batch: PyTree, context: Context):
+        images = _entry(batch, "image")
+        if images.shape != fakes.shape:
+            raise UserError(
+                f"image: got a batch of shape {images.shape}, expected {fakes.shape}, which is "
+                "what the generator makes"
+            )
+        real_key, fake_key, penalty_key = jax.random.split(local_key(context.key, axis_name), 3)
+        real, fake = shown(images, real_key, context), shown(fakes, fake_key, context)
+        classes = labels(batch)
+        real_logits, model_state = apply_train(
+            discriminator, disc_vars, real, *classes, key=real_key
+        )
+        disc_vars = {**disc_vars, **model_state}
+        fake_logits, model_state = apply_train(
+            discriminator, disc_vars, fake, *classes, key=fake_key
+        )
+        real_part, fake_part = loss.discriminator(real_logits, fake_logits)
+        metrics = {
+            "discriminator_loss_real": real_part,
+            "discriminator_loss_fake": fake_part,
+            **adversarial_metrics(loss, real_logits, fake_logits),
+            "diversity": diversity(images, fakes, axis_name),
+        }
+        if penalty is None:
+            return real_part + fake_part, Aux(model_state, metrics)
+
+        def paid():
+            draw_key, critic_key = jax.random.split(penalty_key)
+
+            def critic(images):
+                return apply_train(discriminator, disc_vars, images, *classes, key=critic_key)[0]
+
+            return penalty(critic, real, fake, draw_key)
+
+        metrics["penalty"] = lazily(paid, context.step, penalty_interval)
+        return real_part + fake_part + metrics["penalty"], Aux(model_state, metrics)
+
+    def gen_loss(
+        gen_vars: PyTree, disc_vars: PyTree, fakes: jax.Array, batch: PyTree, context: Context
+    ):
+        def judge(images, key):
+            images = shown(images, key, context)
+            return apply_train(discriminator, disc_vars, images, *labels(batch), key=key)[0]
+
+        key = local_key(context.key, axis_name)
+        if not loss.generator_sees_real:
+            return loss.generator(judge(fakes, key)), Aux(None, {})
+        real_key, fake_key = jax.random.split(key)
+        real_logits = judge(batch["image"], real_key)
+        return loss.generator(judge(fakes, fake_key), real_logits), Aux(None, {})
+
+    return Objective(generate, disc_loss, gen_loss)
+
+
+def _entry(batch: PyTree, name: str) -> jax.Array:
+    """An entry of a batch, which is refused if it has none."""
+    if not isinstance(batch, Mapping) or name not in batch:
+        got = f"entries {', '.join(batch)}" if isinstance(batch, Mapping) else type(batch).__name__
+        raise UserError(f"batch: got {got}, expected {name!r} among them")
+    return batch[name]
+
+
+def init_adversarial(
+    key: jax.Array,
+    generator: nn.Module,
+    discriminator: nn.Module,
+    gen_tx: optax.GradientTransformation,
+    disc_tx: optax.GradientTransformation,
+    *,
+    latent_dim: int,
+    image_shape: tuple[int, int, int],
+    shown_shape: tuple[int, int, int] | None = None,
+    conditional: bool = False,
+    ema: bool = False,
+) -> TrainState:
+    """Initialises both networks and makes the state at step 0.
+
+    Args:
+      key: `jax.random.key(seed)`.
+      generator, discriminator: as in `adversarial`.
+      gen_tx, disc_tx: the Optax optimisers.
+      latent_dim: size of the latents.
+      image_shape: (H, W, C) of the data.
+      shown_shape: (H, W, C) of what the discriminator is shown, where a `view` changes it.
+      conditional: as in `adversarial`.
+      ema: keep an average of the generator's parameters.
+
+    Returns:
+      The `TrainState`.
+
+    Raises:
+      UserError: the generator makes images of another shape than `image_shape`, or the
+        discriminator does not give one logit an image.
+    """
+    gen_key, disc_key, train_key = jax.random.split(key, 3)
+    labels = (jnp.zeros((1,), jnp.int32),) if conditional else ()
+    latents, images = jnp.zeros((1, latent_dim)), jnp.zeros((1, *image_shape))
+    made, _ = jax.eval_shape(generator.init_with_output, gen_key, latents, *labels)
+    if made.shape != images.shape:
+        raise UserError(
+            f"image_size, channels: got data of shape {tuple(image_shape)}, expected "
+            f"{made.shape[1:]}, which is what the generator makes"
+        )
+    shown = jnp.zeros((1, *(shown_shape or image_shape)))
+    logits, _ = jax.eval_shape(discriminator.init_with_output, disc_key, shown, *labels)
+    if logits.shape != (1,):
+        raise UserError(f"discriminator: got logits {logits.shape} for one image, expected (1,)")
+    return create_train_state(
+        train_key,
+        create_player(jax.jit(generator.init)(gen_key, latents, *labels), gen_tx, ema=ema),
+        create_player(jax.jit(discriminator.init)(disc_key, shown, *labels), disc_tx),
+    )
+
+
+def make_evaluate(
+    generator: nn.Module,
+    discriminator: nn.Module,
+    *,
+    latent_dim: int,
+    loss: Loss,
+    latent: str = "normal",
+    conditional: bool = False,
+    view: View | None = None,
+) -> Callable[[TrainState, PyTree, jax.Array], Metrics]:
+    """Builds the discriminator's test: real images it never saw, and as many new fakes.
+
+    Both networks run as in training, with the batch's own statistics, so that the figures differ
+    from the accuracy in training by the data alone. The running statistics of a discriminator
+    mix those of real and of generated batches, and would misjudge both.
+
+    Args:
+      generator, discriminator, latent_dim, loss, latent, conditional, view: as in `adversarial`.
+
+    Returns:
+      (state, batch, key) -> {"accuracy_real", "accuracy_fake"}: the number judged right in this
+      batch, and "count", the number of verdicts; sum over batches, then divide. `batch` is
+      {"image": (B, H, W, C), "mask": (B,)}, mask 0 where a last batch was filled up, with classes
+      also "label". Of packs, those without filling count.
+    """
+
+    def evaluate(state: TrainState, batch: PyTree, key: jax.Array) -> Metrics:
+        images, labels = batch["image"], (_entry(batch, "label"),) if conditional else ()
+        latent_key, gen_key, disc_key = jax.random.split(key, 3)
+        latents = sample_latents(latent_key, images.shape[0], latent_dim, distribution=latent)
+        fakes, _ = apply_train(generator, state.generator.variables, latents, *labels, key=gen_key)
+
+        def right(images, real):
+            variables = state.discriminator.variables
+            if view is not None:
+                images = view(images, jax.random.fold_in(disc_key, 1), state.step)
+            logits, _ = apply_train(discriminator, variables, images, *labels, key=disc_key)
+            mask = jnp.min(batch["mask"].reshape(len(logits), -1), axis=1)
+            log_d, log_not_d = loss.log_probabilities(logits)
+            right = jnp.sum(mask * (log_d > log_not_d if real else log_d < log_not_d))
+            return right, jnp.sum(mask)
+
+        (right_real, count), (right_fake, _) = right(images, True), right(fakes, False)
+        return {"accuracy_real": right_real, "accuracy_fake": right_fake, "count": count}
+
+    return evaluate
