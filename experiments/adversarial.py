@@ -47,7 +47,12 @@ def default_config() -> config_dict.ConfigDict:
     return config
 
 
-def main(get_config: Callable, make_players: Callable, variants: tuple[str, ...] = ()) -> None:
+def main(
+    get_config: Callable,
+    make_players: Callable,
+    variants: tuple[str, ...] = (),
+    report: Callable | None = None,
+) -> None:
     """Runs an experiment of the plain game from the command line.
 
     Args:
@@ -55,9 +60,9 @@ def main(get_config: Callable, make_players: Callable, variants: tuple[str, ...]
       make_players: config -> (generator, discriminator, generator's and discriminator's
         optimiser). Where the config has a field `conditional` it is called with `num_classes`
         besides, None if that is False.
-      variants: names that `--variant` takes, the first being the default.
+      variants, report: as for `common.main`.
     """
-    common.main(get_config, functools.partial(make_game, make_players), variants)
+    common.main(get_config, functools.partial(make_game, make_players), variants, report)
 
 
 def make_game(

@@ -81,13 +81,19 @@ class Game(NamedTuple):
     description: Mapping[str, Any] = {}
 
 
-def main(get_config: Callable, make_game: Callable, variants: tuple[str, ...] = ()) -> None:
+def main(
+    get_config: Callable,
+    make_game: Callable,
+    variants: tuple[str, ...] = (),
+    report: Callable | None = None,
+) -> None:
     """Runs an experiment from the command line.
 
     Args:
       get_config: () or (variant) -> config.
       make_game: (config, source of training images, key) -> `Game`.
       variants: names that `--variant` takes, the first being the default.
+      report: (config, workdir) -> None, called when the run is finished, also if it was before.
     """
 
     def begin() -> None:
@@ -110,6 +116,8 @@ def main(get_config: Callable, make_game: Callable, variants: tuple[str, ...] = 
             if flags.FLAGS.distributed:
                 _join_processes()
             train(config, make_game, workdir, flags.FLAGS.change_config)
+            if report and jax.process_index() == 0:
+                report(config, workdir)
 
         command_line.run_with_config(config, run, names)
 

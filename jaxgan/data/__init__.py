@@ -2,12 +2,12 @@
 
 A data set is a Grain random access source: `len(source)`, `source[i]` -> {"image": uint8 (H, W, C)
 with C 1 or 3, "label": int32 scalar, only where there are classes}, and `source.num_classes` (None
-without). `mnist`, `folder` and `tfds_images` make sources, `load` picks one of them by name, and
-anything of that shape will do in their place. `train_iterator` makes of a source the endless
-shuffled stream of prepared batches whose position can be saved, `eval_batches` one pass in a
-fixed order, `prepare_image` is what both do to each image, `read_images` and
-`spread_images` give some of them to look at. Where a whole data set fits on the
-device, `load_arrays`, `index_iterator` and `take_batch` draw the same batches there.
+without). `mnist`, `stacked_mnist`, `folder` and `tfds_images` make sources, `load` picks one of
+them by name, and anything of that shape will do in their place. `train_iterator` makes of a source
+the endless shuffled stream of prepared batches whose position can be saved, `eval_batches` one pass
+in a fixed order, `prepare_image` is what both do to each image, `read_images` and `spread_images`
+give some of them to look at. Where a whole data set fits on the device, `load_arrays`,
+`index_iterator` and `take_batch` draw the same batches there.
 """
 
 from jaxgan.data.folder import folder
@@ -22,6 +22,7 @@ from jaxgan.data.pipeline import (
     train_iterator,
 )
 from jaxgan.data.resident import index_iterator, load_arrays, take_batch
+from jaxgan.data.stacked_mnist import stacked_mnist
 from jaxgan.data.tfds_images import tfds_images
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "prepare_image",
     "read_images",
     "spread_images",
+    "stacked_mnist",
     "take_batch",
     "tfds_images",
     "train_iterator",

@@ -4,6 +4,7 @@ from grain.sources import RandomAccessDataSource
 
 from jaxgan.data.folder import folder
 from jaxgan.data.mnist import mnist
+from jaxgan.data.stacked_mnist import stacked_mnist
 from jaxgan.data.tfds_images import tfds_images
 from jaxgan.errors import UserError
 
@@ -12,8 +13,8 @@ def load(dataset: str, split: str, data_dir: str | None = None) -> RandomAccessD
     """Returns the source of a data set by its name.
 
     Args:
-        dataset: "mnist" (comes with the package), "folder:PATH" (a folder of image files), or the
-            name of a TensorFlow Datasets data set.
+        dataset: "mnist" or "stacked_mnist" (both come with the package), "folder:PATH" (a folder
+            of image files), or the name of a TensorFlow Datasets data set.
         split: "train" or "test".
         data_dir: where TFDS keeps its prepared data sets; None is its own default.
 
@@ -34,6 +35,8 @@ def load(dataset: str, split: str, data_dir: str | None = None) -> RandomAccessD
         )
     if dataset == "mnist":
         return mnist(split)
+    if dataset == "stacked_mnist":
+        return stacked_mnist(split)
     if dataset.startswith("folder:"):
         return folder(dataset.removeprefix("folder:"), split)
     return tfds_images(dataset, split, data_dir)
