@@ -9,8 +9,20 @@ import jax.numpy as jnp
 
 from jaxgan.errors import UserError
 from jaxgan.networks.convolution import conv, conv_transpose
+from jaxgan.networks.grouped import grouped_conv
+from jaxgan.networks.labels import check_labels
 
-__all__ = ["BatchNorm", "Conv", "ConvTranspose", "LeakyReLU", "Upsample", "dcgan_init", "to_logits"]
+__all__ = [
+    "BatchNorm",
+    "ConditionalBatchNorm",
+    "Conv",
+    "ConvTranspose",
+    "GroupedConv",
+    "LeakyReLU",
+    "Upsample",
+    "dcgan_init",
+    "to_logits",
+]
 
 Dtype = Any
 
@@ -43,11 +55,12 @@ class Conv(nn.Module):
     kernel_init: Callable = dcgan_init
 
     function = staticmethod(conv)
+    group_size = None
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """(B, H, W, C) -> (B, ceil(H / stride), ceil(W / stride), features), SAME padding."""
-        shape = (*self.kernel_size, x.shape[-1], self.features)
+        shape = (*self.kernel_size, self.group_size or x.shape[-1], self.features)
         kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype)
         x = self.function(
             x.astype(self.dtype), kernel.astype(self.dtype), strides=self.stride, padding="SAME"
@@ -63,6 +76,18 @@ class ConvTranspose(Conv):
     """A transposed convolution, (B, H, W, C) -> (B, H * stride, W * stride, features)."""
 
     function = staticmethod(conv_transpose)
+
+
+class GroupedConv(Conv):
+    """A convolution in groups of channels, each of which sees its own inputs alone.
+
+    Attributes:
+      group_size: input channels of a group.
+    """
+
+    group_size: int = 16
+
+    function = staticmethod(grouped_conv)
 
 
 class LeakyReLU(nn.Module):
@@ -125,12 +150,16 @@ class BatchNorm(nn.Module):
       train: normalise by the batch's own statistics and update the running ones.
       axis_name: average the statistics over this mapped axis.
       dtype, param_dtype: of the computation and of the parameters.
+      affine: scale and shift the result by parameters.
+      scale_init: initialiser of the scales.
     """
 
     train: bool
     axis_name: str | None = None
     dtype: Dtype = jnp.float32
     param_dtype: Dtype = jnp.float32
+    affine: bool = True
+    scale_init: Callable = _scale_init
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -142,9 +171,51 @@ class BatchNorm(nn.Module):
             axis_name=self.axis_name,
             dtype=self.dtype,
             param_dtype=self.param_dtype,
-            scale_init=_scale_init,
+            use_scale=self.affine,
+            use_bias=self.affine,
+            scale_init=self.scale_init,
             name="norm",
         )(x)
+
+
+class ConditionalBatchNorm(nn.Module):
+    """Batch norm with a gain and a bias of each class.
+
+        out = gain[y] (x - mean) / sqrt(var + 1e-5) + bias[y]
+
+    Mean and variance are those of the whole batch, whatever its classes. Gains start at 1, biases
+    at 0.
+
+    Attributes:
+      train: normalise by the batch's own statistics and update the running ones.
+      num_classes: number of classes.
+      axis_name: average the statistics over this mapped axis.
+      dtype, param_dtype: of the computation and of the parameters.
+
+    Source: Dumoulin et al. 2017, "A Learned Representation For Artistic Style", section 2.2;
+    Miyato & Koyama 2018, "cGANs with Projection Discriminator", section 4.
+    """
+
+    train: bool
+    num_classes: int
+    axis_name: str | None = None
+    dtype: Dtype = jnp.float32
+    param_dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array, labels: jax.Array) -> jax.Array:
+        """(B, ..., C) and integers (B,) -> the shape of x; NaN where a label is no class."""
+        check_labels(labels, self.num_classes, x.shape[0])
+        x = BatchNorm(self.train, self.axis_name, self.dtype, self.param_dtype, affine=False)(x)
+        shape = (self.num_classes, x.shape[-1])
+        gain = self.param("gain", nn.initializers.ones_init(), shape, self.param_dtype)
+        bias = self.param("bias", nn.initializers.zeros_init(), shape, self.param_dtype)
+
+        def of_each(table):
+            rows = jnp.take(table, labels, axis=0).astype(x.dtype)
+            return rows.reshape(x.shape[0], *(1 for _ in x.shape[1:-1]), x.shape[-1])
+
+        return of_each(gain) * x + of_each(bias)
 
 
 def to_logits(

@@ -1,0 +1,241 @@
+"""Residual GANs with a spectrally normalised discriminator, for 28 and 32 pixels."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxgan.errors import UserError
+from jaxgan.networks.convolution import conv, conv_transpose
+from jaxgan.networks.labels import check_labels
+from jaxgan.networks.layers import BatchNorm, ConditionalBatchNorm, Conv, LeakyReLU
+from jaxgan.networks.spectral import SpectralNorm
+
+__all__ = ["SNResNetDiscriminator", "SNResNetGenerator", "sn_resnet"]
+
+Dtype = Any
+
+glorot = nn.initializers.glorot_uniform()
+residual_init = nn.initializers.variance_scaling(2.0, "fan_avg", "uniform")
+"""Of the 3x3 convolutions in the blocks: sqrt(2) times Glorot's, for the ReLU before them."""
+
+
+class UpConv(Conv):
+    """Doubles the side by nearest neighbour, then convolves by 3x3; both in one.
+
+    Each tap of the kernel falls on the 2x2 pixels that a pixel becomes: a transposed convolution of
+    stride 2 by 4x4, which is the same at 4 products for each pixel in place of 9.
+    """
+
+    function = staticmethod(
+        lambda x, kernel, **_: conv_transpose(x, _spread(kernel), strides=2, padding="SAME")
+    )
+
+
+class ConvDown(Conv):
+    """Convolves by 3x3, then halves the side by the mean of 2x2 pixels; both in one, as above."""
+
+    function = staticmethod(
+        lambda x, kernel, **_: conv(x, _spread(kernel) / 4, strides=2, padding="SAME")
+    )
+
+
+def _spread(kernel: jax.Array) -> jax.Array:
+    """(3, 3, C, O) -> (4, 4, C, O), the sum of the kernel at the four places of a 2x2 block."""
+    return sum(
+        jnp.pad(kernel, ((i, 1 - i), (j, 1 - j), (0, 0), (0, 0))) for i in (0, 1) for j in (0, 1)
+    )
+
+
+def _mean_2x2(x: jax.Array) -> jax.Array:
+    b, h, w, c = x.shape
+    return x.reshape(b, h // 2, 2, w // 2, 2, c).mean((2, 4))
+
+
+class SNResNetGenerator(nn.Module):
+    """Latents (B, D) -> float32 images in [-1, 1], (B, S, S, channels).
+
+    A dense layer makes base_size x base_size x width; each block doubles the side:
+
+        x -> norm, ReLU, up, 3x3, norm, ReLU, 3x3 -> + 1x1 of x, up
+
+    then norm, ReLU, 3x3 to the image, tanh. With classes, the norms in the blocks are
+    `layers.ConditionalBatchNorm`, and it is called `generator(latents, labels, train=...)`.
+
+    Attributes:
+      base_size: side of the first feature map.
+      width: channels of all feature maps.
+      blocks: each doubles the side.
+      channels: of the image.
+      num_classes: of the labels; None for none.
+      axis_name: mapped axis over which batch statistics are averaged.
+      dtype, param_dtype: of the computation and of the parameters.
+    """
+
+    base_size: int
+    width: int
+    blocks: int
+    channels: int
+    num_classes: int | None = None
+    axis_name: str | None = None
+    dtype: Dtype = jnp.float32
+    param_dtype: Dtype = jnp.float32
+
+    value_range = (-1.0, 1.0)
+
+    @nn.compact
+    def __call__(
+        self, latents: jax.Array, labels: jax.Array | None = None, train: bool = False
+    ) -> jax.Array:
+        """Latents (B, D), with classes also labels (B,) -> images (B, S, S, channels)."""
+        check_labels(labels, self.num_classes, latents.shape[0])
+        options = {"dtype": self.dtype, "param_dtype": self.param_dtype}
+
+        def norm(x):
+            ones = nn.initializers.ones_init()
+            return BatchNorm(train, self.axis_name, scale_init=ones, **options)(x)
+
+        def norm_of_class(x):
+            if self.num_classes is None:
+                return norm(x)
+            return ConditionalBatchNorm(train, self.num_classes, self.axis_name, **options)(
+                x, labels
+            )
+
+        side = self.base_size
+        x = nn.Dense(side * side * self.width, kernel_init=glorot, **options)(latents)
+        x = x.reshape(-1, side, side, self.width)
+        for _ in range(self.blocks):
+            y = nn.relu(norm_of_class(x))
+            y = UpConv(self.width, (3, 3), kernel_init=residual_init, **options)(y)
+            y = nn.relu(norm_of_class(y))
+            y = Conv(self.width, (3, 3), kernel_init=residual_init, **options)(y)
+            # A 1x1 convolution gives each pixel the same before it is repeated as after.
+            x = Conv(self.width, (1, 1), kernel_init=glorot, **options)(x)
+            x = y + jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)
+        x = nn.relu(norm(x))
+        x = Conv(self.channels, (3, 3), kernel_init=glorot, **options)(x)
+        return jnp.tanh(x.astype(jnp.float32))
+
+
+class SNResNetDiscriminator(nn.Module):
+    """Images (B, S, S, C) -> logits (B,), every layer of it under spectral norm.
+
+    Four residual blocks, of which the first two halve the side; then ReLU, the sum over all pixels,
+    one dense layer:
+
+        x -> ReLU, 3x3, ReLU, 3x3, mean 2x2 -> + 1x1 of x, mean 2x2   twice, first without a ReLU
+        x -> ReLU, 3x3, ReLU, 3x3           -> + x                    twice
+
+    With classes it is called `discriminator(images, labels, train=...)`, and its logits are those
+    of a projection, with phi the sum over the pixels and psi the dense layer:
+
+        logit = psi(phi(x)) + <embed(y), phi(x)>
+
+    Attributes:
+      width: channels of all feature maps.
+      num_classes: of the labels; None for none.
+      dtype, param_dtype: of the computation and of the parameters.
+    """
+
+    width: int
+    num_classes: int | None = None
+    dtype: Dtype = jnp.float32
+    param_dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, images: jax.Array, labels: jax.Array | None = None, train: bool = False
+    ) -> jax.Array:
+        """Images (B, S, S, C), with classes also labels (B,) -> float32 logits (B,)."""
+        check_labels(labels, self.num_classes, images.shape[0])
+        if images.shape[1] % 4 or images.shape[2] % 4:
+            raise UserError(f"images: got shape {images.shape}, expected sides in multiples of 4")
+        options = {"dtype": self.dtype, "param_dtype": self.param_dtype}
+        relu = LeakyReLU(0.0)
+
+        def normed(layer, x):
+            return SpectralNorm(layer, param_dtype=self.param_dtype)(x, update_stats=train)
+
+        def convolved(layer, x, size=(3, 3), init=residual_init):
+            return normed(layer(self.width, size, kernel_init=init, **options), x)
+
+        x = images
+        for i in range(4):
+            # On pixels, a ReLU would lose what is negative.
+            y = convolved(Conv, relu(x) if i > 0 else x)
+            if i < 2:
+                # A 1x1 convolution of means is the mean of 1x1 convolutions.
+                x = convolved(Conv, _mean_2x2(x), (1, 1), glorot)
+                x = x + convolved(ConvDown, relu(y))
+            else:
+                x = x + convolved(Conv, relu(y))
+        # So many pixels sum up in float32.
+        features = jnp.sum(relu(x), (1, 2), dtype=jnp.float32)
+        head = {"dtype": jnp.float32, "param_dtype": self.param_dtype}
+        dense = nn.Dense(1, use_bias=False, kernel_init=glorot, name="logits", **head)
+        logits = normed(dense, features)[:, 0]
+        if self.num_classes is not None:
+            embed = nn.Embed(
+                self.num_classes, self.width, embedding_init=glorot, name="embed", **head
+            )
+            logits = logits + jnp.sum(normed(embed, labels) * features, axis=1)
+        return logits
+
+
+def sn_resnet(
+    image_size: int = 32,
+    channels: int = 3,
+    *,
+    width: int | None = None,
+    num_classes: int | None = None,
+    axis_name: str | None = None,
+    dtype: Dtype = jnp.float32,
+    param_dtype: Dtype = jnp.float32,
+) -> tuple[SNResNetGenerator, SNResNetDiscriminator]:
+    """The residual pair of spectral normalisation, at 32 pixels as published.
+
+    At 32 pixels the generator has three blocks, from 4x4, with 256 channels; at 28 pixels two, from
+    7x7. The discriminator is the same at both, with half the channels. Published with latents of
+    size 128, the hinge loss, Adam 2e-4 with b1 = 0 and b2 = 0.9, and five steps of the
+    discriminator to one of the generator.
+
+    Args:
+      image_size: 28 or 32 pixels.
+      channels: 1 or 3.
+      width: channels in the generator; half of them in the discriminator. By default 256 at 32
+        pixels, as published, and 64 at 28, for a laptop.
+      num_classes: for a pair that takes labels: conditional batch norm, and projection.
+      axis_name: mapped axis over which batch statistics are averaged.
+      dtype, param_dtype: of the computation and of the parameters.
+
+    Returns:
+      (generator, discriminator).
+
+    Raises:
+      UserError: another image size, or an odd width.
+
+    Example:
+      >>> generator, discriminator = sn_resnet(32, num_classes=10)
+      >>> generator.width, discriminator.width
+      (256, 128)
+
+    Source: Miyato et al. 2018, "Spectral Normalization for Generative Adversarial Networks",
+    appendix B.4, the ResNets for CIFAR-10; with classes Miyato & Koyama 2018, "cGANs with
+    Projection Discriminator".
+    """
+    if image_size == 28:
+        shape, published = {"base_size": 7, "blocks": 2}, 64
+    elif image_size == 32:
+        shape, published = {"base_size": 4, "blocks": 3}, 256
+    else:
+        raise UserError(f"image_size: got {image_size}, expected 28 or 32 for an SN ResNet")
+    width = published if width is None else width
+    if width < 2 or width % 2:
+        raise UserError(f"width: got {width}, expected an even number above 0")
+    options = {"num_classes": num_classes, "dtype": dtype, "param_dtype": param_dtype}
+    generator = SNResNetGenerator(
+        width=width, channels=channels, axis_name=axis_name, **shape, **options
+    )
+    return generator, SNResNetDiscriminator(width=width // 2, **options)
