@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -15,6 +16,8 @@ from jaxgan.networks import (
     MLPGenerator,
     dcgan,
     mlp,
+    r3gan,
+    sn_resnet,
 )
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
@@ -99,6 +102,58 @@ def dcgan_paper(size, widths, channels, upsampling):
     )
 
 
+def sn_resnet_pair(make, size, channels, base, ups, width):
+    """`ups` blocks of the generator, each with two 3x3 convolutions and a 1x1; no bias at the end
+    of the discriminator."""
+    c, w, d = channels, width, width // 2
+    return Pair(
+        make,
+        128,
+        (size, size, c),
+        [(128, base * base * w), *([(3, 3, w, w), (3, 3, w, w), (1, 1, w, w)] * ups),
+         (3, 3, w, c)],
+        [(3, 3, c, d), (3, 3, d, d), (1, 1, c, d), (3, 3, d, d), (3, 3, d, d), (1, 1, d, d),
+         *[(3, 3, d, d)] * 4, (d, 1)],
+        dense(128, base * base * w)
+        + ups * (2 * (9 * w * w + w) + (w * w + w) + 2 * norm(w))
+        + norm(w)
+        + (9 * w * c + c),
+        (9 * c * d + d) + (9 * d * d + d) + (c * d + d)  # down, from the image
+        + 2 * (9 * d * d + d) + (d * d + d)  # down
+        + 4 * (9 * d * d + d)  # two plain ones
+        + d,
+        (2 * ups + 1) * w,
+    )  # fmt: skip
+
+
+def r3gan_pair(make, size, channels, base, width, blocks, group=16, last=None):
+    """Stages of `width` channels, but the last, of `last`, where that is another number."""
+    c, last = channels, last or width
+    stages = (size // base).bit_length()
+    widths = [width] * (stages - 1) + [last]
+    inner = [
+        [(1, 1, w, 2 * w), (3, 3, group, 2 * w), (1, 1, 2 * w, w)]
+        for w in widths
+        for _ in range(blocks)
+    ]
+    inner = [kernel for block in inner for kernel in block]
+    between = [] if last == width else [(width, last)]
+    shared = (
+        sum(blocks * (2 * w * w + 2 * w + 9 * group * 2 * w + 2 * w + 2 * w * w) for w in widths)
+        + sum(i * o for i, o in between)
+        + base * base * width
+    )
+    return Pair(
+        make,
+        64,
+        (size, size, c),
+        [(64, width), *inner, *((1, 1, i, o) for i, o in between), (1, 1, last, c)],
+        [(1, 1, c, last), *inner, *((1, 1, o, i) for i, o in between), (width, 1)],
+        shared + 64 * width + last * c,
+        shared + width + last * c,
+    )
+
+
 def kernels(*widths):
     return list(itertools.pairwise(widths))
 
@@ -160,6 +215,21 @@ for _channels in (1, 3):
             (128, (1024, 512, 256, 128, 64)),
         ):
             PAIRS[f"dcgan {_size} {_name}"] = dcgan_paper(_size, _widths, _channels, _upsampling)
+PAIRS |= {
+    "sn_resnet 32 3": sn_resnet_pair(partial(sn_resnet, 32, 3), 32, 3, 4, 3, 256),
+    "sn_resnet 28 1": sn_resnet_pair(partial(sn_resnet, 28, 1), 28, 1, 7, 2, 64),
+    "sn_resnet 28 3 narrow": sn_resnet_pair(partial(sn_resnet, 28, 3, width=16), 28, 3, 7, 2, 16),
+    "r3gan 32 3 published": r3gan_pair(
+        partial(r3gan, 32, 3, width=768, blocks=2), 32, 3, 4, 768, 2
+    ),
+    "r3gan 64 3 published": r3gan_pair(
+        partial(r3gan, 64, 3, width=768, blocks=2), 64, 3, 4, 768, 2, last=384
+    ),
+    "r3gan 28 1": r3gan_pair(partial(r3gan, 28, 1), 28, 1, 7, 32, 1),
+    "r3gan 28 3 wide": r3gan_pair(
+        partial(r3gan, 28, 3, width=64, group_size=8), 28, 3, 7, 64, 1, 8
+    ),
+}
 
 every_pair = pytest.mark.parametrize("pair", PAIRS.values(), ids=PAIRS.keys())
 every_dtype = pytest.mark.parametrize("dtype", DTYPES.values(), ids=DTYPES.keys())
