@@ -253,7 +253,7 @@ def test_every_residual_branch_begins_as_zero(module):
         np.testing.assert_array_equal(x, y)
 
 
-@pytest.mark.parametrize("blocks", [1, 4])
+@pytest.mark.parametrize("blocks", [1, 2])
 def test_initial_weights_are_drawn_as_published(blocks):
     width, depth = 32, 2 * blocks
     generator = R3GANGenerator(4, (width, width // 2), blocks, 3, num_classes=50)
@@ -317,16 +317,16 @@ def test_resampling_is_the_filter_s():
     x = draw(2, 4, 6, 3)
     for function, transposed in ((upsample, True), (downsample, False)):
         expected = resampled(wide(x), transposed)
-        actual = function(jnp.asarray(x))
+        actual = jit(function)(x)
         np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)
-        assert function(jnp.asarray(x, jnp.bfloat16)).dtype == jnp.bfloat16
+        assert jax.eval_shape(function, jnp.asarray(x, jnp.bfloat16)).dtype == jnp.bfloat16
 
 
 def test_upsampling_is_bilinear_but_for_the_border():
     x = jnp.asarray(draw(1, 5, 6, 2))
     expected = jax.image.resize(x, (1, 10, 12, 2), "bilinear")
     inside = np.s_[:, 1:-1, 1:-1]
-    np.testing.assert_allclose(upsample(x)[inside], expected[inside], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(jit(upsample)(x)[inside], expected[inside], rtol=1e-5, atol=1e-6)
 
 
 def test_saliency_sees_its_nonlinearities():
@@ -350,9 +350,9 @@ def test_a_conditional_pair_describes_itself():
 @every_module
 def test_wrong_labels_are_refused(module):
     inputs, _ = filled(module)
-    with pytest.raises(UserError, match="^labels: got None, expected integers"):
+    with pytest.raises(UserError, match=r"^labels: got None, expected integers"):
         module.clone(num_classes=CLASSES).init(KEY, inputs)
-    with pytest.raises(UserError, match="^labels: got some, expected none"):
+    with pytest.raises(UserError, match=r"^labels: got some, expected none"):
         module.init(KEY, inputs, LABELS)
 
 
