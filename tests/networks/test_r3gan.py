@@ -281,7 +281,7 @@ def test_initial_weights_are_drawn_as_published(blocks):
 
 
 def test_the_published_sizes_at_256_pixels():
-    """23.058 and 23.010 million parameters in config E, Huang et al. 2024, table 2."""
+    """23.058 and 23.010 million parameters, config E of Huang et al. 2024 for FFHQ."""
     widths = (768, 768, 768, 768, 384, 192, 96)
     generator = R3GANGenerator(4, widths, 2, 3)
     disc = R3GANDiscriminator(widths[::-1], 2)
