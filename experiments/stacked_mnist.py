@@ -10,6 +10,7 @@ the modes that 26,000 images have and their divergence from equally frequent one
 classifier reads them, in stacked_mnist.json too; real images of unseen digits stand beside.
 """
 
+import functools
 from pathlib import Path
 
 import adversarial
@@ -48,12 +49,12 @@ def report(config, workdir):
     """Prints and writes what the images of a finished run have of the modes."""
     network = load_lenet()
 
+    def modes(images):
+        read = [jnp.argmax(network(images[..., c : c + 1])["logits"], 1) for c in range(3)]
+        return metrics.count_modes(np.asarray(100 * read[0] + 10 * read[1] + read[2]), 1000)
+
     def count(batches):
-        total = metrics.count_modes(np.zeros(0, np.int32), 1000)
-        for images in batches:
-            read = [jnp.argmax(network(images[..., c : c + 1])["logits"], 1) for c in range(3)]
-            ids = 100 * read[0] + 10 * read[1] + read[2]
-            total = metrics.merge_modes(total, metrics.count_modes(np.asarray(ids), 1000))
+        total = functools.reduce(metrics.merge_modes, map(modes, batches))
         return {
             "modes": float(metrics.modes_caught(total)),
             "reverse_kl": metrics.reverse_kl(total),
