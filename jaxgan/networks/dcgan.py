@@ -27,6 +27,8 @@ class DCGANGenerator(nn.Module):
       kernel: side of the kernels.
       last_doubles: the layer to pixels doubles the side once more; else it has stride 1.
       upsampling: "transpose" or "resize", as in `layers.Upsample`.
+      num_classes: K; the class of each image is then an input, one-hot beside its latent, which
+        is how ACGAN comes to 110 inputs for 10 classes. None where there are no classes.
       axis_name: mapped axis over which batch statistics are averaged.
       dtype, param_dtype: of the computation and of the parameters.
     """
@@ -37,6 +39,7 @@ class DCGANGenerator(nn.Module):
     kernel: int
     last_doubles: bool
     upsampling: str = "transpose"
+    num_classes: int | None = None
     axis_name: str | None = None
     dtype: Dtype = jnp.float32
     param_dtype: Dtype = jnp.float32
@@ -44,8 +47,16 @@ class DCGANGenerator(nn.Module):
     value_range = (-1.0, 1.0)
 
     @nn.compact
-    def __call__(self, latents: jax.Array, train: bool = False) -> jax.Array:
-        """Latents (B, D) -> images (B, S, S, channels)."""
+    def __call__(
+        self, latents: jax.Array, labels: jax.Array | None = None, train: bool = False
+    ) -> jax.Array:
+        """Latents (B, D), with classes labels (B,) int -> images (B, S, S, channels)."""
+        if (labels is None) != (self.num_classes is None):
+            got = "none" if labels is None else f"shape {jnp.shape(labels)}"
+            raise UserError(f"labels: got {got} for num_classes={self.num_classes}")
+        if labels is not None:
+            classes = jax.nn.one_hot(labels, self.num_classes, dtype=latents.dtype)
+            latents = jnp.concatenate([latents, classes], axis=1)
         options = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         up = {"method": self.upsampling, "kernel": self.kernel, **options}
         side = self.base_size
@@ -68,12 +79,14 @@ class DCGANGenerator(nn.Module):
 class DCGANDiscriminator(nn.Module):
     """Images (B, S, S, C) -> logits (B,), by convolutions of stride 2.
 
-    LeakyReLU 0.2 throughout, batch norm on all but the first layer, one dense layer to the logit.
+    LeakyReLU 0.2 throughout, batch norm on all but the first layer, one dense layer to the logit;
+    with classes another one beside it, to (logits (B,), class logits (B, K)).
 
     Attributes:
       widths: channels of the feature maps; each halves the side.
       kernel: side of the kernels.
       batch_norm: False leaves it out, as gradient penalties ask for.
+      num_classes: K; None for the one logit alone.
       axis_name: mapped axis over which batch statistics are averaged.
       dtype, param_dtype: of the computation and of the parameters.
     """
@@ -81,13 +94,16 @@ class DCGANDiscriminator(nn.Module):
     widths: tuple[int, ...]
     kernel: int
     batch_norm: bool = True
+    num_classes: int | None = None
     axis_name: str | None = None
     dtype: Dtype = jnp.float32
     param_dtype: Dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
-        """Images (B, S, S, C) -> float32 logits (B,)."""
+    def __call__(
+        self, images: jax.Array, train: bool = False
+    ) -> jax.Array | tuple[jax.Array, jax.Array]:
+        """Images (B, S, S, C) -> float32 logits (B,), with classes also class logits (B, K)."""
         options = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         x = images
         for i, width in enumerate(self.widths):
@@ -96,7 +112,11 @@ class DCGANDiscriminator(nn.Module):
             if normalised:
                 x = BatchNorm(train, self.axis_name, **options)(x)
             x = LeakyReLU(0.2)(x)
-        return to_logits(x, **options)
+        logits = to_logits(x, **options)
+        if self.num_classes is None:
+            return logits
+        head = nn.Dense(self.num_classes, kernel_init=dcgan_init, name="class_logits", **options)
+        return logits, head(x.reshape(x.shape[0], -1)).astype(jnp.float32)
 
 
 def dcgan(
@@ -105,6 +125,7 @@ def dcgan(
     *,
     upsampling: str = "transpose",
     disc_batch_norm: bool = True,
+    num_classes: int | None = None,
     axis_name: str | None = None,
     dtype: Dtype = jnp.float32,
     param_dtype: Dtype = jnp.float32,
@@ -121,6 +142,8 @@ def dcgan(
       channels: 1 or 3.
       upsampling: "transpose", or "resize" against checkerboards.
       disc_batch_norm: False for a discriminator that judges each image alone.
+      num_classes: K, for the pair of ACGAN: the generator is given the class, and the
+        discriminator tells it, in a second output (B, K).
       axis_name: mapped axis over which batch statistics are averaged.
       dtype, param_dtype: of the computation and of the parameters.
 
@@ -136,7 +159,8 @@ def dcgan(
       (512, 256, 128, 64)
 
     Source: Radford et al. 2015, "Unsupervised Representation Learning with Deep Convolutional
-    Generative Adversarial Networks", sections 3 and 4.
+    Generative Adversarial Networks", sections 3 and 4; on classes Odena et al. 2017, "Conditional
+    Image Synthesis with Auxiliary Classifier GANs", section 3 and appendix A.
     """
     if upsampling not in ("transpose", "resize"):
         raise UserError(f"upsampling: got {upsampling!r}, expected 'transpose' or 'resize'")
@@ -152,6 +176,7 @@ def dcgan(
         raise UserError(f"image_size: got {image_size}, expected 28, 32, 64 or 128 for a DCGAN")
     options = {
         "kernel": kernel,
+        "num_classes": num_classes,
         "axis_name": axis_name,
         "dtype": dtype,
         "param_dtype": param_dtype,

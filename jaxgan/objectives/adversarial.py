@@ -4,7 +4,7 @@ MLP GAN, DCGAN, LSGAN, WGAN-GP, SNGAN and R3GAN are this objective with other ne
 penalties.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import flax.linen as nn
 import jax
@@ -14,6 +14,7 @@ import optax
 from jaxgan.errors import UserError
 from jaxgan.latent import sample_latents
 from jaxgan.losses import Loss
+from jaxgan.objectives.batches import entry, real_images
 from jaxgan.objectives.monitors import adversarial_metrics, diversity
 from jaxgan.penalties import lazily
 from jaxgan.state import PyTree, TrainState, create_player, create_train_state
@@ -84,7 +85,7 @@ def adversarial(
     """
 
     def labels(batch: PyTree) -> tuple[jax.Array, ...]:
-        return (_entry(batch, "label"),) if conditional else ()
+        return (entry(batch, "label"),) if conditional else ()
 
     def shown(images: jax.Array, key: jax.Array, context: Context) -> jax.Array:
         return images if view is None else view(images, jax.random.fold_in(key, 1), context.step)
@@ -93,7 +94,7 @@ def adversarial(
         latent_key, key = jax.random.split(context.key)
         latents = sample_latents(
             latent_key,
-            _entry(batch, "image").shape[0],
+            entry(batch, "image").shape[0],
             latent_dim,
             distribution=latent,
             axis_name=axis_name,
@@ -102,12 +103,7 @@ def adversarial(
         return apply_train(generator, gen_vars, latents, *labels(batch), key=key)
 
     def disc_loss(disc_vars: PyTree, fakes: jax.Array, batch: PyTree, context: Context):
-        images = _entry(batch, "image")
-        if images.shape != fakes.shape:
-            raise UserError(
-                f"image: got a batch of shape {images.shape}, expected {fakes.shape}, which is "
-                "what the generator makes"
-            )
+        images = real_images(batch, fakes)
         real_key, fake_key, penalty_key = jax.random.split(local_key(context.key, axis_name), 3)
         real, fake = shown(images, real_key, context), shown(fakes, fake_key, context)
         classes = labels(batch)
@@ -154,14 +150,6 @@ def adversarial(
         return loss.generator(judge(fakes, fake_key), real_logits), Aux(None, {})
 
     return Objective(generate, disc_loss, gen_loss)
-
-
-def _entry(batch: PyTree, name: str) -> jax.Array:
-    """An entry of a batch, which is refused if it has none."""
-    if not isinstance(batch, Mapping) or name not in batch:
-        got = f"entries {', '.join(batch)}" if isinstance(batch, Mapping) else type(batch).__name__
-        raise UserError(f"batch: got {got}, expected {name!r} among them")
-    return batch[name]
 
 
 def init_adversarial(
@@ -243,7 +231,7 @@ def make_evaluate(
     """
 
     def evaluate(state: TrainState, batch: PyTree, key: jax.Array) -> Metrics:
-        images, labels = batch["image"], (_entry(batch, "label"),) if conditional else ()
+        images, labels = batch["image"], (entry(batch, "label"),) if conditional else ()
         latent_key, gen_key, disc_key = jax.random.split(key, 3)
         latents = sample_latents(latent_key, images.shape[0], latent_dim, distribution=latent)
         fakes, _ = apply_train(generator, state.generator.variables, latents, *labels, key=gen_key)

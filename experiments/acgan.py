@@ -1,0 +1,68 @@
+"""ACGAN (Odena et al. 2017) on MNIST, or on any labelled images: the DCGAN's networks with classes.
+
+    python experiments/acgan.py --workdir runs/acgan
+    python experiments/sample.py --workdir runs/acgan --label 7 --out sevens.png
+    python experiments/evaluate.py --workdir runs/acgan --metrics fid,accuracy,class_fid
+    python experiments/acgan_classifier.py --workdir runs/acgan
+
+The third tells how often the classifier of digits reads the class that was asked for, the last
+whether the generator's images made a better classifier of the discriminator.
+"""
+
+import math
+
+import adversarial
+import common
+import dcgan
+from ml_collections import config_dict
+
+from jaxgan import make_train_step
+from jaxgan.objectives import acgan, init_acgan, make_acgan_evaluate
+
+
+def get_config() -> config_dict.ConfigDict:
+    config = common.default_config()
+    config.loss = "non_saturating"  # or minimax, least_squares, wasserstein, hinge, relativistic
+    config.class_weight = 1.0  # of telling the class beside telling real from generated
+    config.upsampling = "transpose"  # or resize, against checkerboards
+    return config
+
+
+def make_game(config: config_dict.ConfigDict, source, key) -> common.Game:
+    """Makes what is trained, as the config says."""
+    known, weight = adversarial.LOSSES, config.class_weight
+    common.expect_field(config, "loss", config.loss in known, f"one of {', '.join(known)}")
+    right = weight >= 0 and math.isfinite(weight)
+    common.expect_field(config, "class_weight", right, "a number of at least 0")
+    num_classes = adversarial.number_of_classes(config, source)
+    generator, discriminator, gen_tx, disc_tx = dcgan.make_players(config, num_classes=num_classes)
+    state = init_acgan(
+        key,
+        generator,
+        discriminator,
+        gen_tx,
+        disc_tx,
+        latent_dim=config.latent_dim,
+        image_shape=common.image_shape(config),
+        ema=config.ema_decay > 0,
+    )
+    rules = {
+        "latent_dim": config.latent_dim,
+        "latent": config.latent,
+        "loss": known[config.loss],
+    }
+    objective = acgan(generator, discriminator, class_weight=weight, **rules)
+    step = make_train_step(
+        objective,
+        gen_tx,
+        disc_tx,
+        disc_steps=config.disc_steps,
+        ema_decay=config.ema_decay or None,
+    )
+    evaluate = make_acgan_evaluate(generator, discriminator, **rules)
+    description = {"discriminator_takes_labels": False}
+    return common.Game(generator, discriminator, state, step, evaluate, num_classes, description)
+
+
+if __name__ == "__main__":
+    common.main(get_config, make_game)
