@@ -3,7 +3,9 @@
     python experiments/evaluate.py --workdir runs/ --metrics fid,kid,prdc --num 10000
 
 The reference is as many training images, drawn by the seed. The floor is what real images reach:
-the same figures of test images, against the same reference.
+the same figures of test images, against the same reference. Of a run with classes, accuracy is the
+share of images that the classifier puts in the class that was asked for, and class_fid the FID of
+each class, their mean and the worst.
 """
 
 import argparse
@@ -12,12 +14,15 @@ import command_line
 import feature_metrics
 
 from jaxgan import UserError, data, load_generator
+from jaxgan.class_evaluation import CLASS_METRICS, evaluate_classes
 from jaxgan.evaluation import (
     METRICS,
     check_metrics,
     collect_features,
     evaluate_features,
     generated_batches,
+    real_labels,
+    requested_labels,
 )
 from jaxgan.evaluation_files import format_table, write_evaluation
 from jaxgan.feature_cache import real_features
@@ -27,9 +32,8 @@ from jaxgan.metrics import metric_name
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     command_line.add_run_arguments(parser)
-    parser.add_argument(
-        "--metrics", default="fid,kid,prdc", help=f"some of {','.join(METRICS)} (fid,kid,prdc)"
-    )
+    known = f"some of {','.join(METRICS)}, with classes also {','.join(CLASS_METRICS)}"
+    parser.add_argument("--metrics", default="fid,kid,prdc", help=f"{known} (fid,kid,prdc)")
     parser.add_argument("--num", type=int, default=10_000, help="how many images (10000)")
     parser.add_argument(
         "--features", default="lenet", help="lenet, inception, or a file of classifier.py (lenet)"
@@ -43,7 +47,7 @@ def parse_arguments():
 def main():
     arguments = parse_arguments()
     arguments.metrics = feature_metrics.split_names(arguments.metrics)
-    check_metrics(arguments.metrics)
+    check_metrics(arguments.metrics, METRICS + CLASS_METRICS)
     for name, least in (("num", 10), ("seed", 0), ("batch_size", 1)):
         value = getattr(arguments, name)
         if value < least:
@@ -52,29 +56,41 @@ def main():
     config = generate.config
     if "dataset" not in config:
         raise UserError(f"workdir: {arguments.workdir} names no data, expected an experiment's run")
+    plain = [name for name in arguments.metrics if name in METRICS]
+    by_class = [name for name in arguments.metrics if name in CLASS_METRICS]
+    num, classes = arguments.num, generate.num_classes
+    if by_class and classes is None:
+        raise UserError(f"metrics: got {by_class[0]}, but the run has no classes")
     network = feature_metrics.load_network(
         arguments.features,
         arguments.metrics,
         (config["image_size"], config["image_size"], config["channels"]),
         arguments.inception_weights,
+        classes,
     )
     drawn = {"batch_size": arguments.batch_size, "seed": arguments.seed}
     look = {name: config[name] for name in ("dataset", "image_size", "channels")}
 
     def real(split):
+        """Features and, where they are needed, classes of real images; None without the split."""
         source = data.load(config["dataset"], split, config["data_dir"])
-        num = source and min(arguments.num, len(source))
-        return source and real_features(network, source, num, split=split, **look, **drawn)
+        if source is None:
+            return None
+        count = min(num, len(source))
+        features = real_features(network, source, count, split=split, **look, **drawn)
+        return features, by_class and real_labels(source, count, seed=arguments.seed)
 
     reference, floor = real("train"), real("test")
-    fake = generated_batches(generate, arguments.num, **drawn)
-    sets = {"generated": collect_features(network, fake, arguments.num)}
+    fake = collect_features(network, generated_batches(generate, num, **drawn), num)
+    sets = {"generated": (fake, by_class and requested_labels(num, classes))}
     if floor:
         sets["floor"] = floor
     table, named = {}, {}
-    for kind, features in sets.items():
-        figures = evaluate_features(reference, features, arguments.metrics)
-        count = len(features.features)
+    for kind, measured in sets.items():
+        figures = evaluate_features(reference[0], measured[0], plain) if plain else {}
+        if by_class:
+            figures |= evaluate_classes(*reference, *measured, classes, by_class)
+        count = len(measured[0].features)
         table[f"{kind} ({count})"] = figures
         named[kind] = {metric_name(k, network.name, count): v for k, v in figures.items()}
     print(format_table(f"{network.name}, step {generate.step}", table))
@@ -82,7 +98,7 @@ def main():
         "ema": arguments.ema,
         "seed": arguments.seed,
         "network": {"name": network.name, "version": network.version},
-        "reference": f"{len(reference.features)} training images",
+        "reference": f"{len(reference[0].features)} training images",
         **named,
     }
     print(write_evaluation(arguments.workdir, generate.step, record, named["generated"]))

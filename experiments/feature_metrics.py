@@ -30,6 +30,7 @@ def load_network(
     metrics: Sequence[str],
     image_shape: tuple[int, int, int],
     inception_weights: str | None = None,
+    num_classes: int | None = None,
 ) -> Callable:
     """The feature network, which has to take images of the run's shape.
 
@@ -38,16 +39,25 @@ def load_network(
       metrics: names of metrics that it has to serve.
       image_shape: (H, W, C) of the run's images.
       inception_weights: their file, fetched where there is none.
+      num_classes: of the run, None without.
     """
     if features == "inception":
-        if "modes" in metrics:
-            raise UserError("metrics: got modes with inception, which has not the data's classes")
+        for name in ("modes", "accuracy"):
+            if name in metrics:
+                raise UserError(
+                    f"metrics: got {name} with inception, which has not the data's classes"
+                )
         return load_inception(inception_weights)
     network = load_lenet(None if features == "lenet" else features)
     if image_shape != network.image_shape:
         raise UserError(
             f"features: {network.name} takes images of shape {network.image_shape}, the run has "
             f"{image_shape}; expected inception, or a file that classifier.py made of such"
+        )
+    if "accuracy" in metrics and network.num_classes != num_classes:
+        raise UserError(
+            f"features: {network.name} tells {network.num_classes} classes apart, the run has "
+            f"{num_classes}; expected a file that classifier.py made of the run's data"
         )
     return network
 

@@ -25,7 +25,7 @@ from jaxgan import UserError, data, latent, load_discriminator, load_generator, 
 class Run:
     """A trained run: its generator, draws of its prior, its data.
 
-    Of a run with classes both networks are given the one that was asked for.
+    Of a run with classes the networks that take one are given the one that was asked for.
     """
 
     def __init__(self, arguments):
@@ -65,7 +65,8 @@ class Run:
     def features(self):
         """Images in [0, 1] -> the discriminator's last features."""
         discriminate = load_discriminator(self.arguments.workdir, step=self.step)
-        return lambda images: discriminate.features(images, *self._labels(len(images)))
+        labels = self._labels if discriminate.takes_labels else lambda count: ()
+        return lambda images: discriminate.features(images, *labels(len(images)))
 
 
 WHAT = {

@@ -27,6 +27,8 @@ __all__ = [
     "evaluate_features",
     "generated_batches",
     "real_batches",
+    "real_labels",
+    "requested_labels",
 ]
 
 METRICS = ("fid", "kid", "is", "prdc", "modes")
@@ -75,11 +77,36 @@ def real_batches(
       >>> [batch.shape for batch in batches]
       [(20, 28, 28, 1), (20, 28, 28, 1)]
     """
+    for indices in _batches(_drawn(source, num_samples, seed), batch_size):
+        yield data.read_images(source, indices, image_size=image_size, channels=channels)
+
+
+def real_labels(source: RandomAccessDataSource, num_samples: int, *, seed: int = 0) -> np.ndarray:
+    """The classes of the images that `real_batches` draws.
+
+    Args:
+      source, num_samples, seed: as there.
+
+    Returns:
+      (num_samples,) int32.
+
+    Raises:
+      UserError: a source without classes, more images than there are, or fewer than 1.
+
+    Example:
+      >>> real_labels(data.mnist("test"), 5).shape
+      (5,)
+    """
+    if not source.num_classes:
+        raise UserError("source: got images without classes, expected labelled ones")
+    indices = _drawn(source, num_samples, seed)
+    return np.array([source[int(index)]["label"] for index in indices], np.int32)
+
+
+def _drawn(source, num_samples, seed):
     if not 1 <= num_samples <= len(source):
         raise UserError(f"num_samples: got {num_samples}, expected 1 to {len(source)}")
-    order = np.random.default_rng(seed).permutation(len(source))[:num_samples]
-    for indices in _batches(order, batch_size):
-        yield data.read_images(source, indices, image_size=image_size, channels=channels)
+    return np.random.default_rng(seed).permutation(len(source))[:num_samples]
 
 
 def generated_batches(
@@ -96,7 +123,7 @@ def generated_batches(
         `latent_dim`, `latent` and `num_classes`, such as `load_generator` gives.
       num_samples: how many images; their latents do not depend on the batch size.
       batch_size: B.
-      seed: of the latents. Classes come in turn, each as often as any other.
+      seed: of the latents. The classes are those of `requested_labels`.
 
     Yields:
       (B, H, W, C) float32; the last batch is filled up as that of `real_batches`.
@@ -117,9 +144,26 @@ def generated_batches(
     )
     inputs = [np.asarray(latents)]
     if generate.num_classes is not None:
-        inputs.append(np.arange(num_samples) % generate.num_classes)
+        inputs.append(requested_labels(num_samples, generate.num_classes))
     for part in zip(*(_batches(rows, batch_size) for rows in inputs), strict=True):
         yield generate(*part)
+
+
+def requested_labels(num_samples: int, num_classes: int) -> np.ndarray:
+    """The classes that `generated_batches` asks for: in turn, each as often as any other.
+
+    Args:
+      num_samples: how many images.
+      num_classes: of the generator.
+
+    Returns:
+      (num_samples,) int32.
+
+    Example:
+      >>> requested_labels(5, 3).tolist()
+      [0, 1, 2, 0, 1]
+    """
+    return np.arange(num_samples, dtype=np.int32) % num_classes
 
 
 def _batches(rows, batch_size):
@@ -193,11 +237,7 @@ def evaluate_features(
     check_metrics(names)
     figures = {}
     if "fid" in names:
-        gaussians = [
-            metrics.finish_moments(metrics.add_features(metrics.start_moments(x.shape[1]), x))
-            for x in (real.features, fake.features)
-        ]
-        figures["fid"] = metrics.frechet_distance(*gaussians)
+        figures["fid"] = frechet(real.features, fake.features)
     if "kid" in names:
         block_size = min(1000, max(2, min(len(real.features), len(fake.features)) // 10))
         kid = metrics.kernel_distance(real.features, fake.features, block_size=block_size)
@@ -217,10 +257,19 @@ def evaluate_features(
     return figures
 
 
-def check_metrics(names: Sequence[str]) -> None:
-    """Refuses names that are none of `METRICS`."""
+def frechet(real: np.ndarray, fake: np.ndarray) -> float:
+    """The Fréchet distance of features (N, D) and (M, D)."""
+    gaussians = [
+        metrics.finish_moments(metrics.add_features(metrics.start_moments(x.shape[1]), x))
+        for x in (real, fake)
+    ]
+    return metrics.frechet_distance(*gaussians)
+
+
+def check_metrics(names: Sequence[str], known: Sequence[str] = METRICS) -> None:
+    """Refuses names that are none of those known."""
     for name in names:
-        if name not in METRICS:
-            raise UserError(f"metrics: got {name!r}, expected some of {', '.join(METRICS)}")
+        if name not in known:
+            raise UserError(f"metrics: got {name!r}, expected some of {', '.join(known)}")
     if not names:
-        raise UserError(f"metrics: got none, expected some of {', '.join(METRICS)}")
+        raise UserError(f"metrics: got none, expected some of {', '.join(known)}")

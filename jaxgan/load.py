@@ -165,10 +165,10 @@ def load_discriminator(
 
     Returns:
       Images in [0, 1], (B, H, W, C) float -> logits (B,) float32, (B / m,) where it was trained on
-      packs of m; of a run with classes (images, labels (B,) int) -> logits. Its attribute
-      `features` is a
-      function from the same images to its last layer but one, (B, ...), `step` says when it was
-      saved.
+      packs of m; (logits, class logits (B, K)) where it tells classes itself. Its attributes are
+      `takes_labels`, true where it is given the classes, (images, labels (B,) int) -> logits;
+      `features`, a function from the same inputs to its last layer but one, (B, ...); `step`, when
+      it was saved; and `config`, the run's.
 
     Raises:
       UserError: no run there, no such checkpoint.
@@ -190,8 +190,11 @@ def load_discriminator(
         shown = pack(low + (high - low) * jnp.asarray(images), packing)
         return discriminator.apply(variables, shown, *labels, train=False)
 
+    conditional = description.get("num_classes") is not None
+    discriminate.takes_labels = description.get("discriminator_takes_labels", conditional)
     discriminate.features = functools.partial(last_features, discriminate)
     discriminate.step = step
+    discriminate.config = description.get("config", {})
     return discriminate
 
 
