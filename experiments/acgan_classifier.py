@@ -25,6 +25,7 @@ from jaxgan.workdir import write_json
 
 def train_alone(config, num_classes, arrays, num_steps):
     """Images in [0, 1] -> class logits, of the discriminator's network without a generator."""
+    arrays = jax.device_put(arrays)
     generator, module, _, tx = dcgan.make_players(config, num_classes=num_classes)
     low, high = generator.value_range
     init_key, train_key = jax.random.split(jax.random.key(config.seed))
@@ -78,7 +79,7 @@ def main():
     if test is None:
         raise UserError(f"dataset: {config.dataset} has no test images")
     look = {name: config[name] for name in ("image_size", "channels")}
-    arrays, test = jax.device_put(data.load_arrays(source, **look)), data.load_arrays(test, **look)
+    arrays, test = data.load_arrays(source, **look), data.load_arrays(test, **look)
     num_steps = discriminate.step * config.disc_steps
     alone = train_alone(config, source.num_classes, arrays, num_steps)
     right = {

@@ -192,6 +192,7 @@ def test_evaluate_measures_a_run(unbroken, tmp_path, monkeypatch):
         ("--seed=-1", "seed: got -1, expected 0 or more"),
         ("--step=7", "step: got 7, expected one of [10, 20, 30]"),
         ("--metrics=fid,psnr", "metrics: got 'psnr', expected some of fid, kid, is, prdc, modes"),
+        ("--metrics=fid,accuracy", "metrics: got accuracy, but the run has no classes"),
         ("--metrics=,", "metrics: got none, expected some of fid"),
         ("--features=alexnet", "weights: cannot read alexnet: No such file"),
         ("--features=inception --metrics=modes", "metrics: got modes with inception"),
@@ -313,7 +314,7 @@ def test_help_lists_the_variants_and_the_settings():
     assert "--[no]distributed" in text
 
 
-@pytest.mark.parametrize("name", ["dcgan", "lsgan", "mlp_gan", "wgan_gp"])
+@pytest.mark.parametrize("name", ["acgan", "dcgan", "lsgan", "mlp_gan", "wgan_gp"])
 def test_the_docstring_survives_the_help(name):
     # absl takes what follows a percent sign for a place to fill in.
     assert "%" not in ast.get_docstring(ast.parse((EXPERIMENTS / f"{name}.py").read_text()))
