@@ -2,15 +2,15 @@
 
     python experiments/acgan.py --workdir runs/acgan
     python experiments/sample.py --workdir runs/acgan --label 7 --out sevens.png
-    python experiments/evaluate.py --workdir runs/acgan --metrics fid,accuracy,class_fid
-    python experiments/acgan_classifier.py --workdir runs/acgan
 
-The third tells how often the classifier of digits reads the class that was asked for, the last
-whether the generator's images made a better classifier of the discriminator.
+The run ends with a report: how often the classifier of digits reads the class that was asked for,
+FID class by class, and whether the generator's images made of the discriminator a better classifier
+of test images. Called again, a finished run reports again.
 """
 
 import math
 
+import acgan_report
 import adversarial
 import common
 import dcgan
@@ -65,4 +65,4 @@ def make_game(config: config_dict.ConfigDict, source, key) -> common.Game:
 
 
 if __name__ == "__main__":
-    common.main(get_config, make_game)
+    common.main(get_config, make_game, report=acgan_report.report)

@@ -258,7 +258,10 @@ def make_sample(
 
     def sample(state):
         images = generate(state)(*inputs)
-        return {"samples": images[: -len(path)], "interpolation": images[-len(path) :]}
+        samples, walk = images[: -len(path)], images[-len(path) :]
+        if num_classes is not None:
+            samples = samples.reshape(-1, num_classes, *samples.shape[1:])
+        return {"samples": samples, "interpolation": walk}
 
     return sample
 

@@ -29,7 +29,7 @@ from jaxgan.feature_cache import real_features
 from jaxgan.metrics import metric_name
 
 
-def parse_arguments():
+def parse_arguments(given):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     command_line.add_run_arguments(parser)
     known = f"some of {','.join(METRICS)}, with classes also {','.join(CLASS_METRICS)}"
@@ -41,11 +41,12 @@ def parse_arguments():
     parser.add_argument("--inception_weights", help="their file (fetched once)")
     parser.add_argument("--seed", type=int, default=0, help="of latents and real images (0)")
     parser.add_argument("--batch_size", type=int, default=500, help="images at a time (500)")
-    return parser.parse_args()
+    return parser.parse_args(given)
 
 
-def main():
-    arguments = parse_arguments()
+def main(given=None):
+    """Measures what the arguments say, by default those of the command line."""
+    arguments = parse_arguments(given)
     arguments.metrics = feature_metrics.split_names(arguments.metrics)
     check_metrics(arguments.metrics, METRICS + CLASS_METRICS)
     for name, least in (("num", 10), ("seed", 0), ("batch_size", 1)):

@@ -82,8 +82,8 @@ def fit(
       num_steps: where the run ends.
       steps_per_call: how many steps one call does at most; it will be a divisor of all intervals.
       to_device: stacked host batches -> device arrays.
-      sample: state -> {name: (B, H, W, C) images in [0, 1]}, drawn as grids; "samples" becomes
-        the animation of the run.
+      sample: state -> {name: (B, H, W, C) images in [0, 1]}, drawn as grids, or (rows, columns, H,
+        W, C) as that grid; "samples" becomes the animation of the run.
       real: (B, H, W, C) images of the data in [0, 1], for comparison.
       evaluate: state -> scalars measured on held-out data, or None.
       log_every, sample_every, eval_every, checkpoint_every: intervals in steps.

@@ -70,7 +70,7 @@ class Recorder:
     def images(self, step: int, images: dict[str, np.ndarray]) -> None:
         """Draws a grid of each set of images, (B, H, W, C) in [0, 1], as samples/NAME_STEP.png.
 
-        A set named "interpolation..." is drawn as one row.
+        A set named "interpolation..." is drawn as one row, one of (rows, columns, H, W, C) as that.
         """
 
         def draw():
@@ -80,6 +80,8 @@ class Recorder:
                 # diverged is the loop's to report; its pictures are grey.
                 batch = np.nan_to_num(np.asarray(batch, np.float32), nan=0.5)
                 columns = len(batch) if name.startswith("interpolation") else None
+                if batch.ndim == 5:
+                    columns, batch = batch.shape[1], batch.reshape(-1, *batch.shape[2:])
                 grids[name] = visualize.image_grid(batch, columns)
                 visualize.save_image(self._samples / f"{name}_{step:06d}.png", grids[name])
             self._writer.write_images(step, {name: grid[None] for name, grid in grids.items()})

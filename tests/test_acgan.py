@@ -4,8 +4,10 @@ import json
 import sys
 
 import acgan as experiment
-import acgan_classifier
+import acgan_report
 import evaluate
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import sample
@@ -13,16 +15,48 @@ from PIL import Image
 from test_experiments import run
 
 from jaxgan import UserError, data, load_discriminator, load_generator
+from jaxgan.metrics.lenet import LeNet, load_lenet, pack_lenet
 from jaxgan.report import read_metrics
+
+CLASSES, COUNT = ("bright", "dark", "grey"), 8
 
 
 @pytest.fixture(scope="module")
-def workdir(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("acgan") / "run"
+def images(tmp_path_factory):
+    """Three shades, eight images of each in either split."""
+    root = tmp_path_factory.mktemp("shades")
+    rng = np.random.default_rng(0)
+    for split in ("train", "test"):
+        for name, low in zip(CLASSES, (190, 0, 95), strict=True):
+            (root / split / name).mkdir(parents=True)
+            for index in range(COUNT):
+                pixels = rng.integers(low, low + 60, (28, 28), np.uint8)
+                Image.fromarray(pixels).save(root / split / name / f"{index}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def finished(images, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("acgan") / "run"
     steps = ("num_steps", "log_every", "sample_every", "eval_every", "checkpoint_every")
-    result = run("acgan", folder, **dict.fromkeys(steps, 2), batch_size=10, latent_dim=8)
+    small = {"batch_size": 12, "latent_dim": 8, "dataset": f"folder:{images}"}
+    result = run("acgan", workdir, **dict.fromkeys(steps, 2), **small)
     assert result.returncode == 0, result.stderr
-    return folder
+    return workdir, result.stdout
+
+
+@pytest.fixture
+def workdir(finished):
+    return finished[0]
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory):
+    """A network of three classes, untrained."""
+    file = tmp_path_factory.mktemp("classifier") / "shades.msgpack"
+    variables = LeNet(3).init(jax.random.key(0), jnp.zeros((1, 28, 28, 1)))
+    file.write_bytes(pack_lenet(variables, (28, 28, 1)))
+    return file
 
 
 def call(monkeypatch, script, workdir, *arguments):
@@ -37,103 +71,108 @@ def test_the_run_tells_of_both_heads_and_shows_every_class(workdir):
     for kind in ("real", "fake"):
         assert {f"train/class_loss_{kind}", f"train/class_accuracy_{kind}"} <= names
         assert {f"eval/accuracy_{kind}", f"eval/class_accuracy_{kind}"} <= names
-    with Image.open(workdir / "samples/samples_00000002.png") as grid:
-        assert grid.size == (10 * 30 + 2, 7 * 30 + 2)  # a class a column, a latent a row
+    with Image.open(workdir / "samples/samples_000002.png") as grid:
+        assert grid.size == (3 * 30 + 2, 22 * 30 + 2)  # a class a column, a latent a row
+
+
+def test_the_run_ends_with_the_discriminator_s_reading_of_test_images(finished):
+    workdir, printed = finished
+    record = json.loads((workdir / "classifiers.json").read_text())
+    assert record["step"] == 2
+    first, second = record["discriminator"], record["trained without generator"]
+    # Of the difference in all, each has its part alone.
+    gap = (first["accuracy"] - second["accuracy"]) * 24
+    assert gap == pytest.approx(first["right alone"] - second["right alone"])
+    assert "of 24 test images read rightly" in printed
+    assert f"trained without generator   {second['accuracy']:.2%}" in printed
 
 
 def test_the_networks_are_rebuilt_with_their_classes(workdir):
     generate, discriminate = load_generator(workdir), load_discriminator(workdir)
-    assert generate.num_classes == 10
-    images = generate(np.zeros((2, 8), np.float32), np.array([3, 4]))
+    assert generate.num_classes == 3
+    images = generate(np.zeros((2, 8), np.float32), np.array([0, 2]))
     assert images.shape == (2, 28, 28, 1)
     assert np.any(images[0] != images[1])
     assert not discriminate.takes_labels
     logits, classes = discriminate(images)
-    assert (logits.shape, classes.shape) == ((2,), (2, 10))
+    assert (logits.shape, classes.shape) == ((2,), (2, 3))
     assert discriminate.features(images).shape == (2, 4, 4, 128)
-    with pytest.raises(UserError, match="labels: got class 10, expected 0 to 9"):
-        generate(np.zeros((1, 8), np.float32), np.array([10]))
+    with pytest.raises(UserError, match="labels: got class 3, expected 0 to 2"):
+        generate(np.zeros((1, 8), np.float32), np.array([3]))
 
 
 def test_sample_draws_one_class_or_all(workdir, monkeypatch, tmp_path):
     out = tmp_path / "grid.png"
-    for arguments, columns in ((("--num", 20), 10), (("--num", 4, "--label", 9), 2)):
+    for arguments, columns in ((("--num", 6), 3), (("--num", 4, "--label", 2), 2)):
         call(monkeypatch, sample, workdir, *arguments, "--out", out)
         with Image.open(out) as grid:
             assert grid.size == (columns * 30 + 2, 2 * 30 + 2)
-    for label in (10, -1):
-        with pytest.raises(UserError, match=rf"^label: got {label}, expected 0 to 9$"):
+    for label in (3, -1):
+        with pytest.raises(UserError, match=rf"^label: got {label}, expected 0 to 2$"):
             call(monkeypatch, sample, workdir, "--num", 4, "--label", label, "--out", out)
 
 
-def test_evaluate_measures_each_class(workdir, monkeypatch, tmp_path):
+def test_evaluate_measures_each_class(workdir, images, classifier, monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
-    metrics = ("--metrics", "fid,accuracy,class_fid", "--num", 200)
-    call(monkeypatch, evaluate, workdir, *metrics, "--batch_size", 100)
+    given = ("--metrics", "accuracy,class_fid", "--num", 24, "--batch_size", 24)
+    call(monkeypatch, evaluate, workdir, *given, "--features", classifier)
     record = json.loads((workdir / "evaluation.json").read_text())
-    accuracies = ["accuracy", *(f"accuracy_{k}" for k in range(10))]
-    distances = ["class_fid", "class_fid_worst", *(f"class_fid_{k}" for k in range(10))]
-    names = [f"{name}_lenet_200" for name in ["fid", *accuracies, *distances]]
+    names = ["accuracy", *(f"accuracy_{k}" for k in range(3))]
+    names += ["class_fid", "class_fid_worst", *(f"class_fid_{k}" for k in range(3))]
+    names = [f"{name}_shades_24" for name in names]
     assert list(record["generated"]) == list(record["floor"]) == names
-    # Real digits are read as what they are; the noise of two steps is all of one class.
-    assert record["floor"]["accuracy_lenet_200"] > 0.95
-    assert record["generated"]["accuracy_lenet_200"] < 0.5
-    assert record["generated"]["class_fid_lenet_200"] > 2 * record["floor"]["class_fid_lenet_200"]
+    network = load_lenet(classifier)
+    test = data.load_arrays(data.folder(images, "test"), image_size=28, channels=1)
+    read = np.argmax(network(test["image"] / np.float32(255))["logits"], axis=1)
+    shares = [np.mean(read[test["label"] == k] == k) for k in range(3)]
+    assert [record["floor"][name] for name in names[:4]] == [np.mean(shares), *shares]
+    generate = load_generator(workdir)
+    labels = np.arange(24) % 3
+    latents = jax.random.normal(jax.random.key(0), (24, 8))
+    read = np.argmax(network(generate(latents, labels))["logits"], axis=1)
+    assert record["generated"][names[0]] == pytest.approx(np.mean(read == labels))
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ("--features inception --metrics accuracy", "metrics: got accuracy with inception"),
+        ("--metrics accuracy", "features: lenet tells 10 classes apart, the run has 3; expected a"),
         (
             "--metrics recall",
             "metrics: got 'recall', expected some of fid, kid, is, prdc, modes, a",
         ),
-        ("--num 10 --metrics class_fid", "num: got "),
     ],
 )
-def test_evaluate_refuses_in_one_line(workdir, monkeypatch, tmp_path, arguments, message):
-    monkeypatch.setenv("HOME", str(tmp_path))
+def test_evaluate_refuses_in_one_line(workdir, monkeypatch, arguments, message):
     with pytest.raises(UserError) as error:
         call(monkeypatch, evaluate, workdir, *arguments.split())
     assert str(error.value).startswith(message)
     assert "\n" not in str(error.value)
 
 
-class First:
-    """The first images of a source."""
-
-    def __init__(self, source, size):
-        self.source, self.size, self.num_classes = source, size, source.num_classes
-
-    def __len__(self):
-        return self.size
-
-    def __getitem__(self, index):
-        return self.source[index]
-
-
-def test_the_discriminator_is_compared_with_a_classifier(workdir, monkeypatch, capsys):
-    load = data.load
-    monkeypatch.setattr(data, "load", lambda *arguments: First(load(*arguments), 600))
-    call(monkeypatch, acgan_classifier, workdir)
-    record = json.loads((workdir / "classifiers.json").read_text())
-    assert record["step"] == 2
-    first, second = record["discriminator"], record["without generated images"]
-    # Of the difference in all, each has its part alone.
-    gap = (first["accuracy"] - second["accuracy"]) * 600
-    assert gap == pytest.approx(first["right alone"] - second["right alone"])
-    assert 0 < second["accuracy"] < 1
-    assert "600 test images, 2 steps of training" in capsys.readouterr().out
-
-
-def test_the_classifier_for_comparison_learns():
+def test_of_digits_the_report_has_the_shipped_classifier_s_reading(workdir, monkeypatch):
+    measured = []
+    monkeypatch.setattr(evaluate, "main", measured.append)
+    monkeypatch.setattr(data, "load", lambda *arguments: None)
     config = experiment.get_config()
-    config.batch_size, config.discriminator_learning_rate = 20, 1e-3
-    look = {"image_size": 28, "channels": 1}
-    arrays = data.load_arrays(First(data.mnist("train"), 100), **look)
-    alone = acgan_classifier.train_alone(config, 10, arrays, 20)
-    assert np.mean(acgan_classifier.find_right(alone, arrays)) > 0.8
+    acgan_report.report(config, workdir)
+    assert measured == [["--workdir", str(workdir), "--metrics", "fid,accuracy,class_fid"]]
+    config.channels = 3
+    acgan_report.report(config, workdir)
+    assert len(measured) == 1
+
+
+def test_the_network_that_the_discriminator_is_compared_with_learns(images):
+    config = experiment.get_config()
+    config.batch_size, config.num_steps, config.discriminator_learning_rate = 8, 20, 1e-3
+    splits = (
+        data.load_arrays(data.folder(images, split), image_size=28, channels=1)
+        for split in ("train", "test")
+    )
+    train, test = splits
+    classify = acgan_report.train_alone(config, 3, train)
+    assert np.all(acgan_report.find_right(classify, test, size=10))
 
 
 @pytest.mark.parametrize(
@@ -145,11 +184,10 @@ def test_the_classifier_for_comparison_learns():
         ("loss", "hing", "loss: got 'hing', expected one of minimax"),
     ],
 )
-def test_what_no_acgan_can_be_trained_with_is_refused(field, value, message):
+def test_what_no_acgan_can_be_trained_with_is_refused(field, value, message, images):
     config = experiment.get_config()
     config[field] = value
-    unlabelled = First(data.mnist("train"), 10)
-    unlabelled.num_classes = None
+    unlabelled = data.folder(images / "train" / "dark", "train")
     with pytest.raises(UserError) as error:
         experiment.make_game(config, unlabelled, None)
     assert str(error.value).startswith(message)

@@ -362,7 +362,14 @@ def test_values_out_of_range_are_named(field, value, expected):
     assert str(error.value).startswith(f"{field}: got {value!r}, expected {expected}")
 
 
-SHARED = ("adversarial", "command_line", "common", "feature_metrics", "latent_pictures")
+SHARED = (
+    "acgan_report",
+    "adversarial",
+    "command_line",
+    "common",
+    "feature_metrics",
+    "latent_pictures",
+)
 
 
 @pytest.mark.parametrize("path", sorted(EXPERIMENTS.glob("*.py")), ids=lambda path: path.stem)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxgan.errors import UserError
+from jaxgan.networks.labels import check_labels
 from jaxgan.networks.layers import BatchNorm, Conv, LeakyReLU, Upsample, dcgan_init, to_logits
 
 __all__ = ["DCGANDiscriminator", "DCGANGenerator", "dcgan"]
@@ -51,11 +52,10 @@ class DCGANGenerator(nn.Module):
         self, latents: jax.Array, labels: jax.Array | None = None, train: bool = False
     ) -> jax.Array:
         """Latents (B, D), with classes labels (B,) int -> images (B, S, S, channels)."""
-        if (labels is None) != (self.num_classes is None):
-            got = "none" if labels is None else f"shape {jnp.shape(labels)}"
-            raise UserError(f"labels: got {got} for num_classes={self.num_classes}")
-        if labels is not None:
-            classes = jax.nn.one_hot(labels, self.num_classes, dtype=latents.dtype)
+        check_labels(labels, self.num_classes, latents.shape[0])
+        if self.num_classes is not None:
+            # Rows of the identity, NaN where a label is no class, which `one_hot` would pass over.
+            classes = jnp.take(jnp.eye(self.num_classes, dtype=latents.dtype), labels, axis=0)
             latents = jnp.concatenate([latents, classes], axis=1)
         options = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         up = {"method": self.upsampling, "kernel": self.kernel, **options}

@@ -1,0 +1,90 @@
+"""What acgan.py reports of a finished run: its images class by class, its discriminator's reading.
+
+The discriminator has learnt the classes of real and of generated images. It is compared with the
+same network, trained on the real ones alone: as many steps, of batches as large, by the same
+optimiser.
+"""
+
+from pathlib import Path
+
+import common
+import dcgan
+import evaluate
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from jaxgan import cpu, data, load_discriminator
+from jaxgan.step import apply_train
+from jaxgan.workdir import write_json
+
+
+def report(config, workdir):
+    """Prints the figures; evaluation.json and classifiers.json in the run's folder keep them."""
+    # The classifier that comes with the package reads no other images.
+    if config.dataset == "mnist" and common.image_shape(config) == (28, 28, 1):
+        print()
+        evaluate.main(["--workdir", str(workdir), "--metrics", "fid,accuracy,class_fid"])
+    source, test = (
+        data.load(config.dataset, split, config.data_dir) for split in ("train", "test")
+    )
+    if test is None or not test.num_classes:
+        return
+    look = {"image_size": config.image_size, "channels": config.channels}
+    arrays, test = (data.load_arrays(images, **look) for images in (source, test))
+    discriminate = load_discriminator(workdir)
+    right = {
+        "discriminator": find_right(lambda images: discriminate(images)[1], test),
+        "trained without generator": find_right(
+            train_alone(config, source.num_classes, arrays), test
+        ),
+    }
+    both = np.all(list(right.values()), axis=0)
+    figures = {
+        name: {"accuracy": float(np.mean(of)), "right alone": int(np.sum(of & ~both))}
+        for name, of in right.items()
+    }
+    print(f"\nof {len(both)} test images read rightly")
+    for name, of in figures.items():
+        print(f"{name:28}{of['accuracy']:.2%}, {of['right alone']} of them by it alone")
+    print(write_json(Path(workdir) / "classifiers.json", {"step": discriminate.step, **figures}))
+
+
+def train_alone(config, num_classes, arrays):
+    """Images in [0, 1] -> class logits, of the discriminator's network without a generator."""
+    arrays = jax.device_put(arrays)
+    generator, module, _, tx = dcgan.make_players(config, num_classes=num_classes)
+    low, high = generator.value_range
+    init_key, train_key = jax.random.split(jax.random.key(config.seed))
+
+    def train_step(carry, index):
+        variables, opt_state = carry
+        batch = data.take_batch(arrays, index, (low, high))
+
+        def loss_of(params):
+            now = {**variables, "params": params}
+            (_, logits), model_state = apply_train(module, now, batch["image"], key=train_key)
+            losses = optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"])
+            return jnp.mean(losses), model_state
+
+        grads, model_state = jax.grad(loss_of, has_aux=True)(variables["params"])
+        updates, opt_state = tx.update(grads, opt_state)
+        params = optax.apply_updates(variables["params"], updates)
+        return ({"params": params, **model_state}, opt_state)
+
+    variables = jax.jit(module.init)(init_key, jnp.zeros((1, *arrays["image"].shape[1:])))
+    carry = (variables, tx.init(variables["params"]))
+    step = jax.jit(train_step, donate_argnums=0, compiler_options=cpu.compiler_options())
+    order = {"batch_size": config.batch_size, "seed": config.seed}
+    batches = data.index_iterator(len(arrays["image"]), **order)
+    for _ in range(config.num_steps * config.disc_steps):
+        carry = step(carry, next(batches)["index"])
+    return lambda images: module.apply(carry[0], low + (high - low) * images, train=False)[1]
+
+
+def find_right(classify, arrays, size=500):
+    """Which images a classifier puts in their class, (N,) bool."""
+    predict = jax.jit(lambda images: jnp.argmax(classify(images / 255.0), axis=1))
+    blocks = np.split(arrays["image"], range(size, len(arrays["image"]), size))
+    return np.concatenate([predict(block) for block in blocks]) == arrays["label"]
