@@ -70,6 +70,7 @@ class Game(NamedTuple):
       evaluate: (state, batch, key) -> sums over a batch of held-out examples, and their "count".
       num_classes: of the generator, None where it makes images of latents alone.
       description: JSON that the checkpoints carry besides.
+      held_out: how many of the test images an evaluation sees, at most; None for all of them.
     """
 
     generator: nn.Module
@@ -79,6 +80,7 @@ class Game(NamedTuple):
     evaluate: Callable
     num_classes: int | None = None
     description: Mapping[str, Any] = {}
+    held_out: int | None = HELD_OUT
 
 
 def main(
@@ -164,7 +166,7 @@ def train(
 
     held_out = test and evaluate_on(
         data.eval_batches(test, batch_size=eval_batch_size, **look),
-        math.ceil(HELD_OUT / eval_batch_size),
+        game.held_out and math.ceil(game.held_out / eval_batch_size),
         game.evaluate,
         eval_key,
         mesh,
@@ -266,8 +268,10 @@ def make_sample(
     return sample
 
 
-def evaluate_on(batches, num_batches: int, evaluate: Callable, key: jax.Array, mesh) -> Callable:
-    """State -> the means of what `evaluate` counts, over the first batches."""
+def evaluate_on(
+    batches, num_batches: int | None, evaluate: Callable, key: jax.Array, mesh
+) -> Callable:
+    """State -> the means of what `evaluate` counts, over the first batches, or over all."""
     evaluate = jax.jit(evaluate, compiler_options=cpu.compiler_options())
 
     def run(state):

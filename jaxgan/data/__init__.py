@@ -7,7 +7,8 @@ them by name, and anything of that shape will do in their place. `train_iterator
 the endless shuffled stream of prepared batches whose position can be saved, `eval_batches` one pass
 in a fixed order, `prepare_image` is what both do to each image, `read_images` and `spread_images`
 give some of them to look at. Where a whole data set fits on the device, `load_arrays`,
-`index_iterator` and `take_batch` draw the same batches there.
+`index_iterator` and `take_batch` draw the same batches there. `balanced_subset` draws the examples
+of a semi-supervised game that keep their labels.
 """
 
 from jaxgan.data.folder import folder
@@ -23,9 +24,11 @@ from jaxgan.data.pipeline import (
 )
 from jaxgan.data.resident import index_iterator, load_arrays, take_batch
 from jaxgan.data.stacked_mnist import stacked_mnist
+from jaxgan.data.subset import balanced_subset
 from jaxgan.data.tfds_images import tfds_images
 
 __all__ = [
+    "balanced_subset",
     "eval_batches",
     "folder",
     "index_batches",

@@ -17,7 +17,9 @@ With r and f the logits of real and of generated examples, they are
 
 and `smooth_labels` varies the first two. All stay finite up to |logit| = 1e4 and beyond. Logits of
 any other rank are an error: (B, 1) against (B,) would broadcast to (B, B) without a word.
-`feature_matching` compares features in place of logits.
+`feature_matching` compares features in place of logits. Where a discriminator has logits of K
+classes, `real_logits` gives the one that these losses take, and `class_cross_entropy` is the loss
+of examples with a label.
 """
 
 from jaxgan.losses.cross_entropy import (
@@ -42,6 +44,7 @@ from jaxgan.losses.paired import (
     relativistic_discriminator,
     relativistic_generator,
 )
+from jaxgan.losses.semi_supervised import class_cross_entropy, real_logits
 from jaxgan.losses.squared_error import (
     least_squares,
     least_squares_discriminator,
@@ -50,6 +53,7 @@ from jaxgan.losses.squared_error import (
 
 __all__ = [
     "Loss",
+    "class_cross_entropy",
     "feature_matching",
     "hinge",
     "hinge_discriminator",
@@ -61,6 +65,7 @@ __all__ = [
     "minimax_generator",
     "non_saturating",
     "non_saturating_generator",
+    "real_logits",
     "relativistic",
     "relativistic_discriminator",
     "relativistic_generator",

@@ -35,6 +35,8 @@ class MLPGenerator(nn.Module):
       dropout: rate of each hidden layer, or () for none.
       batch_norm: normalise each hidden layer.
       sigmoid: images in [0, 1] in place of tanh's [-1, 1].
+      num_classes: K; the class of each image is then an input, one-hot beside its latent. None
+        where there are no classes.
       axis_name: mapped axis over which batch statistics are averaged.
       dtype, param_dtype: of the computation and of the parameters.
     """
@@ -45,6 +47,7 @@ class MLPGenerator(nn.Module):
     dropout: tuple[float, ...] = ()
     batch_norm: bool = False
     sigmoid: bool = False
+    num_classes: int | None = None
     axis_name: str | None = None
     dtype: Dtype = jnp.float32
     param_dtype: Dtype = jnp.float32
@@ -55,8 +58,16 @@ class MLPGenerator(nn.Module):
         return (0.0, 1.0) if self.sigmoid else (-1.0, 1.0)
 
     @nn.compact
-    def __call__(self, latents: jax.Array, train: bool = False) -> jax.Array:
-        """Latents (B, D) -> images (B, H, W, C)."""
+    def __call__(
+        self, latents: jax.Array, labels: jax.Array | None = None, train: bool = False
+    ) -> jax.Array:
+        """Latents (B, D), with classes labels (B,) int -> images (B, H, W, C)."""
+        if (labels is None) != (self.num_classes is None):
+            got = "none" if labels is None else f"shape {jnp.shape(labels)}"
+            raise UserError(f"labels: got {got} for num_classes={self.num_classes}")
+        if labels is not None:
+            classes = jax.nn.one_hot(labels, self.num_classes, dtype=latents.dtype)
+            latents = jnp.concatenate([latents, classes], axis=1)
         if self.dropout and len(self.dropout) != len(self.hidden):
             raise UserError(
                 f"dropout: got {len(self.dropout)} rates, expected one for each of the "

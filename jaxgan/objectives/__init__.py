@@ -3,6 +3,7 @@
 from jaxgan.objectives.acgan import acgan, init_acgan, make_acgan_evaluate
 from jaxgan.objectives.adversarial import adversarial, init_adversarial, make_evaluate
 from jaxgan.objectives.monitors import adversarial_metrics, diversity
+from jaxgan.objectives.sgan import init_sgan, make_sgan_evaluate, sgan
 
 __all__ = [
     "acgan",
@@ -11,6 +12,9 @@ __all__ = [
     "diversity",
     "init_acgan",
     "init_adversarial",
+    "init_sgan",
     "make_acgan_evaluate",
     "make_evaluate",
+    "make_sgan_evaluate",
+    "sgan",
 ]

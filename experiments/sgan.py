@@ -1,0 +1,120 @@
+"""SGAN (Odena 2016; Salimans et al. 2016): a classifier from a hundred labels.
+
+    python experiments/sgan.py --workdir runs/sgan --config.labels=100
+
+Of the training images so many keep their label, drawn by the seed, as many of each class; all of
+them are shown without besides. The discriminator is the classifier. At its side the same network
+learns from the same labelled batches alone, by the same optimiser. Of both, the share of test
+images that they put in their class is measured at intervals, `accuracy` and `accuracy_supervised`;
+that at the end is printed and in sgan.json. `benchmarks/semi_supervised.py` makes a table of them.
+"""
+
+from pathlib import Path
+
+import adversarial
+import common
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxgan import data, make_train_step, networks
+from jaxgan.objectives import init_sgan, make_sgan_evaluate, sgan
+from jaxgan.report import read_metrics
+from jaxgan.state import create_player
+from jaxgan.supervised import make_supervised_step
+from jaxgan.workdir import write_json
+
+
+def get_config():
+    config = common.default_config()
+    config.labels = 100  # how many images keep their label
+    config.labelled_batch_size = 20  # how many of them a batch has besides its batch_size others
+    config.feature_matching = True  # or else the generator wants its images taken for real ones
+    config.conditional = False  # the generator is given a class
+    config.num_steps = 6_000
+    config.generator_learning_rate = config.discriminator_learning_rate = 1e-3
+    config.sample_every = config.eval_every = 300
+    return config
+
+
+def make_game(config, source, key):
+    """Makes what is trained, as the config says."""
+    enough = config.labelled_batch_size >= 1
+    common.expect_field(config, "labelled_batch_size", enough, "1 or more")
+    num_classes = adversarial.number_of_classes(config, source)
+    labelled = draw_labelled(config, source, num_classes)
+    shape, conditional = common.image_shape(config), config.conditional
+    generator, discriminator = players = networks.sgan(
+        shape,
+        num_classes=num_classes,
+        conditional=conditional,
+        dtype=common.DTYPES[config.dtype],
+    )
+    txs = make_optimisers(config)
+    rules = {
+        "latent_dim": config.latent_dim,
+        "num_classes": num_classes,
+        "conditional": conditional,
+    }
+    game_key, alone_key, labelled_key = jax.random.split(key, 3)
+    options = {"image_shape": shape, "ema": config.ema_decay > 0, **rules}
+    state = init_sgan(game_key, *players, *txs, **options)
+    alone = jax.jit(discriminator.init)(alone_key, jnp.zeros((1, *shape)))
+    state = state.replace(extra=create_player(alone, txs[1]))
+    options = {"latent": config.latent, "feature_matching": config.feature_matching, **rules}
+    averaging = {"disc_steps": config.disc_steps, "ema_decay": config.ema_decay or None}
+    play = make_train_step(sgan(*players, **options), *txs, **averaging)
+    learn_alone = make_supervised_step(discriminator, txs[1])
+    test = make_sgan_evaluate(discriminator)
+
+    def step(state, batch):
+        draw_key, alone_key = jax.random.split(jax.random.fold_in(labelled_key, state.step))
+        count = config.labelled_batch_size * config.disc_steps
+        index = jax.random.randint(draw_key, (count,), 0, config.labels)
+        few = data.take_batch(labelled, index, generator.value_range)
+        unknown = jnp.full(len(batch["image"]), -1, jnp.int32)
+        both = {
+            "image": jnp.concatenate([few["image"], batch["image"]]),
+            "label": jnp.concatenate([few["label"], unknown]),
+        }
+        state, metrics = play(state, both)
+        alone, learnt = learn_alone(state.extra, few, alone_key)
+        metrics["class_loss_supervised"] = learnt["class_loss"]
+        return state.replace(extra=alone), metrics
+
+    def evaluate(state, batch, key):
+        alone = test(state.replace(discriminator=state.extra), batch, key)
+        return {**test(state, batch, key), "accuracy_supervised": alone["accuracy"]}
+
+    classes = num_classes if conditional else None
+    return common.Game(*players, state, step, evaluate, classes, held_out=None)
+
+
+def draw_labelled(config, source, num_classes):
+    """The images that keep their labels, {"image": uint8 (N, H, W, C), "label": int32 (N,)}."""
+    arrays = data.load_arrays(source, image_size=config.image_size, channels=config.channels)
+    options = {"num_classes": num_classes, "seed": config.seed}
+    chosen = data.balanced_subset(arrays["label"], config.labels, **options)
+    return {name: jnp.asarray(array[chosen]) for name, array in arrays.items()}
+
+
+def make_optimisers(config):
+    """Adam for either player; its rate falls to zero through the second half of the run."""
+    half = config.num_steps // 2
+    rates = (config.generator_learning_rate, config.discriminator_learning_rate)
+    falling = (optax.linear_schedule(rate, 0, config.num_steps - half, half) for rate in rates)
+    return tuple(optax.adam(rate, b1=0.5) for rate in falling)
+
+
+def report(config, workdir):
+    """Prints and writes the accuracies of a finished run, if there are test images."""
+    rows = read_metrics(Path(workdir) / "metrics.jsonl")
+    for row in [row for row in rows if "eval/accuracy" in row][-1:]:
+        mine, alone = row["eval/accuracy"], row["eval/accuracy_supervised"]
+        figures = {"labels": config.labels, "accuracy": mine, "accuracy_supervised": alone}
+        write_json(Path(workdir) / "sgan.json", figures)
+        print(f"{config.labels} labels: {mine:.2%} of test images right, {alone:.2%} without a GAN")
+
+
+if __name__ == "__main__":
+    common.main(get_config, make_game, report=report)

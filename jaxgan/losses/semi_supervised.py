@@ -1,0 +1,86 @@
+"""Semi-supervised losses: the logits of K classes also tell real examples from generated ones."""
+
+import jax
+import jax.numpy as jnp
+
+from jaxgan.errors import UserError
+
+__all__ = ["class_cross_entropy", "real_logits"]
+
+
+def real_logits(class_logits: jax.Array) -> jax.Array:
+    """The one logit of being real that the logits of K classes hold.
+
+        D(x) = Z / (Z + 1),  Z = sum_k exp(l_k),  so that logit D(x) = log Z
+
+    A softmax over K + 1 outputs, the last of them "generated", has one output too many, since a
+    constant added to all changes nothing. With the last fixed at 0 it gives the above: an example
+    is real if it is of any class. What comes out goes into any `Loss` for logits.
+
+    Args:
+      class_logits: (B, K) float.
+
+    Returns:
+      (B,) float32, log Z: the largest logit or up to log K more.
+
+    Raises:
+      UserError: logits that are not of rank 2 or not floating point.
+
+    Example:
+      >>> print(jax.nn.sigmoid(real_logits(jnp.zeros((1, 3)))))
+      [0.75]
+
+    Source: Salimans et al. 2016, "Improved Techniques for Training GANs", section 5.
+    """
+    return jax.nn.logsumexp(_check(class_logits), axis=1)
+
+
+def class_cross_entropy(class_logits: jax.Array, labels: jax.Array) -> jax.Array:
+    """How badly labelled examples are put in their classes, given that they are real.
+
+        L = E[-log p(y | x, real)],  p(y | x, real) = exp(l_y) / Z,  over examples with a label
+
+    With that of being real it is the cross-entropy of K + 1 outputs, -log p(y | x) =
+    -log p(y | x, real) - log D(x), with D as in `real_logits`.
+
+    Args:
+      class_logits: (B, K) float.
+      labels: (B,) int, the class of each example, or -1 where it is not known.
+
+    Returns:
+      float32 scalar, the mean over examples with a label; 0 if there are none; NaN if a label is
+      K or more.
+
+    Raises:
+      UserError: logits that are not of rank 2 or not floating point, labels of another shape or
+        not integers.
+
+    Example:
+      >>> logits = jnp.log(jnp.array([[1.0, 3.0], [8.0, 2.0]]))
+      >>> print(f"{class_cross_entropy(logits, jnp.array([1, -1])):.4f}")  # -log 3/4
+      0.2877
+
+    Source: Salimans et al. 2016, "Improved Techniques for Training GANs", section 5.
+    """
+    class_logits = _check(class_logits)
+    shape, dtype = jnp.shape(labels), jnp.result_type(labels)
+    expected = class_logits.shape[:1]
+    if shape != expected or not jnp.issubdtype(dtype, jnp.integer):
+        raise UserError(f"labels: got {dtype} of shape {shape}, expected int {expected}")
+    labels = jnp.asarray(labels)
+    known = labels >= 0
+    of_class = jnp.take_along_axis(
+        class_logits, jnp.where(known, labels, 0)[:, None], axis=1, mode="fill"
+    )[:, 0]
+    losses = jax.nn.logsumexp(class_logits, axis=1) - of_class
+    return jnp.sum(jnp.where(known, losses, 0)) / jnp.maximum(jnp.sum(known), 1)
+
+
+def _check(class_logits: jax.Array) -> jax.Array:
+    """Refuses all but floats (B, K), and widens them to float32 at least."""
+    shape, dtype = jnp.shape(class_logits), jnp.result_type(class_logits)
+    if len(shape) != 2:
+        raise UserError(f"class_logits: got shape {shape}, expected (B, K), one for each class")
+    if not jnp.issubdtype(dtype, jnp.floating):
+        raise UserError(f"class_logits: got dtype {dtype}, expected a floating point dtype")
+    return jnp.asarray(class_logits, jnp.promote_types(dtype, jnp.float32))

@@ -1,0 +1,221 @@
+"""SGAN: a few labels, many images without, and a discriminator that is the classifier."""
+
+from collections.abc import Callable
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxgan import losses
+from jaxgan.errors import UserError
+from jaxgan.latent import sample_latents
+from jaxgan.losses import Loss
+from jaxgan.objectives.adversarial import _entry
+from jaxgan.objectives.monitors import adversarial_metrics, diversity
+from jaxgan.saliency import last_features
+from jaxgan.state import PyTree, TrainState, create_player, create_train_state
+from jaxgan.step import Aux, Context, Metrics, Objective, apply_train, local_key
+
+__all__ = ["init_sgan", "make_sgan_evaluate", "sgan"]
+
+
+def sgan(
+    generator: nn.Module,
+    discriminator: nn.Module,
+    *,
+    latent_dim: int,
+    num_classes: int,
+    loss: Loss = losses.non_saturating,
+    feature_matching: bool = True,
+    latent: str = "normal",
+    conditional: bool = False,
+    axis_name: str | None = None,
+) -> Objective:
+    """The objective of a semi-supervised GAN.
+
+        s = log sum_k exp(l_k), the logit of being real, of any of the K classes
+        discriminator: L_D(s(x), s(G(z))) + E[-log p(y | x, real)], the latter where y is known
+        generator: || E[f(x)] - E[f(G(z))] ||^2, or L_G(s(G(z)))
+
+    With the non-saturating loss this is the cross-entropy of K + 1 outputs, the last of them,
+    "generated", fixed at 0: labelled images are pushed to their class, other real ones to any,
+    generated ones to the last. f is the discriminator's last layer but one; matched in the mean,
+    images are less like real ones, and the classifier is the better.
+
+    Args:
+      generator: module (B, latent_dim) -> (B, H, W, C), taking `train`; with classes it takes
+        (latents, labels).
+      discriminator: module (B, H, W, C) -> class logits (B, K), taking `train`, whose
+        nonlinearities are `networks.layers.LeakyReLU`.
+      latent_dim: size of the latents.
+      num_classes: K.
+      loss: L_D and L_G, from `jaxgan.losses`.
+      feature_matching: False for the generator's L_G.
+      latent: "normal" or "uniform".
+      conditional: the generator is given a class, each as often as any other, and its loss has
+        E[-log p(y | G(z, y), real)] besides.
+      axis_name: the mapped axis inside `pmap` or `shard_map`.
+
+    Returns:
+      An `Objective` on batches {"image": (B, H, W, C) float32, "label": (B,) int32, -1 where it is
+      not known}; other entries are ignored. Its metrics are those of `adversarial_metrics`,
+      `diversity`, and of the labelled images `class_loss` and `class_accuracy`.
+
+    Raises:
+      UserError: while tracing, a batch without images or labels, or of another shape than the
+        generator's.
+
+    Example:
+      >>> from jaxgan import networks
+      >>> generator, discriminator = networks.sgan(num_classes=10)
+      >>> objective = sgan(generator, discriminator, latent_dim=100, num_classes=10)
+
+    Source: Odena 2016, "Semi-Supervised Learning with Generative Adversarial Networks"; Salimans
+    et al. 2016, "Improved Techniques for Training GANs", sections 3.1 and 5.
+    """
+
+    def requested(batch_size: int) -> tuple[jax.Array, ...]:
+        return (jnp.arange(batch_size) % num_classes,) if conditional else ()
+
+    def generate(gen_vars: PyTree, batch: PyTree, context: Context):
+        latent_key, key = jax.random.split(context.key)
+        batch_size = _entry(batch, "image").shape[0]
+        latents = sample_latents(
+            latent_key, batch_size, latent_dim, distribution=latent, axis_name=axis_name
+        )
+        key = local_key(key, axis_name)
+        return apply_train(generator, gen_vars, latents, *requested(batch_size), key=key)
+
+    def disc_loss(disc_vars: PyTree, fakes: jax.Array, batch: PyTree, context: Context):
+        images, labels = _entry(batch, "image"), _entry(batch, "label")
+        if images.shape != fakes.shape:
+            raise UserError(
+                f"image: got a batch of shape {images.shape}, expected {fakes.shape}, which is "
+                "what the generator makes"
+            )
+        real_key, fake_key = jax.random.split(local_key(context.key, axis_name))
+        # In passes of their own, since batch norm would mix their statistics.
+        real_classes, model_state = apply_train(discriminator, disc_vars, images, key=real_key)
+        disc_vars = {**disc_vars, **model_state}
+        fake_classes, model_state = apply_train(discriminator, disc_vars, fakes, key=fake_key)
+        real_logits = losses.real_logits(real_classes)
+        fake_logits = losses.real_logits(fake_classes)
+        real_part, fake_part = loss.discriminator(real_logits, fake_logits)
+        class_loss = losses.class_cross_entropy(real_classes, labels)
+        known = labels >= 0
+        right = known & (jnp.argmax(real_classes, axis=1) == labels)
+        metrics = {
+            "discriminator_loss_real": real_part,
+            "discriminator_loss_fake": fake_part,
+            "class_loss": class_loss,
+            "class_accuracy": jnp.sum(right) / jnp.maximum(jnp.sum(known), 1),
+            **adversarial_metrics(loss, real_logits, fake_logits),
+            "diversity": diversity(images, fakes, axis_name),
+        }
+        return real_part + fake_part + class_loss, Aux(model_state, metrics)
+
+    def gen_loss(
+        gen_vars: PyTree, disc_vars: PyTree, fakes: jax.Array, batch: PyTree, context: Context
+    ):
+        real_key, fake_key = jax.random.split(local_key(context.key, axis_name))
+
+        def judge(images, key):
+            return apply_train(discriminator, disc_vars, images, key=key)[0]
+
+        def features(images, key):
+            return last_features(lambda x: judge(x, key), images)
+
+        # What is computed twice below is compiled once.
+        if feature_matching:
+            real = features(batch["image"], real_key)
+            total = losses.feature_matching(real, features(fakes, fake_key))
+        else:
+            fake_logits = losses.real_logits(judge(fakes, fake_key))
+            real = (
+                (losses.real_logits(judge(batch["image"], real_key)),)
+                if loss.generator_sees_real
+                else ()
+            )
+            total = loss.generator(fake_logits, *real)
+        for labels in requested(fakes.shape[0]):
+            total += losses.class_cross_entropy(judge(fakes, fake_key), labels)
+        return total, Aux(None, {})
+
+    return Objective(generate, disc_loss, gen_loss)
+
+
+def init_sgan(
+    key: jax.Array,
+    generator: nn.Module,
+    discriminator: nn.Module,
+    gen_tx: optax.GradientTransformation,
+    disc_tx: optax.GradientTransformation,
+    *,
+    latent_dim: int,
+    num_classes: int,
+    image_shape: tuple[int, int, int],
+    conditional: bool = False,
+    ema: bool = False,
+) -> TrainState:
+    """Initialises both networks and makes the state at step 0.
+
+    Args:
+      key: `jax.random.key(seed)`.
+      generator, discriminator: as in `sgan`.
+      gen_tx, disc_tx: the Optax optimisers.
+      latent_dim: size of the latents.
+      num_classes: K.
+      image_shape: (H, W, C) of the data.
+      conditional: as in `sgan`.
+      ema: keep an average of the generator's parameters.
+
+    Returns:
+      The `TrainState`.
+
+    Raises:
+      UserError: the generator makes images of another shape than `image_shape`, or the
+        discriminator does not give K logits an image.
+    """
+    gen_key, disc_key, train_key = jax.random.split(key, 3)
+    labels = (jnp.zeros((1,), jnp.int32),) if conditional else ()
+    latents, images = jnp.zeros((1, latent_dim)), jnp.zeros((1, *image_shape))
+    made, _ = jax.eval_shape(generator.init_with_output, gen_key, latents, *labels)
+    if made.shape != images.shape:
+        raise UserError(
+            f"image_size, channels: got data of shape {tuple(image_shape)}, expected "
+            f"{made.shape[1:]}, which is what the generator makes"
+        )
+    logits, _ = jax.eval_shape(discriminator.init_with_output, disc_key, images)
+    if logits.shape != (1, num_classes):
+        raise UserError(
+            f"discriminator: got logits {logits.shape} for one image, expected (1, {num_classes})"
+        )
+    return create_train_state(
+        train_key,
+        create_player(jax.jit(generator.init)(gen_key, latents, *labels), gen_tx, ema=ema),
+        create_player(jax.jit(discriminator.init)(disc_key, images), disc_tx),
+    )
+
+
+def make_sgan_evaluate(
+    discriminator: nn.Module,
+) -> Callable[[TrainState, PyTree, jax.Array], Metrics]:
+    """Builds the test of the discriminator as a classifier, as outside training.
+
+    Args:
+      discriminator: as in `sgan`.
+
+    Returns:
+      (state, batch, key) -> {"accuracy"}: the number of images put in their class in this batch,
+      and "count", how many there were; sum over batches, then divide. `batch` is {"image":
+      (B, H, W, C), "label": (B,), "mask": (B,)}, mask 0 where a last batch was filled up.
+    """
+
+    def evaluate(state: TrainState, batch: PyTree, key: jax.Array) -> Metrics:
+        mask = batch["mask"]
+        logits = discriminator.apply(state.discriminator.variables, batch["image"], train=False)
+        right = jnp.argmax(logits, axis=1) == batch["label"]
+        return {"accuracy": jnp.sum(mask * right), "count": jnp.sum(mask)}
+
+    return evaluate
