@@ -1,0 +1,109 @@
+"""The classifying discriminator against NumPy, and its pair."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from network_tables import KEY, OTHER_KEY, abstract
+
+from jaxgan.errors import UserError
+from jaxgan.networks import MLPGenerator, SGANDiscriminator, describe, from_description, sgan
+
+RNG = np.random.default_rng(0)
+DISCRIMINATOR = SGANDiscriminator(3, widths=(4, 5, 6), kernels=(5, 3, 3))
+GENERATOR = MLPGenerator((8, 7), (4, 3, 1), num_classes=3)
+
+
+def filled(module, *inputs):
+    """Variables whose biases count as well."""
+    variables = module.init(KEY, *inputs)
+    return jax.tree.map(lambda x: RNG.normal(0, 0.3, x.shape).astype(x.dtype), variables)
+
+
+def convolve(x, kernel, bias):
+    """With zeros around the image, so that it keeps its size; then LeakyReLU."""
+    pad = kernel.shape[0] // 2
+    x = np.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+    windows = np.lib.stride_tricks.sliding_window_view(x, kernel.shape[:2], axis=(1, 2))
+    x = np.einsum("bhwcij,ijco->bhwo", windows, kernel) + bias
+    return np.where(x > 0, x, 0.2 * x)
+
+
+def numpys(params, x):
+    """In float64: convolutions, the largest of each 2x2, one dense layer."""
+    take = {k: {n: np.asarray(v, np.float64) for n, v in of.items()} for k, of in params.items()}
+    for i in range(3):
+        if i > 0:
+            x = np.array(
+                [
+                    [x[:, 2 * r : 2 * r + 2, 2 * c : 2 * c + 2].max((1, 2))
+                     for c in range(x.shape[2] // 2)]
+                    for r in range(x.shape[1] // 2)
+                ]
+            ).transpose(2, 0, 1, 3)  # fmt: skip
+        x = convolve(x, **take[f"Conv_{i}"])
+    last = take["class_logits"]
+    return x.reshape(len(x), -1) @ last["kernel"] + last["bias"]
+
+
+@pytest.mark.parametrize("side", [8, 11])
+def test_the_forward_pass_is_numpys(side):
+    images = RNG.standard_normal((4, side, side, 2)).astype(np.float32)
+    variables = filled(DISCRIMINATOR, images)
+    logits = DISCRIMINATOR.apply(variables, images)
+    expected = numpys(variables["params"], images.astype(np.float64))
+    assert (logits.shape, logits.dtype) == ((4, 3), jnp.float32)
+    np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)
+    coarse = DISCRIMINATOR.clone(dtype=jnp.bfloat16).apply(variables, images)
+    assert coarse.dtype == jnp.float32
+    assert 1e-4 < np.max(np.abs(coarse - logits)) < 0.3
+
+
+def test_dropout_is_active_in_training_only():
+    images = RNG.standard_normal((4, 8, 8, 2)).astype(np.float32)
+    variables = filled(DISCRIMINATOR, images)
+    once, again, other = (
+        DISCRIMINATOR.apply(variables, images, train=True, rngs={"dropout": key})
+        for key in (KEY, KEY, OTHER_KEY)
+    )
+    np.testing.assert_array_equal(once, again)
+    assert np.any(once != other)
+
+
+def test_the_class_is_one_hot_beside_the_latent():
+    latents, labels = RNG.standard_normal((4, 5)).astype(np.float32), np.array([2, 0, 1, 2])
+    variables = filled(GENERATOR, latents, labels)
+    beside = np.concatenate([latents, np.eye(3, dtype=np.float32)[labels]], axis=1)
+    plain = GENERATOR.clone(num_classes=None)
+    np.testing.assert_array_equal(
+        GENERATOR.apply(variables, latents, labels), plain.apply(variables, beside)
+    )
+    with pytest.raises(UserError, match="labels: got none for num_classes=3"):
+        GENERATOR.apply(variables, latents)
+    with pytest.raises(UserError, match=r"labels: got shape \(4,\) for num_classes=None"):
+        plain.apply(variables, latents, labels)
+
+
+def test_the_pair_of_28_pixels_has_the_sizes_of_its_arithmetic():
+    generator, discriminator = sgan((28, 28, 1), num_classes=10)
+    made, variables = abstract(generator, (2, 100))
+    assert made.shape == (2, 28, 28, 1)
+    assert count(variables["params"]) == (
+        100 * 500 + 2 * 500 + 500 * 500 + 2 * 500 + 500 * 784 + 784
+    )
+    logits, variables = abstract(discriminator, (2, 28, 28, 1))
+    assert logits.shape == (2, 10)
+    assert count(variables["params"]) == (
+        (25 * 16 + 16) + (9 * 16 * 32 + 32) + (9 * 32 * 64 + 64) + (7 * 7 * 64 * 10 + 10)
+    )
+
+
+def count(tree):
+    return sum(leaf.size for leaf in jax.tree.leaves(tree))
+
+
+@pytest.mark.parametrize("module", [*sgan((8, 8, 1), num_classes=3, conditional=True)])
+def test_describe_and_back(module):
+    assert from_description(json.loads(json.dumps(describe(module)))) == module
