@@ -5,18 +5,20 @@ same network, trained on the real ones alone: as many steps, of batches as large
 optimiser.
 """
 
+import functools
 from pathlib import Path
 
 import common
 import dcgan
 import evaluate
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from jaxgan import cpu, data, load_discriminator
-from jaxgan.step import apply_train
+from jaxgan.state import create_player
+from jaxgan.supervised import make_supervised_step
 from jaxgan.workdir import write_json
 
 
@@ -51,36 +53,34 @@ def report(config, workdir):
     print(write_json(Path(workdir) / "classifiers.json", {"step": discriminate.step, **figures}))
 
 
+class ClassHead(nn.Module):
+    """The discriminator as a classifier: its class logits alone."""
+
+    discriminator: nn.Module
+
+    def __call__(self, images, train=False):
+        return self.discriminator(images, train)[1]
+
+
 def train_alone(config, num_classes, arrays):
     """Images in [0, 1] -> class logits, of the discriminator's network without a generator."""
     arrays = jax.device_put(arrays)
-    generator, module, _, tx = dcgan.make_players(config, num_classes=num_classes)
-    low, high = generator.value_range
+    generator, discriminator, _, tx = dcgan.make_players(config, num_classes=num_classes)
+    module, (low, high) = ClassHead(discriminator), generator.value_range
     init_key, train_key = jax.random.split(jax.random.key(config.seed))
+    learn = make_supervised_step(module, tx)
 
-    def train_step(carry, index):
-        variables, opt_state = carry
-        batch = data.take_batch(arrays, index, (low, high))
+    @functools.partial(jax.jit, donate_argnums=0, compiler_options=cpu.compiler_options())
+    def step(player, arrays, index):
+        return learn(player, data.take_batch(arrays, index, (low, high)), train_key)[0]
 
-        def loss_of(params):
-            now = {**variables, "params": params}
-            (_, logits), model_state = apply_train(module, now, batch["image"], key=train_key)
-            losses = optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"])
-            return jnp.mean(losses), model_state
-
-        grads, model_state = jax.grad(loss_of, has_aux=True)(variables["params"])
-        updates, opt_state = tx.update(grads, opt_state)
-        params = optax.apply_updates(variables["params"], updates)
-        return ({"params": params, **model_state}, opt_state)
-
-    variables = jax.jit(module.init)(init_key, jnp.zeros((1, *arrays["image"].shape[1:])))
-    carry = (variables, tx.init(variables["params"]))
-    step = jax.jit(train_step, donate_argnums=0, compiler_options=cpu.compiler_options())
+    images = jnp.zeros((1, *arrays["image"].shape[1:]))
+    player = create_player(jax.jit(module.init)(init_key, images), tx)
     order = {"batch_size": config.batch_size, "seed": config.seed}
     batches = data.index_iterator(len(arrays["image"]), **order)
     for _ in range(config.num_steps * config.disc_steps):
-        carry = step(carry, next(batches)["index"])
-    return lambda images: module.apply(carry[0], low + (high - low) * images, train=False)[1]
+        player = step(player, arrays, next(batches)["index"])
+    return lambda images: module.apply(player.variables, low + (high - low) * images, train=False)
 
 
 def find_right(classify, arrays, size=500):

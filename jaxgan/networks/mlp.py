@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxgan.errors import UserError
+from jaxgan.networks.labels import check_labels
 from jaxgan.networks.layers import BatchNorm, LeakyReLU, to_logits
 
 __all__ = ["MLPDiscriminator", "MLPGenerator", "mlp"]
@@ -62,9 +63,7 @@ class MLPGenerator(nn.Module):
         self, latents: jax.Array, labels: jax.Array | None = None, train: bool = False
     ) -> jax.Array:
         """Latents (B, D), with classes labels (B,) int -> images (B, H, W, C)."""
-        if (labels is None) != (self.num_classes is None):
-            got = "none" if labels is None else f"shape {jnp.shape(labels)}"
-            raise UserError(f"labels: got {got} for num_classes={self.num_classes}")
+        check_labels(labels, self.num_classes, latents.shape[0])
         if labels is not None:
             classes = jax.nn.one_hot(labels, self.num_classes, dtype=latents.dtype)
             latents = jnp.concatenate([latents, classes], axis=1)

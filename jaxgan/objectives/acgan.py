@@ -7,13 +7,13 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxgan.errors import UserError
 from jaxgan.latent import sample_latents
 from jaxgan.losses import Loss
 from jaxgan.objectives.adversarial import adversarial
 from jaxgan.objectives.batches import entry, real_images
 from jaxgan.objectives.monitors import adversarial_metrics, diversity
-from jaxgan.state import PyTree, TrainState, create_player, create_train_state
+from jaxgan.objectives.players import init_players
+from jaxgan.state import PyTree, TrainState
 from jaxgan.step import Aux, Context, Metrics, Objective, apply_train, local_key
 
 __all__ = ["acgan", "init_acgan", "make_acgan_evaluate"]
@@ -146,23 +146,22 @@ def init_acgan(
       UserError: the generator makes images of another shape than `image_shape`, or the
         discriminator does not give one logit and several class logits an image.
     """
-    gen_key, disc_key, train_key = jax.random.split(key, 3)
-    latents, labels = jnp.zeros((1, latent_dim)), jnp.zeros((1,), jnp.int32)
-    images = jnp.zeros((1, *image_shape))
-    made, _ = jax.eval_shape(generator.init_with_output, gen_key, latents, labels)
-    if made.shape != images.shape:
-        raise UserError(
-            f"image_size, channels: got data of shape {tuple(image_shape)}, expected "
-            f"{made.shape[1:]}, which is what the generator makes"
-        )
-    heads, _ = jax.eval_shape(discriminator.init_with_output, disc_key, images)
-    shapes = tuple(head.shape for head in jax.tree.leaves(heads))
-    if len(shapes) != 2 or shapes[0] != (1,) or len(shapes[1]) != 2:
-        raise UserError(f"discriminator: got outputs {shapes} for one image, expected (1,), (1, K)")
-    return create_train_state(
-        train_key,
-        create_player(jax.jit(generator.init)(gen_key, latents, labels), gen_tx, ema=ema),
-        create_player(jax.jit(discriminator.init)(disc_key, images), disc_tx),
+
+    def is_right(shapes):
+        return len(shapes) == 2 and shapes[0] == (1,) and len(shapes[1]) == 2
+
+    return init_players(
+        key,
+        generator,
+        discriminator,
+        gen_tx,
+        disc_tx,
+        latent_dim=latent_dim,
+        image_shape=image_shape,
+        generator_takes_labels=True,
+        is_right=is_right,
+        expected="(1,) and (1, K)",
+        ema=ema,
     )
 
 

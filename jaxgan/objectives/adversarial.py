@@ -11,13 +11,13 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxgan.errors import UserError
 from jaxgan.latent import sample_latents
 from jaxgan.losses import Loss
 from jaxgan.objectives.batches import entry, real_images
 from jaxgan.objectives.monitors import adversarial_metrics, diversity
+from jaxgan.objectives.players import init_players
 from jaxgan.penalties import lazily
-from jaxgan.state import PyTree, TrainState, create_player, create_train_state
+from jaxgan.state import PyTree, TrainState
 from jaxgan.step import Aux, Context, Metrics, Objective, apply_train, local_key
 
 __all__ = ["adversarial", "init_adversarial", "make_evaluate"]
@@ -184,23 +184,20 @@ def init_adversarial(
       UserError: the generator makes images of another shape than `image_shape`, or the
         discriminator does not give one logit an image.
     """
-    gen_key, disc_key, train_key = jax.random.split(key, 3)
-    labels = (jnp.zeros((1,), jnp.int32),) if conditional else ()
-    latents, images = jnp.zeros((1, latent_dim)), jnp.zeros((1, *image_shape))
-    made, _ = jax.eval_shape(generator.init_with_output, gen_key, latents, *labels)
-    if made.shape != images.shape:
-        raise UserError(
-            f"image_size, channels: got data of shape {tuple(image_shape)}, expected "
-            f"{made.shape[1:]}, which is what the generator makes"
-        )
-    shown = jnp.zeros((1, *(shown_shape or image_shape)))
-    logits, _ = jax.eval_shape(discriminator.init_with_output, disc_key, shown, *labels)
-    if logits.shape != (1,):
-        raise UserError(f"discriminator: got logits {logits.shape} for one image, expected (1,)")
-    return create_train_state(
-        train_key,
-        create_player(jax.jit(generator.init)(gen_key, latents, *labels), gen_tx, ema=ema),
-        create_player(jax.jit(discriminator.init)(disc_key, shown, *labels), disc_tx),
+    return init_players(
+        key,
+        generator,
+        discriminator,
+        gen_tx,
+        disc_tx,
+        latent_dim=latent_dim,
+        image_shape=image_shape,
+        shown_shape=shown_shape,
+        generator_takes_labels=conditional,
+        discriminator_takes_labels=conditional,
+        is_right=lambda shapes: shapes == (1,),
+        expected="(1,)",
+        ema=ema,
     )
 
 

@@ -8,13 +8,13 @@ import jax.numpy as jnp
 import optax
 
 from jaxgan import losses
-from jaxgan.errors import UserError
 from jaxgan.latent import sample_latents
 from jaxgan.losses import Loss
-from jaxgan.objectives.adversarial import _entry
+from jaxgan.objectives.batches import entry, real_images
 from jaxgan.objectives.monitors import adversarial_metrics, diversity
+from jaxgan.objectives.players import init_players
 from jaxgan.saliency import last_features
-from jaxgan.state import PyTree, TrainState, create_player, create_train_state
+from jaxgan.state import PyTree, TrainState
 from jaxgan.step import Aux, Context, Metrics, Objective, apply_train, local_key
 
 __all__ = ["init_sgan", "make_sgan_evaluate", "sgan"]
@@ -80,7 +80,7 @@ def sgan(
 
     def generate(gen_vars: PyTree, batch: PyTree, context: Context):
         latent_key, key = jax.random.split(context.key)
-        batch_size = _entry(batch, "image").shape[0]
+        batch_size = entry(batch, "image").shape[0]
         latents = sample_latents(
             latent_key, batch_size, latent_dim, distribution=latent, axis_name=axis_name
         )
@@ -88,12 +88,7 @@ def sgan(
         return apply_train(generator, gen_vars, latents, *requested(batch_size), key=key)
 
     def disc_loss(disc_vars: PyTree, fakes: jax.Array, batch: PyTree, context: Context):
-        images, labels = _entry(batch, "image"), _entry(batch, "label")
-        if images.shape != fakes.shape:
-            raise UserError(
-                f"image: got a batch of shape {images.shape}, expected {fakes.shape}, which is "
-                "what the generator makes"
-            )
+        images, labels = real_images(batch, fakes), entry(batch, "label")
         real_key, fake_key = jax.random.split(local_key(context.key, axis_name))
         # In passes of their own, since batch norm would mix their statistics.
         real_classes, model_state = apply_train(discriminator, disc_vars, images, key=real_key)
@@ -177,24 +172,18 @@ def init_sgan(
       UserError: the generator makes images of another shape than `image_shape`, or the
         discriminator does not give K logits an image.
     """
-    gen_key, disc_key, train_key = jax.random.split(key, 3)
-    labels = (jnp.zeros((1,), jnp.int32),) if conditional else ()
-    latents, images = jnp.zeros((1, latent_dim)), jnp.zeros((1, *image_shape))
-    made, _ = jax.eval_shape(generator.init_with_output, gen_key, latents, *labels)
-    if made.shape != images.shape:
-        raise UserError(
-            f"image_size, channels: got data of shape {tuple(image_shape)}, expected "
-            f"{made.shape[1:]}, which is what the generator makes"
-        )
-    logits, _ = jax.eval_shape(discriminator.init_with_output, disc_key, images)
-    if logits.shape != (1, num_classes):
-        raise UserError(
-            f"discriminator: got logits {logits.shape} for one image, expected (1, {num_classes})"
-        )
-    return create_train_state(
-        train_key,
-        create_player(jax.jit(generator.init)(gen_key, latents, *labels), gen_tx, ema=ema),
-        create_player(jax.jit(discriminator.init)(disc_key, images), disc_tx),
+    return init_players(
+        key,
+        generator,
+        discriminator,
+        gen_tx,
+        disc_tx,
+        latent_dim=latent_dim,
+        image_shape=image_shape,
+        generator_takes_labels=conditional,
+        is_right=lambda shapes: shapes == (1, num_classes),
+        expected=f"(1, {num_classes})",
+        ema=ema,
     )
 
 

@@ -158,7 +158,7 @@ def test_the_held_out_test_counts_both_heads_and_leaves_out_what_fills_up():
         ),
         (
             lambda: start(discriminator=OneHead()),
-            "discriminator: got outputs ((1,),) for one image, expected (1,), (1, K)",
+            "discriminator: got logits (1,) for one image, expected (1,) and (1, K)",
         ),
     ],
 )
