@@ -1,0 +1,129 @@
+"""The training of `gaussians.py`: several trials of one game at once, and what they generate.
+
+The state is a `TrainState` in which every array but the step has the trials as its first axis.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import common
+import flax.linen as nn
+import gaussian_toys
+import jax
+import jax.numpy as jnp
+import optax
+from ml_collections import config_dict
+
+from jaxgan import cpu, make_train_step, networks
+from jaxgan.latent import sample_latents
+from jaxgan.networks.points import PointGenerator
+from jaxgan.objectives import init_unconditional, unconditional
+from jaxgan.state import TrainState
+
+_AXES = TrainState(step=None, key=0, generator=0, discriminator=0, extra=None)
+
+
+class Trials(NamedTuple):
+    """What is trained and measured.
+
+    Attributes:
+      generator, discriminator: of points (B, packing, D).
+      mixture: the data.
+      state: at step 0.
+      train_steps: (state, numbers of steps (N,)) -> (state, metrics (N,), means over the trials).
+      draw: state -> points (trials, num_samples, D), from latents that stay the same.
+    """
+
+    generator: nn.Module
+    discriminator: nn.Module
+    mixture: gaussian_toys.Mixture
+    state: TrainState
+    train_steps: Callable
+    draw: Callable
+
+
+def make_trials(config: config_dict.ConfigDict) -> Trials:
+    """Makes networks, states and the compiled steps, as the config says."""
+    mixture = gaussian_toys.make_mixture(config.variant)
+    dim, hidden = mixture.centres.shape[1], (config.width,) * config.layers
+    generator = PointGenerator(hidden, config.latent_dim, dim)
+    discriminator = networks.MLPDiscriminator(hidden)
+    gen_tx, disc_tx = (_optimizer(config, player) for player in ("generator", "discriminator"))
+    # To the objective, a pack of points is one example and has one latent.
+    pack = {"latent_dim": config.packing * config.latent_dim}
+    init_key, data_key, draw_key = jax.random.split(jax.random.key(config.seed), 3)
+
+    def init(key):
+        networks_and_optimizers = generator, discriminator, gen_tx, disc_tx
+        return init_unconditional(
+            key,
+            *networks_and_optimizers,
+            image_shape=(config.packing, dim),
+            ema=config.ema_decay > 0,
+            **pack,
+        )
+
+    def step(state, data_key, number):
+        # An objective is no more than three functions, so it can be made while the step is traced,
+        # with a penalty that knows the step.
+        game = unconditional(
+            generator,
+            discriminator,
+            loss=common.LOSSES[config.loss],
+            latent=config.latent,
+            penalty=_penalty(config, state.step),
+            **pack,
+        )
+        train_step = make_train_step(
+            game,
+            gen_tx,
+            disc_tx,
+            disc_steps=config.disc_steps,
+            ema_decay=config.ema_decay or None,
+        )
+        shape = (config.disc_steps * config.batch_size // config.packing, config.packing)
+        points = mixture.sample(jax.random.fold_in(data_key, number), shape)
+        return train_step(state, {"image": points})
+
+    data_keys = jax.random.split(data_key, config.trials)
+    every_trial = jax.vmap(step, in_axes=(_AXES, 0, None), out_axes=(_AXES, 0))
+
+    @functools.partial(jax.jit, donate_argnums=0, compiler_options=cpu.compiler_options())
+    def train_steps(state, numbers):
+        def body(state, number):
+            state, metrics = every_trial(state, data_keys, number)
+            return state, jax.tree.map(jnp.mean, metrics)
+
+        return jax.lax.scan(body, state, numbers)
+
+    @jax.jit
+    def draw(state):
+        def one(variables, key):
+            latents = sample_latents(
+                key, config.num_samples, config.latent_dim, distribution=config.latent
+            )
+            return generator.apply(variables, latents)[:, 0]
+
+        keys = jax.random.split(draw_key, config.trials)
+        return jax.vmap(one)(state.generator.ema_variables, keys)
+
+    state = jax.jit(jax.vmap(init, out_axes=_AXES))(jax.random.split(init_key, config.trials))
+    return Trials(generator, discriminator, mixture, state, train_steps, draw)
+
+
+def _optimizer(config, player):
+    # Adam's steps stay as large as their rate however flat the game has become: only smaller ones
+    # come to rest.
+    rate = optax.cosine_decay_schedule(config[f"{player}_learning_rate"], config.num_steps)
+    return optax.adam(rate, b1=0.5, b2=0.99)
+
+
+def _penalty(config, step):
+    """(critic, real, fake, key) -> scalar, its weight falling by the same factor at every step."""
+    if not config.penalty:
+        return None
+    terms = [common.PENALTIES[name] for name in config.penalty.split("+")]
+    fall = config.final_penalty_weight / config.penalty_weight
+    weight = config.penalty_weight * fall ** (step / config.num_steps)
+    return lambda *inputs: weight * sum(term(*inputs) for term in terms)

@@ -1,0 +1,155 @@
+"""Toys with a known answer: Gaussians on a line, on a ring and on a grid.
+
+    python experiments/gaussians.py --workdir runs/gaussians --variant=ring
+"""
+
+import math
+import sys
+
+import command_line
+import common
+import gaussian_figures
+import grain
+import jax.numpy as jnp
+from absl import flags
+from gaussian_trials import make_trials
+from ml_collections import config_dict
+
+from jaxgan import UserError, networks
+from jaxgan.loop import fit
+from jaxgan.workdir import open_workdir, write_json
+
+VARIANTS = ("line", "ring", "grid")
+
+
+def get_config(variant):
+    config = config_dict.ConfigDict()
+    config.variant = variant
+    config.seed = 0
+    config.trials = 10  # trained at once, alike but for their random numbers
+    config.num_samples = 2_500  # of each trial, to measure
+    config.batch_size = 128  # points
+    config.packing = 1  # points that the discriminator judges at once
+    config.num_steps = 20_000
+    config.steps_per_call = 100
+    config.latent_dim = 2
+    config.latent = "normal"  # or uniform, in [-1, 1]
+    config.width = 64  # of the hidden layers of both networks
+    config.layers = 3
+    config.loss = "non_saturating"  # or another of jaxgan.losses
+    config.penalty = "r1"  # or r2, gradient_penalty, dragan, a sum as r1+r2, or none
+    config.penalty_weight = 0.1  # at the start
+    config.final_penalty_weight = 1e-4  # at the end, reached by equal factors
+    config.generator_learning_rate = 3e-3  # at the start; falls to 0 along a cosine
+    config.discriminator_learning_rate = 3e-3
+    config.disc_steps = 1
+    config.ema_decay = 0.99  # of the generator's averaged parameters; 0 keeps none
+    config.log_every = 100
+    config.sample_every = 1_000
+    config.eval_every = 1_000
+    config.checkpoint_every = 2_000
+    config.keep_checkpoints = 3
+    if variant == "line":
+        config.latent_dim = 1  # so that the generator's density is known
+        config.penalty = ""  # which would change what the best discriminator is
+        config.ema_decay = 0.0
+        config.layers = 2
+        config.width = 32
+        config.batch_size = 256
+        config.disc_steps = 3
+        config.num_steps = 10_000
+    return config
+
+
+def run(config, workdir):
+    check_config(config)
+    trials = make_trials(config)
+    shown = (gaussian_figures.Line if config.variant == "line" else gaussian_figures.Plane)(
+        config, trials
+    )
+    workdir = open_workdir(workdir, config.to_dict(), change_config=flags.FLAGS.change_config)
+
+    def evaluate(state):
+        summary = gaussian_figures.summarize(shown.measure(state))
+        named = {f"{name}_{kind}": v for name, row in summary.items() for kind, v in row.items()}
+        return {name: value for name, value in named.items() if value is not None}
+
+    state = fit(
+        trials.state,
+        trials.train_steps,
+        # The points are drawn on the device: a step needs but its number.
+        iter(grain.MapDataset.range(2**31 - 1).to_iter_dataset()),
+        workdir=workdir,
+        num_steps=config.num_steps,
+        steps_per_call=config.steps_per_call,
+        to_device=jnp.asarray,
+        sample=shown.sample,
+        real=shown.real(),
+        evaluate=evaluate,
+        log_every=config.log_every,
+        sample_every=config.sample_every,
+        eval_every=config.eval_every,
+        checkpoint_every=config.checkpoint_every,
+        keep_checkpoints=config.keep_checkpoints,
+        description={
+            "generator": networks.describe(trials.generator),
+            "discriminator": networks.describe(trials.discriminator),
+            "config": config.to_dict(),
+        },
+        config=config.to_dict(),
+        summary={
+            "title": f"gaussians, {config.variant}",
+            "command": " ".join(["python", *sys.argv]),
+        },
+        images_per_step=config.trials * config.disc_steps * config.batch_size,
+    )
+    figures = shown.measure(state)
+    summary = gaussian_figures.summarize(figures)
+    record = {"step": config.num_steps, "num_samples": config.num_samples}
+    file = write_json(workdir / "gaussians.json", {**record, **summary, "trials": figures})
+    print(gaussian_figures.format_summary(summary))
+    print(f"{file} has them; {workdir}/index.html shows the run")
+
+
+def check_config(config):
+    """Refuses values that no run can have, naming the field."""
+
+    def expect(name, right, expected):
+        if not right:
+            raise UserError(f"{name}: got {config[name]!r}, expected {expected}")
+
+    for name in ("trials", "num_samples", "batch_size", "packing", "num_steps", "steps_per_call",
+                 "latent_dim", "width", "layers", "disc_steps", "log_every", "sample_every",
+                 "eval_every", "checkpoint_every", "keep_checkpoints"):  # fmt: skip
+        expect(name, config[name] >= 1, "1 or more")
+    for name in ("penalty_weight", "final_penalty_weight", "generator_learning_rate",
+                 "discriminator_learning_rate"):  # fmt: skip
+        expect(name, config[name] > 0 and math.isfinite(config[name]), "a positive number")
+    expect("seed", 0 <= config.seed < 2**31 - 1, "a number from 0 to 2^31 - 2")
+    expect("ema_decay", 0 <= config.ema_decay < 1, "a number in [0, 1)")
+    expect("latent", config.latent in ("normal", "uniform"), "normal or uniform")
+    expect("loss", config.loss in common.LOSSES, f"one of {', '.join(common.LOSSES)}")
+    known = set(config.penalty.split("+")) <= {*common.PENALTIES}
+    names = ", ".join(common.PENALTIES)
+    expect("penalty", not config.penalty or known, f"some of {names}, joined by +")
+    expect("packing", config.batch_size % config.packing == 0, "a divisor of batch_size")
+    if config.variant == "line":
+        for name, only in (("latent_dim", 1), ("packing", 1), ("ema_decay", 0)):
+            expect(name, config[name] == only, f"{only} on the line, where densities are compared")
+
+
+def main():
+    variant = command_line.read_variant(VARIANTS)
+    flags.DEFINE_bool("change_config", False, "Go on with an old run under another config.")
+
+    def with_variant(config, workdir):
+        if config.variant != variant:
+            raise UserError(f"config.variant: got {config.variant!r}, expected --variant=NAME")
+        run(config, workdir)
+
+    names = ("variant", "change_config")
+    command_line.run_with_config(get_config(variant), with_variant, names)
+
+
+if __name__ == "__main__":
+    command_line.reporting_errors(main)
