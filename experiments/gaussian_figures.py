@@ -103,9 +103,9 @@ class Line:
         return optimum, {"distance": distance, "total_variation": float(variation)}
 
     def _draw(self, curve, optimum, points, title):
-        return gaussian_pictures.draw_line(
-            self._edges, curve, optimum, points, self._real, title
-        )[None]
+        return gaussian_pictures.draw_line(self._edges, curve, optimum, points, self._real, title)[
+            None
+        ]
 
 
 def summarize(figures):

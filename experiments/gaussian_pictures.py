@@ -10,7 +10,7 @@ def draw_planes(points, mixture, real, titles):
     columns = min(len(points), 5)
     rows = -(-len(points) // columns)
     figure = _figure(2 * columns, 2.2 * rows)
-    panels = figure.subplots(rows, columns, squeeze=False).flat
+    panels = list(figure.subplots(rows, columns, squeeze=False).flat)
     for panel in panels:
         panel.set_axis_off()
     for panel, generated, title in zip(panels, points, titles, strict=False):

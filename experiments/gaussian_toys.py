@@ -1,4 +1,4 @@
-"""What is known exactly of the toys of `gaussians.py`: the data, a generator's density, the optimum.
+"""What is known exactly of the toys of `gaussians.py`: data, a generator's density, the optimum.
 
 All on the host in float64, independent of how a generator is trained.
 """

@@ -4,6 +4,7 @@ The state is a `TrainState` in which every array but the step has the trials as 
 """
 
 import functools
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ import jax.numpy as jnp
 import optax
 from ml_collections import config_dict
 
-from jaxgan import cpu, make_train_step, networks
+from jaxgan import UserError, cpu, make_train_step, networks
 from jaxgan.latent import sample_latents
 from jaxgan.networks.points import PointGenerator
 from jaxgan.objectives import init_unconditional, unconditional
@@ -127,3 +128,30 @@ def _penalty(config, step):
     fall = config.final_penalty_weight / config.penalty_weight
     weight = config.penalty_weight * fall ** (step / config.num_steps)
     return lambda *inputs: weight * sum(term(*inputs) for term in terms)
+
+
+def check_config(config: config_dict.ConfigDict) -> None:
+    """Refuses values that no run can have, naming the field."""
+
+    def expect(name, right, expected):
+        if not right:
+            raise UserError(f"{name}: got {config[name]!r}, expected {expected}")
+
+    for name in ("trials", "num_samples", "batch_size", "packing", "num_steps", "steps_per_call",
+                 "latent_dim", "width", "layers", "disc_steps", "log_every", "sample_every",
+                 "eval_every", "checkpoint_every", "keep_checkpoints"):  # fmt: skip
+        expect(name, config[name] >= 1, "1 or more")
+    for name in ("penalty_weight", "final_penalty_weight", "generator_learning_rate",
+                 "discriminator_learning_rate"):  # fmt: skip
+        expect(name, config[name] > 0 and math.isfinite(config[name]), "a positive number")
+    expect("seed", 0 <= config.seed < 2**31 - 1, "a number from 0 to 2^31 - 2")
+    expect("ema_decay", 0 <= config.ema_decay < 1, "a number in [0, 1)")
+    expect("latent", config.latent in ("normal", "uniform"), "normal or uniform")
+    expect("loss", config.loss in common.LOSSES, f"one of {', '.join(common.LOSSES)}")
+    known = set(config.penalty.split("+")) <= {*common.PENALTIES}
+    names = ", ".join(common.PENALTIES)
+    expect("penalty", not config.penalty or known, f"some of {names}, joined by +")
+    expect("packing", config.batch_size % config.packing == 0, "a divisor of batch_size")
+    if config.variant == "line":
+        for name, only in (("latent_dim", 1), ("packing", 1), ("ema_decay", 0)):
+            expect(name, config[name] == only, f"{only} on the line, where densities are compared")

@@ -1,18 +1,16 @@
 """Toys with a known answer: Gaussians on a line, on a ring and on a grid.
 
-    python experiments/gaussians.py --workdir runs/gaussians --variant=ring
+python experiments/gaussians.py --workdir runs/gaussians --variant=ring
 """
 
-import math
 import sys
 
 import command_line
-import common
 import gaussian_figures
 import grain
 import jax.numpy as jnp
 from absl import flags
-from gaussian_trials import make_trials
+from gaussian_trials import check_config, make_trials
 from ml_collections import config_dict
 
 from jaxgan import UserError, networks
@@ -109,33 +107,6 @@ def run(config, workdir):
     file = write_json(workdir / "gaussians.json", {**record, **summary, "trials": figures})
     print(gaussian_figures.format_summary(summary))
     print(f"{file} has them; {workdir}/index.html shows the run")
-
-
-def check_config(config):
-    """Refuses values that no run can have, naming the field."""
-
-    def expect(name, right, expected):
-        if not right:
-            raise UserError(f"{name}: got {config[name]!r}, expected {expected}")
-
-    for name in ("trials", "num_samples", "batch_size", "packing", "num_steps", "steps_per_call",
-                 "latent_dim", "width", "layers", "disc_steps", "log_every", "sample_every",
-                 "eval_every", "checkpoint_every", "keep_checkpoints"):  # fmt: skip
-        expect(name, config[name] >= 1, "1 or more")
-    for name in ("penalty_weight", "final_penalty_weight", "generator_learning_rate",
-                 "discriminator_learning_rate"):  # fmt: skip
-        expect(name, config[name] > 0 and math.isfinite(config[name]), "a positive number")
-    expect("seed", 0 <= config.seed < 2**31 - 1, "a number from 0 to 2^31 - 2")
-    expect("ema_decay", 0 <= config.ema_decay < 1, "a number in [0, 1)")
-    expect("latent", config.latent in ("normal", "uniform"), "normal or uniform")
-    expect("loss", config.loss in common.LOSSES, f"one of {', '.join(common.LOSSES)}")
-    known = set(config.penalty.split("+")) <= {*common.PENALTIES}
-    names = ", ".join(common.PENALTIES)
-    expect("penalty", not config.penalty or known, f"some of {names}, joined by +")
-    expect("packing", config.batch_size % config.packing == 0, "a divisor of batch_size")
-    if config.variant == "line":
-        for name, only in (("latent_dim", 1), ("packing", 1), ("ema_decay", 0)):
-            expect(name, config[name] == only, f"{only} on the line, where densities are compared")
 
 
 def main():
