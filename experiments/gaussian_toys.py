@@ -21,11 +21,13 @@ class Mixture(NamedTuple):
       centres: (K, D) float64.
       std: along each axis.
       limit: pictures show [-limit, limit] along each axis, in which all of it lies.
+      unit: in which networks are given points, so that all data are about as large to them.
     """
 
     centres: np.ndarray
     std: float
     limit: float
+    unit: float = 1.0
 
     def sample(self, key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
         """Points (*shape, D) float32."""
@@ -48,7 +50,7 @@ def make_mixture(variant: str) -> Mixture:
         angles = 2 * math.pi * np.arange(8) / 8
         return Mixture(np.stack([np.cos(angles), np.sin(angles)], axis=1), 0.01, 1.3)
     ticks = np.arange(-4.0, 5.0, 2.0)
-    return Mixture(np.stack(np.meshgrid(ticks, ticks), axis=-1).reshape(-1, 2), 0.05, 5.0)
+    return Mixture(np.stack(np.meshgrid(ticks, ticks), axis=-1).reshape(-1, 2), 0.05, 5.0, 4.0)
 
 
 def generated_masses(

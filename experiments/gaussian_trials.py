@@ -50,7 +50,8 @@ def make_trials(config: config_dict.ConfigDict) -> Trials:
     dim, hidden = mixture.centres.shape[1], (config.width,) * config.layers
     generator = PointGenerator(hidden, config.latent_dim, dim)
     discriminator = networks.MLPDiscriminator(hidden)
-    gen_tx, disc_tx = (_optimizer(config, player) for player in ("generator", "discriminator"))
+    gen_tx = _optimizer(config.generator_learning_rate, config.num_steps)
+    disc_tx = _optimizer(config.discriminator_learning_rate, config.num_steps * config.disc_steps)
     # To the objective, a pack of points is one example and has one latent.
     pack = {"latent_dim": config.packing * config.latent_dim}
     init_key, data_key, draw_key = jax.random.split(jax.random.key(config.seed), 3)
@@ -85,7 +86,7 @@ def make_trials(config: config_dict.ConfigDict) -> Trials:
         )
         shape = (config.disc_steps * config.batch_size // config.packing, config.packing)
         points = mixture.sample(jax.random.fold_in(data_key, number), shape)
-        return train_step(state, {"image": points})
+        return train_step(state, {"image": points / mixture.unit})
 
     data_keys = jax.random.split(data_key, config.trials)
     every_trial = jax.vmap(step, in_axes=(_AXES, 0, None), out_axes=(_AXES, 0))
@@ -104,7 +105,7 @@ def make_trials(config: config_dict.ConfigDict) -> Trials:
             latents = sample_latents(
                 key, config.num_samples, config.latent_dim, distribution=config.latent
             )
-            return generator.apply(variables, latents)[:, 0]
+            return mixture.unit * generator.apply(variables, latents)[:, 0]
 
         keys = jax.random.split(draw_key, config.trials)
         return jax.vmap(one)(state.generator.ema_variables, keys)
@@ -113,11 +114,10 @@ def make_trials(config: config_dict.ConfigDict) -> Trials:
     return Trials(generator, discriminator, mixture, state, train_steps, draw)
 
 
-def _optimizer(config, player):
+def _optimizer(rate, updates):
     # Adam's steps stay as large as their rate however flat the game has become: only smaller ones
     # come to rest.
-    rate = optax.cosine_decay_schedule(config[f"{player}_learning_rate"], config.num_steps)
-    return optax.adam(rate, b1=0.5, b2=0.99)
+    return optax.adam(optax.cosine_decay_schedule(rate, updates), b1=0.5, b2=0.99)
 
 
 def _penalty(config, step):
