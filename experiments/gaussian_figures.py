@@ -2,7 +2,7 @@
 
 import math
 
-import common
+import adversarial
 import gaussian_pictures
 import gaussian_toys
 import jax
@@ -55,7 +55,7 @@ class Line:
             trials.mixture.sample(jax.random.key(config.seed + 1), (config.num_samples,))
         )[:, 0]
         middles = (self._edges[1:] + self._edges[:-1]) / 2
-        log_probabilities = common.LOSSES[config.loss].log_probabilities
+        log_probabilities = adversarial.LOSSES[config.loss].log_probabilities
 
         @jax.jit
         def discriminate(state):

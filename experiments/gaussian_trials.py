@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
-import common
+import adversarial
 import flax.linen as nn
 import gaussian_toys
 import jax
@@ -16,10 +16,9 @@ import jax.numpy as jnp
 import optax
 from ml_collections import config_dict
 
-from jaxgan import UserError, cpu, make_train_step, networks
+from jaxgan import UserError, cpu, make_train_step, networks, objectives
 from jaxgan.latent import sample_latents
 from jaxgan.networks.points import PointGenerator
-from jaxgan.objectives import init_unconditional, unconditional
 from jaxgan.state import TrainState
 
 _AXES = TrainState(step=None, key=0, generator=0, discriminator=0, extra=None)
@@ -58,7 +57,7 @@ def make_trials(config: config_dict.ConfigDict) -> Trials:
 
     def init(key):
         networks_and_optimizers = generator, discriminator, gen_tx, disc_tx
-        return init_unconditional(
+        return objectives.init_adversarial(
             key,
             *networks_and_optimizers,
             image_shape=(config.packing, dim),
@@ -69,10 +68,10 @@ def make_trials(config: config_dict.ConfigDict) -> Trials:
     def step(state, data_key, number):
         # An objective is no more than three functions, so it can be made while the step is traced,
         # with a penalty that knows the step.
-        game = unconditional(
+        game = objectives.adversarial(
             generator,
             discriminator,
-            loss=common.LOSSES[config.loss],
+            loss=adversarial.LOSSES[config.loss],
             latent=config.latent,
             penalty=_penalty(config, state.step),
             **pack,
@@ -124,7 +123,7 @@ def _penalty(config, step):
     """(critic, real, fake, key) -> scalar, its weight falling by the same factor at every step."""
     if not config.penalty:
         return None
-    terms = [common.PENALTIES[name] for name in config.penalty.split("+")]
+    terms = [adversarial.PENALTIES[name] for name in config.penalty.split("+")]
     fall = config.final_penalty_weight / config.penalty_weight
     weight = config.penalty_weight * fall ** (step / config.num_steps)
     return lambda *inputs: weight * sum(term(*inputs) for term in terms)
@@ -147,9 +146,9 @@ def check_config(config: config_dict.ConfigDict) -> None:
     expect("seed", 0 <= config.seed < 2**31 - 1, "a number from 0 to 2^31 - 2")
     expect("ema_decay", 0 <= config.ema_decay < 1, "a number in [0, 1)")
     expect("latent", config.latent in ("normal", "uniform"), "normal or uniform")
-    expect("loss", config.loss in common.LOSSES, f"one of {', '.join(common.LOSSES)}")
-    known = set(config.penalty.split("+")) <= {*common.PENALTIES}
-    names = ", ".join(common.PENALTIES)
+    expect("loss", config.loss in adversarial.LOSSES, f"one of {', '.join(adversarial.LOSSES)}")
+    known = set(config.penalty.split("+")) <= {*adversarial.PENALTIES}
+    names = ", ".join(adversarial.PENALTIES)
     expect("penalty", not config.penalty or known, f"some of {names}, joined by +")
     expect("packing", config.batch_size % config.packing == 0, "a divisor of batch_size")
     if config.variant == "line":

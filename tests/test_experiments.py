@@ -34,7 +34,22 @@ SHORT = {
 }
 
 
-# What experiments import; the others are wiring.
+_FID = "eval/fid_lenet_2k"
+
+
+def command(name, workdir, *arguments, **config):
+    fields = [f"--config.{field}={value}" for field, value in config.items()]
+    return [sys.executable, EXPERIMENTS / f"{name}.py", "--workdir", workdir, *arguments, *fields]
+
+
+def run(*arguments, **config):
+    # One device, as on a laptop: the eight of this suite are for the tests of sharding.
+    environment = {**os.environ, "XLA_FLAGS": ""}
+    return subprocess.run(
+        command(*arguments, **config), capture_output=True, text=True, env=environment
+    )
+
+
 def final_state(workdir, step):
     """Step, parameters, statistics, optimiser states and averages, as NumPy arrays."""
     device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
@@ -347,6 +362,7 @@ def test_values_out_of_range_are_named(field, value, expected):
     assert str(error.value).startswith(f"{field}: got {value!r}, expected {expected}")
 
 
+# What experiments import; the others are wiring.
 PARTS = (
     "acgan_report",
     "adversarial",
