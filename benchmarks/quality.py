@@ -7,7 +7,8 @@ loss, optimiser, batches of 100 digits. The features are those of the digit clas
 with jaxgan, the reference is as many training digits. jaxgan's figure is given for the parameters
 that were trained, as PyTorch's is, and for their average, which is what `load_generator` gives. The
 floor is what real test digits reach. A seed takes 15 to 25 minutes on two cores; jaxgan's runs are
-those of `experiments.py dcgan`, and stay in the workdir.
+those of `experiments.py dcgan`, and stay in the workdir with the figures of each seed, which are
+not measured again.
 """
 
 import argparse
@@ -32,6 +33,7 @@ from jaxgan.evaluation import (
     real_batches,
 )
 from jaxgan.metrics.lenet import load_lenet
+from jaxgan.workdir import write_json
 
 LOOK = {"image_size": 28, "channels": 1}
 SIDES = ("jaxgan", "averaged", "PyTorch")
@@ -74,6 +76,21 @@ def make_fid(num: int) -> Callable[[Iterable], float]:
     return lambda batches: evaluate_features(reference, features(batches), ("fid",))["fid"]
 
 
+def measure(seed: int, options: argparse.Namespace, fid: Callable) -> dict[str, float]:
+    """The FIDs of one seed's runs."""
+    workdir = train("dcgan", seed, options.workdir)
+    averaged = load_generator(workdir)
+    generators = {
+        "jaxgan": load_generator(workdir, ema=False),
+        "averaged": averaged,
+        "PyTorch": train_torch(seed, averaged.config["num_steps"]),
+    }
+    figures = {
+        side: fid(generated_batches(generate, options.num)) for side, generate in generators.items()
+    }
+    return {"seed": seed, **figures}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--workdir", type=Path, required=True, help="where jaxgan's runs are")
@@ -89,19 +106,12 @@ def main() -> None:
     rows = []
     print(f"{'seed':>6}" + "".join(f"{side:>12}" for side in SIDES), flush=True)
     for seed in options.seeds:
-        workdir = train("dcgan", seed, options.workdir)
-        averaged = load_generator(workdir)
-        generators = {
-            "jaxgan": load_generator(workdir, ema=False),
-            "averaged": averaged,
-            "PyTorch": train_torch(seed, averaged.config["num_steps"]),
-        }
-        row = {
-            side: fid(generated_batches(generate, options.num))
-            for side, generate in generators.items()
-        }
-        rows.append({"seed": seed, **row})
-        print(f"{seed:>6}" + "".join(f"{value:12.3f}" for value in row.values()), flush=True)
+        path = options.workdir / f"quality-{seed}-{options.num}.json"
+        if not path.is_file():
+            write_json(path, measure(seed, options, fid))
+        rows.append(json.loads(path.read_text()))
+        cells = "".join(f"{rows[-1][side]:12.3f}" for side in SIDES)
+        print(f"{seed:>6}{cells}", flush=True)
     for name, summary in (("mean", statistics.mean), ("spread", statistics.stdev)):
         if len(rows) > 1:
             values = [summary([row[side] for row in rows]) for side in SIDES]

@@ -1,10 +1,13 @@
 """The ACGAN as a user has it: trained by its script, drawn from by class, measured by class."""
 
+import contextlib
+import io
 import json
 import sys
 
 import acgan as experiment
 import acgan_report
+import common
 import evaluate
 import jax
 import jax.numpy as jnp
@@ -12,7 +15,6 @@ import numpy as np
 import pytest
 import sample
 from PIL import Image
-from test_experiments import run
 
 from jaxgan import UserError, data, load_discriminator, load_generator
 from jaxgan.metrics.lenet import LeNet, load_lenet, pack_lenet
@@ -39,10 +41,13 @@ def images(tmp_path_factory):
 def finished(images, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("acgan") / "run"
     steps = ("num_steps", "log_every", "sample_every", "eval_every", "checkpoint_every")
-    small = {"batch_size": 12, "latent_dim": 8, "dataset": f"folder:{images}"}
-    result = run("acgan", workdir, **dict.fromkeys(steps, 2), **small)
-    assert result.returncode == 0, result.stderr
-    return workdir, result.stdout
+    small = {"batch_size": 16, "latent_dim": 8, "dataset": f"folder:{images}"}
+    config = experiment.get_config()
+    config.update(dict.fromkeys(steps, 2) | small)
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        common.train(config, experiment.make_game, str(workdir), False)
+        acgan_report.report(config, workdir)
+    return workdir, printed.getvalue()
 
 
 @pytest.fixture
