@@ -170,7 +170,7 @@ def test_of_digits_the_report_has_the_shipped_classifier_s_reading(workdir, monk
 
 def test_the_network_that_the_discriminator_is_compared_with_learns(images):
     config = experiment.get_config()
-    config.batch_size, config.num_steps, config.discriminator_learning_rate = 8, 60, 1e-3
+    config.batch_size, config.num_steps, config.discriminator_learning_rate = 8, 200, 1e-3
     splits = (
         data.load_arrays(data.folder(images, split), image_size=28, channels=1)
         for split in ("train", "test")

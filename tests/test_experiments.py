@@ -268,13 +268,14 @@ def test_classifier_learns_any_labelled_data(two_classes, tmp_path):
     assert np.argmax(network(np.concatenate([bright, dark]))["logits"], axis=1).tolist() == [0, 1]
 
 
-def test_dcgan_takes_colour_images_of_64_pixels_from_a_folder(folders, tmp_path):
+@pytest.mark.parametrize("size", [32, pytest.param(64, marks=pytest.mark.long)])
+def test_dcgan_takes_colour_images_from_a_folder(size, folders, tmp_path):
     few = {**SHORT, "num_steps": 1, "batch_size": 2, "latent_dim": 8}
-    colour = {"dataset": f"folder:{folders}", "image_size": 64, "channels": 3}
+    colour = {"dataset": f"folder:{folders}", "image_size": size, "channels": 3}
     result = run("dcgan", tmp_path / "run", **few, **colour)
     assert result.returncode == 0, result.stderr
     generate = load_generator(tmp_path / "run")
-    assert generate(np.zeros((1, 8), np.float32)).shape == (1, 64, 64, 3)
+    assert generate(np.zeros((1, 8), np.float32)).shape == (1, size, size, 3)
     # A folder without train/ and test/ has no held-out images to evaluate on.
     assert not any("eval/accuracy_real" in r for r in read_metrics(tmp_path / "run/metrics.jsonl"))
 
