@@ -44,18 +44,11 @@ def make_game(config, source, key):
     num_classes = adversarial.number_of_classes(config, source)
     labelled = draw_labelled(config, source, num_classes)
     shape, conditional = common.image_shape(config), config.conditional
+    rules = {"num_classes": num_classes, "conditional": conditional}
     generator, discriminator = players = networks.sgan(
-        shape,
-        num_classes=num_classes,
-        conditional=conditional,
-        dtype=common.DTYPES[config.dtype],
+        shape, **rules, dtype=common.DTYPES[config.dtype]
     )
-    txs = make_optimisers(config)
-    rules = {
-        "latent_dim": config.latent_dim,
-        "num_classes": num_classes,
-        "conditional": conditional,
-    }
+    txs, rules = make_optimisers(config), {**rules, "latent_dim": config.latent_dim}
     game_key, alone_key, labelled_key = jax.random.split(key, 3)
     options = {"image_shape": shape, "ema": config.ema_decay > 0, **rules}
     state = init_sgan(game_key, *players, *txs, **options)

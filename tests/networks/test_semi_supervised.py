@@ -12,7 +12,7 @@ from jaxgan.errors import UserError
 from jaxgan.networks import MLPGenerator, SGANDiscriminator, describe, from_description, sgan
 
 RNG = np.random.default_rng(0)
-DISCRIMINATOR = SGANDiscriminator(3, widths=(4, 5, 6), kernels=(5, 3, 3))
+DISCRIMINATOR = SGANDiscriminator(3, widths=(4, 5, 6), kernels=(5, 3, 3), hidden=7)
 GENERATOR = MLPGenerator((8, 7), (4, 3, 1), num_classes=3)
 
 
@@ -32,7 +32,7 @@ def convolve(x, kernel, bias):
 
 
 def numpys(params, x):
-    """In float64: convolutions, the largest of each 2x2, one dense layer."""
+    """In float64: convolutions, the largest of each 2x2, two dense layers."""
     take = {k: {n: np.asarray(v, np.float64) for n, v in of.items()} for k, of in params.items()}
     for i in range(3):
         if i > 0:
@@ -44,8 +44,9 @@ def numpys(params, x):
                 ]
             ).transpose(2, 0, 1, 3)  # fmt: skip
         x = convolve(x, **take[f"Conv_{i}"])
-    last = take["class_logits"]
-    return x.reshape(len(x), -1) @ last["kernel"] + last["bias"]
+    hidden, last = take["Dense_0"], take["class_logits"]
+    x = x.reshape(len(x), -1) @ hidden["kernel"] + hidden["bias"]
+    return np.where(x > 0, x, 0.2 * x) @ last["kernel"] + last["bias"]
 
 
 @pytest.mark.parametrize("side", [8, 11])
@@ -61,15 +62,29 @@ def test_the_forward_pass_is_numpys(side):
     assert 1e-4 < np.max(np.abs(coarse - logits)) < 0.3
 
 
-def test_dropout_is_active_in_training_only():
+@pytest.mark.parametrize("rates", [{"noise": 0.0}, {"dropout": 0.0}])
+def test_dropout_and_noise_are_there_in_training_only(rates):
     images = RNG.standard_normal((4, 8, 8, 2)).astype(np.float32)
     variables = filled(DISCRIMINATOR, images)
-    once, again, other = (
-        DISCRIMINATOR.apply(variables, images, train=True, rngs={"dropout": key})
-        for key in (KEY, KEY, OTHER_KEY)
-    )
-    np.testing.assert_array_equal(once, again)
-    assert np.any(once != other)
+
+    def train(key):
+        module = DISCRIMINATOR.clone(**rates)
+        return module.apply(variables, images, train=True, rngs={"dropout": key})
+
+    np.testing.assert_array_equal(train(KEY), train(KEY))
+    assert np.any(train(KEY) != train(OTHER_KEY))
+
+
+def test_the_noise_has_its_deviation():
+    """What a linear network gives of noise alone: with the identity for weights, the noise."""
+    module = SGANDiscriminator(3, widths=(), kernels=(), hidden=4, dropout=0.0, noise=0.7)
+    images = np.full((2_000, 2, 2, 1), 100.0, np.float32)  # beyond the bend of LeakyReLU
+    eye = {"kernel": np.eye(4, dtype=np.float32), "bias": np.zeros(4, np.float32)}
+    last = {"kernel": np.eye(4, 3, dtype=np.float32), "bias": np.zeros(3, np.float32)}
+    params = {"Dense_0": eye, "class_logits": last}
+    noise = module.apply({"params": params}, images, train=True, rngs={"dropout": KEY}) - 100
+    assert np.mean(noise) == pytest.approx(0, abs=5 * 0.7 / np.sqrt(noise.size))
+    assert np.std(noise) == pytest.approx(0.7, rel=5 / np.sqrt(2 * noise.size))
 
 
 def test_the_class_is_one_hot_beside_the_latent():
@@ -96,7 +111,11 @@ def test_the_pair_of_28_pixels_has_the_sizes_of_its_arithmetic():
     logits, variables = abstract(discriminator, (2, 28, 28, 1))
     assert logits.shape == (2, 10)
     assert count(variables["params"]) == (
-        (25 * 16 + 16) + (9 * 16 * 32 + 32) + (9 * 32 * 64 + 64) + (7 * 7 * 64 * 10 + 10)
+        (25 * 16 + 16)
+        + (9 * 16 * 32 + 32)
+        + (9 * 32 * 64 + 64)
+        + (7 * 7 * 64 * 128 + 128)
+        + (128 * 10 + 10)
     )
 
 
