@@ -80,7 +80,8 @@ def make_game(config, source, key):
         return {**test(state, batch, key), "accuracy_supervised": alone["accuracy"]}
 
     classes = num_classes if conditional else None
-    return common.Game(*players, state, step, evaluate, classes, held_out=None)
+    description = {"discriminator_takes_labels": False}
+    return common.Game(*players, state, step, evaluate, classes, description, held_out=None)
 
 
 def draw_labelled(config, source, num_classes):
