@@ -46,7 +46,7 @@ def make_game(config, source, key):
     shape, conditional = common.image_shape(config), config.conditional
     rules = {"num_classes": num_classes, "conditional": conditional}
     generator, discriminator = players = networks.sgan(
-        shape, **rules, dtype=common.DTYPES[config.dtype]
+        config.image_size, config.channels, **rules, dtype=common.DTYPES[config.dtype]
     )
     txs, rules = make_optimisers(config), {**rules, "latent_dim": config.latent_dim}
     game_key, alone_key, labelled_key = jax.random.split(key, 3)

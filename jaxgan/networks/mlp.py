@@ -18,7 +18,6 @@ import jax
 import jax.numpy as jnp
 
 from jaxgan.errors import UserError
-from jaxgan.networks.labels import check_labels
 from jaxgan.networks.layers import BatchNorm, LeakyReLU, to_logits
 
 __all__ = ["MLPDiscriminator", "MLPGenerator", "mlp"]
@@ -36,8 +35,6 @@ class MLPGenerator(nn.Module):
       dropout: rate of each hidden layer, or () for none.
       batch_norm: normalise each hidden layer.
       sigmoid: images in [0, 1] in place of tanh's [-1, 1].
-      num_classes: K; the class of each image is then an input, one-hot beside its latent. None
-        where there are no classes.
       axis_name: mapped axis over which batch statistics are averaged.
       dtype, param_dtype: of the computation and of the parameters.
     """
@@ -48,7 +45,6 @@ class MLPGenerator(nn.Module):
     dropout: tuple[float, ...] = ()
     batch_norm: bool = False
     sigmoid: bool = False
-    num_classes: int | None = None
     axis_name: str | None = None
     dtype: Dtype = jnp.float32
     param_dtype: Dtype = jnp.float32
@@ -59,14 +55,8 @@ class MLPGenerator(nn.Module):
         return (0.0, 1.0) if self.sigmoid else (-1.0, 1.0)
 
     @nn.compact
-    def __call__(
-        self, latents: jax.Array, labels: jax.Array | None = None, train: bool = False
-    ) -> jax.Array:
-        """Latents (B, D), with classes labels (B,) int -> images (B, H, W, C)."""
-        check_labels(labels, self.num_classes, latents.shape[0])
-        if labels is not None:
-            classes = jax.nn.one_hot(labels, self.num_classes, dtype=latents.dtype)
-            latents = jnp.concatenate([latents, classes], axis=1)
+    def __call__(self, latents: jax.Array, train: bool = False) -> jax.Array:
+        """Latents (B, D) -> images (B, H, W, C)."""
         if self.dropout and len(self.dropout) != len(self.hidden):
             raise UserError(
                 f"dropout: got {len(self.dropout)} rates, expected one for each of the "

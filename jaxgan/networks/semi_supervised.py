@@ -6,8 +6,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxgan.errors import UserError
+from jaxgan.networks.dcgan import DCGANGenerator
 from jaxgan.networks.layers import Conv, LeakyReLU
-from jaxgan.networks.mlp import MLPGenerator
 
 __all__ = ["SGANDiscriminator", "sgan"]
 
@@ -67,21 +68,24 @@ def _largest_of_2x2(x: jax.Array) -> jax.Array:
 
 
 def sgan(
-    image_shape: tuple[int, int, int] = (28, 28, 1),
+    image_size: int = 28,
+    channels: int = 1,
     *,
     num_classes: int,
     conditional: bool = False,
     axis_name: str | None = None,
     dtype: Dtype = jnp.float32,
     param_dtype: Dtype = jnp.float32,
-) -> tuple[MLPGenerator, SGANDiscriminator]:
-    """A pair for few labels: a generator of dense layers, a discriminator of convolutions.
+) -> tuple[DCGANGenerator, SGANDiscriminator]:
+    """A pair for few labels: a small generator of the DCGAN's kind, a discriminator of classes.
 
-    The generator has two hidden layers of 500 with batch norm, the size that Salimans et al. took
-    for MNIST, here with ReLU and tanh.
+    The generator goes from a quarter of the side and 64 channels by 32 channels to the image, by
+    transposed convolutions of 4x4. With dense layers in their place, as Salimans et al. have them
+    on both sides, it was left behind by this discriminator, from which then little was learnt.
 
     Args:
-      image_shape: (H, W, C).
+      image_size: a multiple of 4 pixels.
+      channels: 1 or 3.
       num_classes: K.
       conditional: the generator is given a class.
       axis_name: mapped axis over which the generator's batch statistics are averaged.
@@ -90,20 +94,23 @@ def sgan(
     Returns:
       (generator, discriminator).
 
-    Example:
-      >>> generator, discriminator = sgan((28, 28, 1), num_classes=10)
-      >>> generator.hidden
-      (500, 500)
+    Raises:
+      UserError: another image size.
 
-    Source: Salimans et al. 2016, "Improved Techniques for Training GANs", section 6.1, for the
-    generator.
+    Example:
+      >>> generator, discriminator = sgan(image_size=28, channels=1, num_classes=10)
+      >>> discriminator.hidden
+      128
     """
+    if image_size < 4 or image_size % 4:
+        raise UserError(f"image_size: got {image_size}, expected a multiple of 4 for an SGAN")
     options = {"dtype": dtype, "param_dtype": param_dtype}
-    generator = MLPGenerator(
-        (500, 500),
-        tuple(image_shape),
-        slope=0.0,
-        batch_norm=True,
+    generator = DCGANGenerator(
+        base_size=image_size // 4,
+        widths=(64, 32),
+        channels=channels,
+        kernel=4,
+        last_doubles=True,
         num_classes=num_classes if conditional else None,
         axis_name=axis_name,
         **options,

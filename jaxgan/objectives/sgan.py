@@ -68,7 +68,7 @@ def sgan(
 
     Example:
       >>> from jaxgan import networks
-      >>> generator, discriminator = networks.sgan(num_classes=10)
+      >>> generator, discriminator = networks.sgan(28, 1, num_classes=10)
       >>> objective = sgan(generator, discriminator, latent_dim=100, num_classes=10)
 
     Source: Odena 2016, "Semi-Supervised Learning with Generative Adversarial Networks"; Salimans

@@ -9,11 +9,10 @@ import pytest
 from network_tables import KEY, OTHER_KEY, abstract
 
 from jaxgan.errors import UserError
-from jaxgan.networks import MLPGenerator, SGANDiscriminator, describe, from_description, sgan
+from jaxgan.networks import SGANDiscriminator, describe, from_description, sgan
 
 RNG = np.random.default_rng(0)
 DISCRIMINATOR = SGANDiscriminator(3, widths=(4, 5, 6), kernels=(5, 3, 3), hidden=7)
-GENERATOR = MLPGenerator((8, 7), (4, 3, 1), num_classes=3)
 
 
 def filled(module, *inputs):
@@ -87,26 +86,12 @@ def test_the_noise_has_its_deviation():
     assert np.std(noise) == pytest.approx(0.7, rel=5 / np.sqrt(2 * noise.size))
 
 
-def test_the_class_is_one_hot_beside_the_latent():
-    latents, labels = RNG.standard_normal((4, 5)).astype(np.float32), np.array([2, 0, 1, 2])
-    variables = filled(GENERATOR, latents, labels)
-    beside = np.concatenate([latents, np.eye(3, dtype=np.float32)[labels]], axis=1)
-    plain = GENERATOR.clone(num_classes=None)
-    np.testing.assert_array_equal(
-        GENERATOR.apply(variables, latents, labels), plain.apply(variables, beside)
-    )
-    with pytest.raises(UserError, match="labels: got None, expected integers"):
-        GENERATOR.apply(variables, latents)
-    with pytest.raises(UserError, match="labels: got some, expected none"):
-        plain.apply(variables, latents, labels)
-
-
 def test_the_pair_of_28_pixels_has_the_sizes_of_its_arithmetic():
-    generator, discriminator = sgan((28, 28, 1), num_classes=10)
+    generator, discriminator = sgan(28, 1, num_classes=10)
     made, variables = abstract(generator, (2, 100))
     assert made.shape == (2, 28, 28, 1)
     assert count(variables["params"]) == (
-        100 * 500 + 2 * 500 + 500 * 500 + 2 * 500 + 500 * 784 + 784
+        100 * 7 * 7 * 64 + 2 * 64 + (16 * 64 * 32 + 2 * 32) + (16 * 32 + 1)
     )
     logits, variables = abstract(discriminator, (2, 28, 28, 1))
     assert logits.shape == (2, 10)
@@ -123,6 +108,12 @@ def count(tree):
     return sum(leaf.size for leaf in jax.tree.leaves(tree))
 
 
-@pytest.mark.parametrize("module", [*sgan((8, 8, 1), num_classes=3, conditional=True)])
+@pytest.mark.parametrize("module", [*sgan(8, 1, num_classes=3, conditional=True)])
 def test_describe_and_back(module):
     assert from_description(json.loads(json.dumps(describe(module)))) == module
+
+
+@pytest.mark.parametrize("size", [30, 0, -4])
+def test_a_side_that_four_does_not_divide_is_refused(size):
+    with pytest.raises(UserError, match=f"^image_size: got {size}, expected a multiple of 4"):
+        sgan(size, 1, num_classes=3)

@@ -125,7 +125,7 @@ def test_without_any_label_real_and_generated_images_are_told_apart_alone():
 
 
 SMALL = (8, 8, 1)
-GENERATOR, _ = pair(SMALL, num_classes=3)
+GENERATOR, _ = pair(8, 1, num_classes=3)
 DISCRIMINATOR = SGANDiscriminator(3, widths=(4, 6), kernels=(5, 3))
 TX = optax.adam(1e-3)
 
