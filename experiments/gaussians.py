@@ -18,6 +18,8 @@ from jaxgan.loop import fit
 from jaxgan.workdir import open_workdir, write_json
 
 VARIANTS = ("line", "ring", "grid")
+SCHEDULE = ("num_steps", "steps_per_call", "log_every", "sample_every", "eval_every",
+            "checkpoint_every", "keep_checkpoints")  # fmt: skip
 
 
 def get_config(variant):
@@ -78,17 +80,11 @@ def run(config, workdir):
         # The points are drawn on the device: a step needs but its number.
         iter(grain.MapDataset.range(2**31 - 1).to_iter_dataset()),
         workdir=workdir,
-        num_steps=config.num_steps,
-        steps_per_call=config.steps_per_call,
         to_device=jnp.asarray,
         sample=shown.sample,
         real=shown.real(),
         evaluate=evaluate,
-        log_every=config.log_every,
-        sample_every=config.sample_every,
-        eval_every=config.eval_every,
-        checkpoint_every=config.checkpoint_every,
-        keep_checkpoints=config.keep_checkpoints,
+        **{name: config[name] for name in SCHEDULE},
         description={
             "generator": networks.describe(trials.generator),
             "discriminator": networks.describe(trials.discriminator),
@@ -97,7 +93,7 @@ def run(config, workdir):
         config=config.to_dict(),
         summary={
             "title": f"gaussians, {config.variant}",
-            "command": " ".join(["python", *sys.argv]),
+            "command": f"python {' '.join(sys.argv)}",
         },
         images_per_step=config.trials * config.disc_steps * config.batch_size,
     )

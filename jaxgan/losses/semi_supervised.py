@@ -27,8 +27,8 @@ def real_logits(class_logits: jax.Array) -> jax.Array:
       UserError: logits that are not of rank 2 or not floating point.
 
     Example:
-      >>> print(jax.nn.sigmoid(real_logits(jnp.zeros((1, 3)))))
-      [0.75]
+      >>> print(f"{jax.nn.sigmoid(real_logits(jnp.zeros((1, 3))))[0]:.2f}")
+      0.75
 
     Source: Salimans et al. 2016, "Improved Techniques for Training GANs", section 5.
     """

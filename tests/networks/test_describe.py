@@ -12,6 +12,7 @@ from jaxgan.errors import UserError
 from jaxgan.networks import (
     DCGANDiscriminator,
     MLPDiscriminator,
+    SGANDiscriminator,
     describe,
     from_description,
 )
@@ -23,6 +24,7 @@ def modules():
             for side, module in zip(("G", "D"), pair.make(dtype=dtype), strict=True):
                 yield f"{name} {side} {dtype_name}", module
     yield from TINY.items()
+    yield "sgan discriminator", SGANDiscriminator(3)
     yield "param_dtype", MLPDiscriminator((3,), param_dtype=jnp.bfloat16)
 
 
