@@ -91,10 +91,7 @@ def run(config, workdir):
             "config": config.to_dict(),
         },
         config=config.to_dict(),
-        summary={
-            "title": f"gaussians, {config.variant}",
-            "command": f"python {' '.join(sys.argv)}",
-        },
+        summary={"title": f"gaussians, {config.variant}", "command": " ".join(sys.argv)},
         images_per_step=config.trials * config.disc_steps * config.batch_size,
     )
     figures = shown.measure(state)
