@@ -178,8 +178,10 @@ class Recorder:
         for picture in self._pictures():
             if _step_of(picture) > step:
                 picture.unlink()
-        for left_over in self._workdir.glob("**/.*.tmp"):
-            left_over.unlink()
+        # Not in checkpoints/: there, others may be deleting meanwhile.
+        for folder in (self._workdir, self._samples):
+            for left_over in folder.glob(".*.tmp"):
+                left_over.unlink()
 
 
 def is_finished(workdir: Path) -> bool:

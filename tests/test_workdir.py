@@ -5,6 +5,7 @@ import json
 import pytest
 
 from jaxgan import UserError
+from jaxgan.recorder import Recorder
 from jaxgan.workdir import lock_workdir, open_workdir, save_config, write_atomically
 
 
@@ -82,3 +83,15 @@ def test_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
         write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_run_left_half_written_is_removed(tmp_path):
+    # But not what a checkpoint that is being written or deleted holds: that is Orbax's.
+    half_written = [tmp_path / ".metrics.jsonl.tmp", tmp_path / "samples" / ".samples_5.png.tmp"]
+    of_a_checkpoint = tmp_path / "checkpoints" / "5.orbax-checkpoint-tmp" / ".array.tmp"
+    for path in (*half_written, of_a_checkpoint):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    Recorder(tmp_path, {}, "", 0)
+    assert [path.exists() for path in half_written] == [False, False]
+    assert of_a_checkpoint.exists()
