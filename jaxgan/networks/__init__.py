@@ -1,11 +1,14 @@
 """Flax modules, one file a family, over the shared `layers`.
 
 `mlp`, `dcgan`, `sn_resnet`, `r3gan` and `sgan` return a (generator, discriminator) pair; the
-modules themselves take the widths, for pairs of one's own.
+modules themselves take the widths, for pairs of one's own. `cyclegan` and `discogan` do as
+well, for pairs that translate images into images: each direction takes such a pair.
 """
 
+from jaxgan.networks.cyclegan import PatchDiscriminator, ResNetGenerator, cyclegan
 from jaxgan.networks.dcgan import DCGANDiscriminator, DCGANGenerator, dcgan
 from jaxgan.networks.describe import describe, from_description
+from jaxgan.networks.discogan import DiscoGANDiscriminator, DiscoGANGenerator, discogan
 from jaxgan.networks.mlp import MLPDiscriminator, MLPGenerator, mlp
 from jaxgan.networks.r3gan import R3GANDiscriminator, R3GANGenerator, r3gan
 from jaxgan.networks.semi_supervised import SGANDiscriminator, sgan
@@ -14,15 +17,21 @@ from jaxgan.networks.sn_resnet import SNResNetDiscriminator, SNResNetGenerator, 
 __all__ = [
     "DCGANDiscriminator",
     "DCGANGenerator",
+    "DiscoGANDiscriminator",
+    "DiscoGANGenerator",
     "MLPDiscriminator",
     "MLPGenerator",
+    "PatchDiscriminator",
     "R3GANDiscriminator",
     "R3GANGenerator",
+    "ResNetGenerator",
     "SGANDiscriminator",
     "SNResNetDiscriminator",
     "SNResNetGenerator",
+    "cyclegan",
     "dcgan",
     "describe",
+    "discogan",
     "from_description",
     "mlp",
     "r3gan",

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxgan.errors import UserError
-from jaxgan.networks.convolution import conv, conv_transpose
+from jaxgan.networks.convolution import Padding, conv, conv_transpose
 from jaxgan.networks.grouped import grouped_conv
 from jaxgan.networks.labels import check_labels
 
@@ -18,6 +18,7 @@ __all__ = [
     "Conv",
     "ConvTranspose",
     "GroupedConv",
+    "InstanceNorm",
     "LeakyReLU",
     "Upsample",
     "dcgan_init",
@@ -41,6 +42,7 @@ class Conv(nn.Module):
       features: output channels.
       kernel_size: (h, w).
       stride: of both axes.
+      padding: as `convolution.conv` takes it, or `conv_transpose` for a transposed one.
       use_bias: add a bias.
       dtype, param_dtype: of the computation and of the parameters.
       kernel_init: initialiser.
@@ -49,6 +51,7 @@ class Conv(nn.Module):
     features: int
     kernel_size: tuple[int, int]
     stride: int = 1
+    padding: Padding = "SAME"
     use_bias: bool = True
     dtype: Dtype = jnp.float32
     param_dtype: Dtype = jnp.float32
@@ -59,11 +62,14 @@ class Conv(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """(B, H, W, C) -> (B, ceil(H / stride), ceil(W / stride), features), SAME padding."""
+        """(B, H, W, C) -> (B, h, w, features); SAME gives h = ceil(H / stride)."""
         shape = (*self.kernel_size, self.group_size or x.shape[-1], self.features)
         kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype)
         x = self.function(
-            x.astype(self.dtype), kernel.astype(self.dtype), strides=self.stride, padding="SAME"
+            x.astype(self.dtype),
+            kernel.astype(self.dtype),
+            strides=self.stride,
+            padding=self.padding,
         )
         if self.use_bias:
             zeros = nn.initializers.zeros_init()
@@ -73,7 +79,7 @@ class Conv(nn.Module):
 
 
 class ConvTranspose(Conv):
-    """A transposed convolution, (B, H, W, C) -> (B, H * stride, W * stride, features)."""
+    """A transposed convolution, with SAME (B, H, W, C) -> (B, H stride, W stride, features)."""
 
     function = staticmethod(conv_transpose)
 
@@ -216,6 +222,27 @@ class ConditionalBatchNorm(nn.Module):
             return rows.reshape(x.shape[0], *(1 for _ in x.shape[1:-1]), x.shape[-1])
 
         return of_each(gain) * x + of_each(bias)
+
+
+class InstanceNorm(nn.Module):
+    """Normalises each channel of each image by its own mean and variance over the pixels.
+
+        (x - E[x]) / sqrt(Var[x] + 1e-5)
+
+    Without scale and bias, as the authors of CycleGAN have it: the convolution before it keeps a
+    bias, which it subtracts again. It has no parameters and no running statistics, and does in
+    training what it does otherwise.
+
+    Source: Ulyanov et al. 2016, "Instance Normalization: The Missing Ingredient for Fast
+    Stylization", equation 2.
+    """
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """(B, H, W, C) -> the same shape and dtype."""
+        wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+        centred = wide - jnp.mean(wide, axis=(1, 2), keepdims=True)
+        variance = jnp.mean(jnp.square(centred), axis=(1, 2), keepdims=True)
+        return (centred * jax.lax.rsqrt(variance + 1e-5)).astype(x.dtype)
 
 
 def to_logits(
