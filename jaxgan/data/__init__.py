@@ -9,10 +9,15 @@ in a fixed order, `prepare_image` is what both do to each image, `read_images` a
 give some of them to look at. Where a whole data set fits on the device, `load_arrays`,
 `index_iterator` and `take_batch` draw the same batches there. `balanced_subset` draws the examples
 of a semi-supervised game that keep their labels.
+
+For translation between two domains there are two sources, from `load_domains`, and
+`unpaired_iterator`, or `unpaired_index_iterator` and `take_unpaired`, which shuffle each by itself.
+`digit_domains` is the pair that comes with the package, whose right answer is known.
 """
 
+from jaxgan.data.digit_domains import digit_domains, recolour
 from jaxgan.data.folder import folder
-from jaxgan.data.load import load
+from jaxgan.data.load import load, load_domains
 from jaxgan.data.mnist import mnist
 from jaxgan.data.order import index_batches
 from jaxgan.data.pipeline import (
@@ -25,22 +30,30 @@ from jaxgan.data.pipeline import (
 from jaxgan.data.resident import index_iterator, load_arrays, take_batch
 from jaxgan.data.stacked_mnist import stacked_mnist
 from jaxgan.data.subset import balanced_subset
-from jaxgan.data.tfds_images import tfds_images
+from jaxgan.data.tfds_images import tfds_domains, tfds_images
+from jaxgan.data.unpaired import take_unpaired, unpaired_index_iterator, unpaired_iterator
 
 __all__ = [
     "balanced_subset",
+    "digit_domains",
     "eval_batches",
     "folder",
     "index_batches",
     "index_iterator",
     "load",
     "load_arrays",
+    "load_domains",
     "mnist",
     "prepare_image",
     "read_images",
+    "recolour",
     "spread_images",
     "stacked_mnist",
     "take_batch",
+    "take_unpaired",
+    "tfds_domains",
     "tfds_images",
     "train_iterator",
+    "unpaired_index_iterator",
+    "unpaired_iterator",
 ]

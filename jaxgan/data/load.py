@@ -1,11 +1,12 @@
-"""A data set by its name."""
+"""A data set by its name, or two domains by theirs."""
 
 from grain.sources import RandomAccessDataSource
 
+from jaxgan.data.digit_domains import digit_domains
 from jaxgan.data.folder import folder
 from jaxgan.data.mnist import mnist
 from jaxgan.data.stacked_mnist import stacked_mnist
-from jaxgan.data.tfds_images import tfds_images
+from jaxgan.data.tfds_images import tfds_domains, tfds_images
 from jaxgan.errors import UserError
 
 
@@ -40,3 +41,42 @@ def load(dataset: str, split: str, data_dir: str | None = None) -> RandomAccessD
     if dataset.startswith("folder:"):
         return folder(dataset.removeprefix("folder:"), split)
     return tfds_images(dataset, split, data_dir)
+
+
+def load_domains(
+    dataset: str, split: str, data_dir: str | None = None
+) -> tuple[RandomAccessDataSource, RandomAccessDataSource] | None:
+    """Returns the sources of two domains by their name.
+
+    Args:
+        dataset: "digits" (comes with the package), "folder:PATH_A,PATH_B" (two folders of image
+            files), or the name of a TensorFlow Datasets data set with splits trainA and trainB.
+        split: "train" or "test".
+        data_dir: where TFDS keeps its prepared data sets; None is its own default.
+
+    Returns:
+        (domain a, domain b), two Grain random access sources, see `digit_domains`, `folder` and
+        `tfds_domains`; None where one of them has no such split.
+
+    Raises:
+        UserError: not two folders; else as `digit_domains`, `folder` and `tfds_domains`.
+
+    Example:
+        >>> a, b = load_domains("digits", "test")
+        >>> len(a), len(b)
+        (10000, 10000)
+    """
+    if not isinstance(dataset, str) or not dataset:
+        raise UserError(
+            f"dataset: got {dataset!r}, expected 'digits', 'folder:PATH_A,PATH_B' or a data set "
+            "of TFDS"
+        )
+    if dataset == "digits":
+        return digit_domains(split)
+    if not dataset.startswith("folder:"):
+        return tfds_domains(dataset, split, data_dir)
+    paths = dataset.removeprefix("folder:").split(",")
+    if len(paths) != 2:
+        raise UserError(f"dataset: got {dataset!r}, expected two folders, 'folder:PATH_A,PATH_B'")
+    domains = tuple(folder(path, split) for path in paths)
+    return None if None in domains else domains

@@ -14,7 +14,7 @@ from jaxgan.errors import UserError
 
 # Whole batches are read ahead, one per thread. Pillow lets go of the interpreter lock while it
 # decodes and resizes, so the threads pay on image files; more of them only take memory.
-_READ_AHEAD = grain.ReadOptions(num_threads=4, prefetch_buffer_size=4)
+READ_AHEAD = grain.ReadOptions(num_threads=4, prefetch_buffer_size=4)
 
 
 def prepare_image(
@@ -48,7 +48,7 @@ def prepare_image(
         np.float32(1.0)
     """
     check_image_fields(image_size, channels, value_range)
-    return _scale(fit_image(image, image_size, channels), value_range)
+    return scale(fit_image(image, image_size, channels), value_range)
 
 
 def train_iterator(
@@ -109,7 +109,7 @@ def train_iterator(
     )
     # An error in a reader thread leaves it as it was raised.
     read = functools.partial(_read_batch, source, image_size, channels, value_range)
-    return iter(indices.map(read).to_iter_dataset(_READ_AHEAD))
+    return iter(indices.map(read).to_iter_dataset(READ_AHEAD))
 
 
 def eval_batches(
@@ -165,7 +165,7 @@ def eval_batches(
         return batch | {"mask": (positions < len(source)).astype(np.float32)}
 
     batch_indices = grain.MapDataset.range(math.ceil(len(source) / batch_size))
-    return batch_indices.map(read_masked).to_iter_dataset(_READ_AHEAD)
+    return batch_indices.map(read_masked).to_iter_dataset(READ_AHEAD)
 
 
 def read_images(
@@ -222,7 +222,7 @@ def spread_images(
 def _read_batch(source, image_size, channels, value_range, indices):
     examples = [source[int(index)] for index in indices]
     images = np.stack([fit_image(example["image"], image_size, channels) for example in examples])
-    batch = {"image": _scale(images, value_range)}
+    batch = {"image": scale(images, value_range)}
     if "label" in examples[0]:
         batch["label"] = np.array([example["label"] for example in examples], np.int32)
     return batch
@@ -250,7 +250,8 @@ def fit_image(image, image_size, channels):
     return pixels
 
 
-def _scale(image, value_range):
+def scale(image, value_range):
+    """uint8 of any shape as float32, 0 and 255 at the ends of `value_range`."""
     # A table of the 256 values has exact ends, and looking up is quicker than reckoning.
     return np.linspace(*value_range, 256, dtype=np.float32)[image]
 

@@ -13,7 +13,7 @@ from jaxgan.data.pipeline import check_image_fields, check_source, fit_image
 from jaxgan.errors import UserError
 
 _EXAMPLES_PER_TASK = 256
-_INDICES_AHEAD = grain.ReadOptions(num_threads=1, prefetch_buffer_size=64)
+INDICES_AHEAD = grain.ReadOptions(num_threads=1, prefetch_buffer_size=64)
 
 
 def load_arrays(
@@ -98,7 +98,7 @@ def index_iterator(
         process_index=process_index,
         process_count=process_count,
     )
-    return iter(indices.map(lambda index: {"index": index}).to_iter_dataset(_INDICES_AHEAD))
+    return iter(indices.map(lambda index: {"index": index}).to_iter_dataset(INDICES_AHEAD))
 
 
 def take_batch(

@@ -55,8 +55,52 @@ def tfds_images(
         >>> source[0]["image"].shape  # doctest: +SKIP
         (32, 32, 3)
     """
+    _check_split(split)
+    return _open(name, split, data_dir)
+
+
+def tfds_domains(
+    name: str, split: str, data_dir: str | None = None
+) -> tuple[RandomAccessDataSource, RandomAccessDataSource] | None:
+    """Returns the two domains of a TensorFlow Datasets data set for translation without pairs.
+
+    They are its splits trainA and trainB, or testA and testB, as all of `cycle_gan` have them. Each
+    is read as `tfds_images` does.
+
+    Args:
+        name: as TFDS has it, e.g. "cycle_gan/horse2zebra".
+        split: "train" or "test".
+        data_dir: where the prepared data sets are; None is TFDS's own default.
+
+    Returns:
+        (domain a, domain b), two sources as of `tfds_images`; None where there is no testA and
+        testB.
+
+    Raises:
+        UserError: as `tfds_images`; the data set has no trainA and trainB.
+
+    Example:
+        >>> horses, zebras = tfds_domains("cycle_gan/horse2zebra", "train")  # doctest: +SKIP
+    """
+    _check_split(split)
+    domains = tuple(_open(name, f"{split}{domain}", data_dir) for domain in "AB")
+    if None not in domains:
+        return domains
+    if split == "train":
+        raise UserError(
+            f"dataset: {name!r} has no splits trainA and trainB, expected a data set of two "
+            "domains, as cycle_gan/horse2zebra"
+        )
+    return None
+
+
+def _check_split(split):
     if split not in ("train", "test"):
         raise UserError(f"split: got {split!r}, expected 'train' or 'test'")
+
+
+def _open(name, split, data_dir):
+    """The source of a split, by any name; None where there is none."""
     with _quiet():
         # It takes half a second, which only those should pay who use it.
         import tensorflow_datasets as tfds

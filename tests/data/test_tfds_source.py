@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import pytest
 
-from jaxgan.data import eval_batches, load, tfds_images
+from jaxgan.data import eval_batches, load, load_domains, tfds_domains, tfds_images
 from jaxgan.errors import UserError
 
 with warnings.catch_warnings():
@@ -49,6 +49,12 @@ class JaxganTinyColours(_Builder):
                     "depth": np.zeros((2, 2, 1), np.float32),
                 },
             )
+
+
+class JaxganTinyDomains(JaxganTinyColours):
+    """As cycle_gan has them."""
+
+    lengths = {"trainA": 5, "trainB": 3, "testA": 2, "testB": 1}  # noqa: RUF012
 
 
 class JaxganTinyGlass(_Builder):
@@ -168,6 +174,32 @@ def test_mocked_data_set():
     assert (len(train), len(test), train.num_classes) == (5, 5, 10)
     assert train[0]["image"].shape == (32, 32, 3)
     assert 0 <= train[0]["label"] < 10
+
+
+def test_two_domains(data_dir):
+    for split, lengths in (("train", [5, 3]), ("test", [2, 1])):
+        domains = load_domains("jaxgan_tiny_domains", split, data_dir)
+        assert [len(source) for source in domains] == lengths
+        assert repr(domains[1]) == f"tfds_images('jaxgan_tiny_domains/1.0.0', '{split}B')"
+        assert values(domains[0]) == [10 * i for i in range(lengths[0])]
+
+
+def test_mocked_horses_and_zebras():
+    with tfds.testing.mock_data(num_examples=3):
+        horses, zebras = tfds_domains("cycle_gan/horse2zebra", "train")
+    assert len(horses) == len(zebras) == 3
+    assert horses[0]["image"].shape[-1] == 3
+    assert repr(zebras) == "tfds_images('cycle_gan/horse2zebra/3.0.0', 'trainB')"
+
+
+def test_one_domain_is_not_two(colours, data_dir):
+    with pytest.raises(
+        UserError, match=r"^dataset: 'jaxgan_tiny_colours' has no splits trainA and trainB, exp"
+    ):
+        tfds_domains("jaxgan_tiny_colours", "train", data_dir)
+    assert tfds_domains("jaxgan_tiny_colours", "test", data_dir) is None
+    with pytest.raises(UserError, match=r"^split: got 'trainA', expected 'train' or 'test'$"):
+        tfds_domains("jaxgan_tiny_colours", "trainA", data_dir)
 
 
 @pytest.mark.parametrize("name", ["cifarr10", "cifarr10/config:1.0.0"])
