@@ -2,19 +2,27 @@
 
 from jaxgan.objectives.acgan import acgan, init_acgan, make_acgan_evaluate
 from jaxgan.objectives.adversarial import adversarial, init_adversarial, make_evaluate
+from jaxgan.objectives.cyclegan import cyclegan, init_cyclegan
+from jaxgan.objectives.discogan import discogan
 from jaxgan.objectives.monitors import adversarial_metrics, diversity
 from jaxgan.objectives.sgan import init_sgan, make_sgan_evaluate, sgan
+from jaxgan.objectives.translation import init_translation, variables_of
 
 __all__ = [
     "acgan",
     "adversarial",
     "adversarial_metrics",
+    "cyclegan",
+    "discogan",
     "diversity",
     "init_acgan",
     "init_adversarial",
+    "init_cyclegan",
     "init_sgan",
+    "init_translation",
     "make_acgan_evaluate",
     "make_evaluate",
     "make_sgan_evaluate",
     "sgan",
+    "variables_of",
 ]
