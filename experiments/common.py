@@ -4,14 +4,17 @@ import functools
 import itertools
 import math
 import os
+import shlex
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import command_line
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import optax
 from absl import flags
 from feature_metrics import TrainingMetrics
 from ml_collections import config_dict
@@ -25,13 +28,16 @@ from jaxgan.state import TrainState
 from jaxgan.workdir import open_workdir
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+SCHEDULE = ("num_steps", "steps_per_call", "log_every", "sample_every", "eval_every",
+            "checkpoint_every", "keep_checkpoints")  # fmt: skip
+"""The fields that the loop is given."""
 HELD_OUT = 2_000
 """How many of the test images an evaluation sees: as many as tell its shares to one in a hundred,
 since the step waits for it."""
 
 
-def default_config() -> config_dict.ConfigDict:
-    """The vocabulary: every experiment has these fields, and may have more."""
+def base_config() -> config_dict.ConfigDict:
+    """The fields of every experiment with images."""
     config = config_dict.ConfigDict()
     config.seed = 0
     config.dataset = "mnist"  # or folder:PATH, or a name of TensorFlow Datasets
@@ -42,21 +48,27 @@ def default_config() -> config_dict.ConfigDict:
     config.batch_size = 100
     config.num_steps = 3_000  # five epochs of MNIST
     config.steps_per_call = 5  # of the compiled program, at most: a divisor of all intervals
-    config.latent_dim = 100
-    config.latent = "normal"  # or uniform, in [-1, 1]
     config.generator_learning_rate = 2e-4
     config.discriminator_learning_rate = 2e-4
-    config.disc_steps = 1  # updates of the discriminator for each of the generator
-    config.ema_decay = 0.999  # of the generator's averaged parameters; 0 keeps none
     config.log_every = 20
     config.sample_every = 150
     config.eval_every = 600
-    config.metrics = ""  # at each evaluation, some of fid,kid,is,prdc,modes
-    config.features = "lenet"  # that the metrics see; or inception, or a file of classifier.py
     config.checkpoint_every = 300
     config.keep_checkpoints = 3
-    config.keep_best = ""  # in best/, the checkpoint where a figure of the metrics, as fid, is best
     config.dtype = "float32"  # of the computation; parameters stay float32
+    return config
+
+
+def default_config() -> config_dict.ConfigDict:
+    """The vocabulary of the games from latents to images."""
+    config = base_config()
+    config.latent_dim = 100
+    config.latent = "normal"  # or uniform, in [-1, 1]
+    config.disc_steps = 1  # updates of the discriminator for each of the generator
+    config.ema_decay = 0.999  # of the generator's averaged parameters; 0 keeps none
+    config.metrics = ""  # at each evaluation, some of fid,kid,is,prdc,modes
+    config.features = "lenet"  # that the metrics see; or inception, or a file of classifier.py
+    config.keep_best = ""  # in best/, the checkpoint where a figure of the metrics, as fid, is best
     return config
 
 
@@ -89,11 +101,27 @@ def main(
     variants: tuple[str, ...] = (),
     report: Callable | None = None,
 ) -> None:
-    """Runs an experiment from the command line.
+    """Runs an experiment from latents to images from the command line.
 
     Args:
       get_config: () or (variant) -> config.
       make_game: (config, source of training images, key) -> `Game`.
+      variants, report: as for `run_experiment`.
+    """
+    run_experiment(get_config, functools.partial(train, make_game), variants, report)
+
+
+def run_experiment(
+    get_config: Callable,
+    train: Callable,
+    variants: tuple[str, ...] = (),
+    report: Callable | None = None,
+) -> None:
+    """Runs an experiment from the command line.
+
+    Args:
+      get_config: () or (variant) -> config.
+      train: (config, workdir, change_config) -> None.
       variants: names that `--variant` takes, the first being the default.
       report: (config, workdir) -> None, called when the run is finished, also if it was before.
     """
@@ -117,7 +145,7 @@ def main(
             check_config(config)
             if flags.FLAGS.distributed:
                 _join_processes()
-            train(config, make_game, workdir, flags.FLAGS.change_config)
+            train(config, workdir, flags.FLAGS.change_config)
             if report and jax.process_index() == 0:
                 report(config, workdir)
 
@@ -127,9 +155,10 @@ def main(
 
 
 def train(
-    config: config_dict.ConfigDict, make_game: Callable, workdir: str, change_config: bool
+    make_game: Callable, config: config_dict.ConfigDict, workdir: str, change_config: bool
 ) -> None:
-    """Trains a generator of images as the config says."""
+    """Trains a generator of images from latents as the config says."""
+    check_latents(config)
     mesh = sharding.make_mesh()
     sharding.check_batch_size(config.batch_size, mesh)
     init_key, sample_key, eval_key = jax.random.split(jax.random.key(config.seed), 3)
@@ -142,8 +171,8 @@ def train(
     images_per_step = config.batch_size * config.disc_steps
     order = {"batch_size": images_per_step, "seed": config.seed}
     arrays = None
-    if len(source) * math.prod(image_shape(config)) <= config.device_data_mb * 2**20:
-        arrays = sharding.replicate(data.load_arrays(source, **pixels), mesh)
+    if fits_on_device(config, len(source)):
+        arrays = data.load_arrays(source, **pixels)
         batches = data.index_iterator(len(source), **order)
     else:
         batches = data.train_iterator(source, **order, **look)
@@ -155,14 +184,10 @@ def train(
     # Only now, when all of the input is known to be good, is the run's folder touched.
     workdir = open_workdir(workdir, config.to_dict(), change_config=change_config)
 
-    @functools.partial(jax.jit, donate_argnums=0, compiler_options=cpu.compiler_options())
-    def train_steps(state, arrays, batches):
-        def one(state, batch):
-            if arrays is not None:
-                batch = data.take_batch(arrays, batch["index"], generator.value_range)
-            return game.step(state, batch)
-
-        return jax.lax.scan(one, state, batches)
+    def step(state, arrays, batch):
+        if arrays is not None:
+            batch = data.take_batch(arrays, batch["index"], generator.value_range)
+        return game.step(state, batch)
 
     held_out = test and evaluate_on(
         data.eval_batches(test, batch_size=eval_batch_size, **look),
@@ -187,22 +212,18 @@ def train(
     def evaluate(state):
         return {**(held_out(state) if held_out else {}), **metrics(lambda: generate(state))}
 
-    fit(
-        sharding.replicate(state, mesh),
-        lambda state, batches: train_steps(state, arrays, batches),
+    folder = shlex.quote(str(workdir))
+    fit_images(
+        config,
+        state,
+        step,
         batches,
-        workdir=workdir,
-        num_steps=config.num_steps,
-        steps_per_call=config.steps_per_call,
-        to_device=lambda batches: sharding.shard_batch(batches, mesh, stacked=True),
+        workdir,
+        mesh,
+        arrays=arrays,
         sample=make_sample(config, generate, game.num_classes, sample_key),
         real=real,
         evaluate=evaluate if test or config.metrics else None,
-        log_every=config.log_every,
-        sample_every=config.sample_every,
-        eval_every=config.eval_every,
-        checkpoint_every=config.checkpoint_every,
-        keep_checkpoints=config.keep_checkpoints,
         description={
             "generator": networks.describe(generator),
             "discriminator": networks.describe(game.discriminator),
@@ -210,8 +231,61 @@ def train(
             "latent": config.latent,
             "num_classes": game.num_classes,
             **game.description,
-            "config": config.to_dict(),
         },
+        use={
+            "Sample from this run": "python experiments/sample.py "
+            f"--workdir {folder} --num 64 --out grid.png",
+            "Or in Python": f"import jaxgan\n\ngenerate = jaxgan.load_generator({str(workdir)!r})",
+        },
+        images_per_step=images_per_step,
+        keep_best=keep_best,
+    )
+
+
+def fit_images(
+    config: config_dict.ConfigDict,
+    state: TrainState,
+    step: Callable,
+    batches,
+    workdir: Path,
+    mesh,
+    *,
+    arrays,
+    description: dict[str, Any],
+    use: dict[str, str],
+    **records,
+) -> TrainState:
+    """Runs the loop by the config's schedule, on all devices.
+
+    Args:
+      config: of the experiment.
+      state: at step 0.
+      step: (state, arrays, batch) -> (state, metrics), pure.
+      batches: as for `fit`.
+      workdir: the run's folder.
+      mesh: of all devices.
+      arrays: data that lives on the devices, any pytree.
+      description: what checkpoints carry besides the config.
+      use: what for -> a command, or Python; the first is printed at the end.
+      **records: the other arguments of `fit`.
+
+    Returns:
+      The state at the end.
+    """
+    arrays = sharding.replicate(arrays, mesh)
+
+    @functools.partial(jax.jit, donate_argnums=0, compiler_options=cpu.compiler_options())
+    def train_steps(state, arrays, batches):
+        return jax.lax.scan(lambda state, batch: step(state, arrays, batch), state, batches)
+
+    state = fit(
+        sharding.replicate(state, mesh),
+        lambda state, batches: train_steps(state, arrays, batches),
+        batches,
+        workdir=workdir,
+        to_device=lambda batches: sharding.shard_batch(batches, mesh, stacked=True),
+        **{name: config[name] for name in SCHEDULE},
+        description={**description, "config": config.to_dict()},
         config=config.to_dict(),
         summary={
             "title": f"{os.path.splitext(os.path.basename(sys.argv[0]))[0]} on {config.dataset}",
@@ -220,15 +294,25 @@ def train(
             "devices": f"{jax.device_count()} × {jax.devices()[0].device_kind}",
             "jax_version": jax.__version__,
             "command": " ".join(["python", *sys.argv]),
+            "use": use,
         },
-        images_per_step=images_per_step,
-        keep_best=keep_best,
+        **records,
     )
     if jax.process_index() == 0:
-        print(
-            f"\n{workdir}/index.html shows the run. To draw from it:\n"
-            f"  python experiments/sample.py --workdir {workdir} --num 64 --out grid.png"
-        )
+        purpose, command = next(iter(use.items()))
+        print(f"\n{workdir}/index.html shows the run. {purpose}:\n  {command}")
+    return state
+
+
+def falling(rate: float, num_steps: int) -> optax.Schedule:
+    """A learning rate that falls to zero, in a straight line, through the second half of a run."""
+    half = num_steps // 2
+    return optax.linear_schedule(rate, 0.0, num_steps - half, half)
+
+
+def fits_on_device(config: config_dict.ConfigDict, num_images: int) -> bool:
+    """Whether so many images are to live on the device."""
+    return num_images * math.prod(image_shape(config)) <= config.device_data_mb * 2**20
 
 
 def make_sample(
@@ -290,18 +374,23 @@ def evaluate_on(
 def check_config(config: config_dict.ConfigDict) -> None:
     """Refuses values that no run can have, naming the field."""
     expect = functools.partial(expect_field, config)
-    for name in ("image_size", "batch_size", "num_steps", "steps_per_call", "latent_dim",
-                 "disc_steps", "log_every", "sample_every", "eval_every",
-                 "checkpoint_every", "keep_checkpoints"):  # fmt: skip
+    for name in ("image_size", "batch_size", *SCHEDULE):
         expect(name, config[name] >= 1, "1 or more")
     expect("device_data_mb", config.device_data_mb >= 0, "0 or more")
     for name in ("generator_learning_rate", "discriminator_learning_rate"):
         expect(name, config[name] > 0 and math.isfinite(config[name]), "a positive number")
     expect("seed", 0 <= config.seed < 2**31, "a number from 0 to 2^31 - 1")
     expect("channels", config.channels in (1, 3), "1 (grey) or 3 (RGB)")
+    expect("dtype", config.dtype in DTYPES, f"one of {', '.join(DTYPES)}")
+
+
+def check_latents(config: config_dict.ConfigDict) -> None:
+    """Refuses values that no run from latents to images can have, naming the field."""
+    expect = functools.partial(expect_field, config)
+    for name in ("latent_dim", "disc_steps"):
+        expect(name, config[name] >= 1, "1 or more")
     expect("ema_decay", 0 <= config.ema_decay < 1, "a number in [0, 1)")
     expect("latent", config.latent in ("normal", "uniform"), "normal or uniform")
-    expect("dtype", config.dtype in DTYPES, f"one of {', '.join(DTYPES)}")
 
 
 def expect_field(config: config_dict.ConfigDict, name: str, right: bool, expected: str) -> None:

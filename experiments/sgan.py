@@ -93,11 +93,9 @@ def draw_labelled(config, source, num_classes):
 
 
 def make_optimisers(config):
-    """Adam for either player; its rate falls to zero through the second half of the run."""
-    half = config.num_steps // 2
+    """Adam for either player."""
     rates = (config.generator_learning_rate, config.discriminator_learning_rate)
-    falling = (optax.linear_schedule(rate, 0, config.num_steps - half, half) for rate in rates)
-    return tuple(optax.adam(rate, b1=0.5) for rate in falling)
+    return tuple(optax.adam(common.falling(rate, config.num_steps), b1=0.5) for rate in rates)
 
 
 def report(config, workdir):

@@ -23,6 +23,7 @@ __all__ = [
     "load_generator",
     "make_generate",
     "measure_statistics",
+    "restore_player",
 ]
 
 
@@ -51,8 +52,8 @@ def load_generator(
       say what it takes, when it was saved and in what run.
 
     Raises:
-      UserError: no run there, no such checkpoint; when called, latents or labels of another shape,
-        a class that there is not.
+      UserError: no run there, no such checkpoint, a generator that takes no latents; when called,
+        latents or labels of another shape, a class that there is not.
 
     Example:
       >>> generate = load_generator("runs/")  # doctest: +SKIP
@@ -60,7 +61,9 @@ def load_generator(
       ... # doctest: +SKIP
       >>> images = generate(latents)  # doctest: +SKIP
     """
-    step, description, variables, averaged = _restore(workdir, step, "generator", ema)
+    step, description, variables, averaged = restore_player(workdir, step, "generator", ema)
+    if "latent_dim" not in description:
+        raise UserError(f"workdir: {workdir} holds no run that makes images of latents")
     generate = make_generate(
         networks.from_description(description["generator"]) if generator is None else generator,
         variables,
@@ -178,7 +181,7 @@ def load_discriminator(
       >>> logits = discriminate(images)  # doctest: +SKIP
       >>> features = discriminate.features(images)  # doctest: +SKIP
     """
-    step, description, variables, _ = _restore(workdir, step, "discriminator", False)
+    step, description, variables, _ = restore_player(workdir, step, "discriminator")
     if discriminator is None:
         discriminator = networks.from_description(description["discriminator"])
     if value_range is None:
@@ -198,7 +201,21 @@ def load_discriminator(
     return discriminate
 
 
-def _restore(workdir: str | Path, step: int | None, player: str, ema: bool):
+def restore_player(workdir: str | Path, step: int | None, player: str, ema: bool = False):
+    """What the checkpoints of a run hold of a player, "generator" or "discriminator".
+
+    Args:
+      workdir: the folder of a run.
+      step: which checkpoint; None is the newest.
+      player: which.
+      ema: take the averaged parameters, where the run kept them.
+
+    Returns:
+      (the step, the run's description, the player's variables, whether they are averaged).
+
+    Raises:
+      UserError: no run there, no such checkpoint.
+    """
     with checkpoint.open_checkpoints(workdir) as manager:
         steps = manager.all_steps()
         if not steps:

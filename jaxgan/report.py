@@ -10,7 +10,6 @@ import json
 import math
 import os
 import re
-import shlex
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,14 @@ MOST_PERIODS = 12
 # Keys of summary.json that the header and the commands show; the rest goes to the table.
 _SHOWN_ELSEWHERE = {
     *("title", "num_steps", "step", "status", "started", "seconds", "images_per_second"),
-    *("generator_parameters", "discriminator_parameters", "devices", "jax_version", "command"),
+    *(
+        "generator_parameters",
+        "discriminator_parameters",
+        "devices",
+        "jax_version",
+        "command",
+        "use",
+    ),
 }
 
 
@@ -92,7 +98,7 @@ def write_report(workdir: str | os.PathLike) -> Path:
         "pictures": _samples(run) + _moving(run),
         "health": _health(run),
         "curves": _curves(charts, run, len(rows)),
-        "use": _use(str(workdir), run.summary.get("command")),
+        "use": _use(run.summary),
         "tables": _tables(run),
         "data": _embed({"rows": rows, "charts": charts}),
     }
@@ -327,17 +333,18 @@ def _without_nan(value: Any) -> Any:
 # Settings and commands.
 
 
-def _use(folder: str, command: Any) -> str:
-    quoted = json.dumps(folder, ensure_ascii=False)
-    shell = f"python experiments/sample.py --workdir {shlex.quote(folder)} --num 64 --out grid.png"
-    python = f"import jaxgan\n\ngenerator = jaxgan.load_generator({quoted})"
-    blocks = [("Sample from this run", shell), ("Or in Python", python)]
-    if command:
-        blocks.append(("How it was started", _text(command)))
+def _use(summary: dict) -> str:
+    use = summary.get("use")
+    blocks = {
+        **(use if isinstance(use, dict) else {}),
+        "How it was started": summary.get("command"),
+    }
     content = "".join(
-        f"<h3>{name}</h3><pre><code>{html.escape(code)}</code></pre>" for name, code in blocks
+        f"<h3>{html.escape(name)}</h3><pre><code>{html.escape(_text(code))}</code></pre>"
+        for name, code in blocks.items()
+        if code
     )
-    return _card("Use", content)
+    return _card("Use", content) if content else ""
 
 
 def _tables(run: Run) -> str:

@@ -356,6 +356,7 @@ def test_values_out_of_range_are_named(field, value, expected):
 
     def check():
         common.check_config(config)
+        common.check_latents(config)
         adversarial.check_config(config)
 
     with pytest.raises(UserError) as error:
@@ -375,6 +376,8 @@ PARTS = (
     "gaussian_toys",
     "gaussian_trials",
     "latent_pictures",
+    "translation",
+    "translation_report",
 )
 
 

@@ -257,14 +257,16 @@ def test_text_of_the_run_is_escaped(run):
     assert json.loads(page.all_text("td")[2]) == [1, evil]
 
 
-def test_commands_are_quoted(tmp_path):
-    workdir = tmp_path / 'a run; it\'s "odd"'
-    workdir.mkdir()
-    shell, python = page_of(workdir).all_text("code")
-    assert shell.startswith("python experiments/sample.py --workdir '")
-    assert shell.endswith("--num 64 --out grid.png")
-    call = re.search(r'load_generator\((".*")\)$', python)[1]
-    assert json.loads(call) == str(workdir)
+def test_how_to_use_the_run_is_told(tmp_path):
+    use = {"Draw": "sample --out 'a b.png'", "Or <in> Python": 'load("a b")\n'}
+    write_json(tmp_path / "summary.json", {"command": "train --steps 3", "use": use})
+    page = page_of(tmp_path)
+    assert page.all_text("code") == [*use.values(), "train --steps 3"]
+    assert page.all_text("h3")[-3:] == [*use, "How it was started"]
+
+
+def test_without_a_known_use_there_is_none_on_the_page(tmp_path):
+    assert page_of(tmp_path).all("code") == []
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,67 @@
+"""From a run that translates images to the function that does."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxgan import networks
+from jaxgan.errors import UserError
+from jaxgan.load import draw_images, restore_player
+from jaxgan.objectives.translation import variables_of
+
+__all__ = ["load_translator"]
+
+
+def load_translator(
+    workdir: str | Path,
+    direction: str,
+    *,
+    step: int | None = None,
+    generator: nn.Module | None = None,
+) -> Callable[[jax.Array], jax.Array]:
+    """Loads one of the two generators of a CycleGAN or a DiscoGAN as a jitted function.
+
+    Args:
+      workdir: the folder of a run.
+      direction: "ab", from domain a to domain b, or "ba".
+      step: which checkpoint; by default the newest.
+      generator: the module, where it is not one of `jaxgan.networks`.
+
+    Returns:
+      Images in [0, 1], (B, H, W, C) float -> images in [0, 1], (B, H, W, C) float32. Its attributes
+      `generator` (the module), `step` and `config` (the run's, a dict) say of what, when and in
+      what run it was saved.
+
+    Raises:
+      UserError: another direction, no run there, no such checkpoint, a run that does not translate;
+        when called, other arrays.
+
+    Example:
+      >>> translate = load_translator("runs/", "ab")  # doctest: +SKIP
+      >>> images = translate(images)  # doctest: +SKIP
+    """
+    if direction not in ("ab", "ba"):
+        raise UserError(f"direction: got {direction!r}, expected 'ab' or 'ba'")
+    step, description, variables, _ = restore_player(workdir, step, "generator")
+    if set(variables["params"]) != {"ab", "ba"}:
+        raise UserError(f"workdir: {workdir} holds no run that translates images")
+    if generator is None:
+        generator = networks.from_description(description["generator"])
+    variables = variables_of(variables, direction)
+    low, high = generator.value_range
+
+    def translate(images: jax.Array) -> jax.Array:
+        images = jnp.asarray(images)
+        if images.ndim != 4 or not jnp.issubdtype(images.dtype, jnp.floating):
+            raise UserError(
+                f"images: got {images.dtype} of shape {images.shape}, expected floats (B, H, W, C)"
+            )
+        return draw_images(generator, variables, low + (high - low) * images)
+
+    translate.generator = generator
+    translate.step = step
+    translate.config = description.get("config", {})
+    return translate
