@@ -14,6 +14,7 @@ import acgan_report
 import adversarial
 import common
 import dcgan
+import generation
 from ml_collections import config_dict
 
 from jaxgan import make_train_step
@@ -21,14 +22,14 @@ from jaxgan.objectives import acgan, init_acgan, make_acgan_evaluate
 
 
 def get_config() -> config_dict.ConfigDict:
-    config = common.default_config()
+    config = generation.default_config()
     config.loss = "non_saturating"  # or minimax, least_squares, wasserstein, hinge, relativistic
     config.class_weight = 1.0  # of telling the class beside telling real from generated
     config.upsampling = "transpose"  # or resize, against checkerboards
     return config
 
 
-def make_game(config: config_dict.ConfigDict, source, key) -> common.Game:
+def make_game(config: config_dict.ConfigDict, source, key) -> generation.Game:
     """Makes what is trained, as the config says."""
     known, weight = adversarial.LOSSES, config.class_weight
     common.expect_field(config, "loss", config.loss in known, f"one of {', '.join(known)}")
@@ -61,8 +62,10 @@ def make_game(config: config_dict.ConfigDict, source, key) -> common.Game:
     )
     evaluate = make_acgan_evaluate(generator, discriminator, **rules)
     description = {"discriminator_takes_labels": False}
-    return common.Game(generator, discriminator, state, step, evaluate, num_classes, description)
+    return generation.Game(
+        generator, discriminator, state, step, evaluate, num_classes, description
+    )
 
 
 if __name__ == "__main__":
-    common.main(get_config, make_game, report=acgan_report.report)
+    generation.main(get_config, make_game, report=acgan_report.report)

@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable
 
 import common
+import generation
 import jax
 import optax
 from ml_collections import config_dict
@@ -35,7 +36,7 @@ AUGMENTATIONS = {
 
 def default_config() -> config_dict.ConfigDict:
     """The vocabulary of the plain game."""
-    config = common.default_config()
+    config = generation.default_config()
     config.loss = "non_saturating"  # or minimax, least_squares, wasserstein, hinge, relativistic
     config.label_smoothing = 0.0  # real images are real with 1 minus this probability
     config.penalty = ""  # or r1, r2, gradient_penalty, dragan, or a sum of them, as r1+r2
@@ -60,14 +61,14 @@ def main(
       make_players: config -> (generator, discriminator, generator's and discriminator's
         optimiser). Where the config has a field `conditional` it is called with `num_classes`
         besides, None if that is False.
-      variants, report: as for `common.main`.
+      variants, report: as for `generation.main`.
     """
-    common.main(get_config, functools.partial(make_game, make_players), variants, report)
+    generation.main(get_config, functools.partial(make_game, make_players), variants, report)
 
 
 def make_game(
     make_players: Callable, config: config_dict.ConfigDict, source, key: jax.Array
-) -> common.Game:
+) -> generation.Game:
     """Makes what is trained, as the config says."""
     check_config(config)
     num_classes, options = None, {}
@@ -115,7 +116,9 @@ def make_game(
         generator, discriminator, view=lambda x, *_: augment.pack(x, config.packing), **rules
     )
     description = {"packing": config.packing}
-    return common.Game(generator, discriminator, state, step, evaluate, num_classes, description)
+    return generation.Game(
+        generator, discriminator, state, step, evaluate, num_classes, description
+    )
 
 
 def number_of_classes(config: config_dict.ConfigDict, source) -> int:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import adversarial
+import common
 import flax.linen as nn
 import gaussian_toys
 import jax
@@ -136,9 +137,8 @@ def check_config(config: config_dict.ConfigDict) -> None:
         if not right:
             raise UserError(f"{name}: got {config[name]!r}, expected {expected}")
 
-    for name in ("trials", "num_samples", "batch_size", "packing", "num_steps", "steps_per_call",
-                 "latent_dim", "width", "layers", "disc_steps", "log_every", "sample_every",
-                 "eval_every", "checkpoint_every", "keep_checkpoints"):  # fmt: skip
+    for name in ("trials", "num_samples", "batch_size", "packing", "latent_dim", "width", "layers",
+                 "disc_steps", *common.SCHEDULE):  # fmt: skip
         expect(name, config[name] >= 1, "1 or more")
     for name in ("penalty_weight", "final_penalty_weight", "generator_learning_rate",
                  "discriminator_learning_rate"):  # fmt: skip

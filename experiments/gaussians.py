@@ -6,6 +6,7 @@ python experiments/gaussians.py --workdir runs/gaussians --variant=ring
 import sys
 
 import command_line
+import common
 import gaussian_figures
 import grain
 import jax.numpy as jnp
@@ -18,8 +19,6 @@ from jaxgan.loop import fit
 from jaxgan.workdir import open_workdir, write_json
 
 VARIANTS = ("line", "ring", "grid")
-SCHEDULE = ("num_steps", "steps_per_call", "log_every", "sample_every", "eval_every",
-            "checkpoint_every", "keep_checkpoints")  # fmt: skip
 
 
 def get_config(variant):
@@ -84,7 +83,7 @@ def run(config, workdir):
         sample=shown.sample,
         real=shown.real(),
         evaluate=evaluate,
-        **{name: config[name] for name in SCHEDULE},
+        **{name: config[name] for name in common.SCHEDULE},
         description={
             "generator": networks.describe(trials.generator),
             "discriminator": networks.describe(trials.discriminator),

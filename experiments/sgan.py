@@ -13,6 +13,7 @@ from pathlib import Path
 
 import adversarial
 import common
+import generation
 import jax
 import jax.numpy as jnp
 import optax
@@ -26,7 +27,7 @@ from jaxgan.workdir import write_json
 
 
 def get_config():
-    config = common.default_config()
+    config = generation.default_config()
     config.labels = 100  # how many images keep their label
     config.labelled_batch_size = 20  # how many of them a batch has besides its batch_size others
     config.feature_matching = True  # or else the generator wants its images taken for real ones
@@ -81,7 +82,7 @@ def make_game(config, source, key):
 
     classes = num_classes if conditional else None
     description = {"discriminator_takes_labels": False}
-    return common.Game(*players, state, step, evaluate, classes, description, held_out=None)
+    return generation.Game(*players, state, step, evaluate, classes, description, held_out=None)
 
 
 def draw_labelled(config, source, num_classes):
@@ -109,4 +110,4 @@ def report(config, workdir):
 
 
 if __name__ == "__main__":
-    common.main(get_config, make_game, report=report)
+    generation.main(get_config, make_game, report=report)

@@ -7,8 +7,8 @@ import sys
 
 import acgan as experiment
 import acgan_report
-import common
 import evaluate
+import generation
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -45,7 +45,7 @@ def finished(images, tmp_path_factory):
     config = experiment.get_config()
     config.update(dict.fromkeys(steps, 2) | small)
     with contextlib.redirect_stdout(io.StringIO()) as printed:
-        common.train(config, experiment.make_game, str(workdir), False)
+        generation.train(experiment.make_game, config, str(workdir), False)
         acgan_report.report(config, workdir)
     return workdir, printed.getvalue()
 

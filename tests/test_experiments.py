@@ -12,6 +12,7 @@ import adversarial
 import common
 import evaluate
 import feature_metrics
+import generation
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
@@ -221,7 +222,7 @@ def test_images_that_the_network_does_not_take_are_refused():
     ],
 )
 def test_metrics_of_training_are_checked_before_it_begins(metrics, keep_best, message):
-    config = common.default_config()
+    config = generation.default_config()
     config.metrics, config.keep_best = metrics, keep_best
     with pytest.raises(UserError) as error:
         TrainingMetrics(config, [], 10).keep_best()
@@ -356,7 +357,7 @@ def test_values_out_of_range_are_named(field, value, expected):
 
     def check():
         common.check_config(config)
-        common.check_latents(config)
+        generation.check_latents(config)
         adversarial.check_config(config)
 
     with pytest.raises(UserError) as error:
@@ -375,6 +376,7 @@ PARTS = (
     "gaussian_pictures",
     "gaussian_toys",
     "gaussian_trials",
+    "generation",
     "latent_pictures",
     "translation",
     "translation_report",

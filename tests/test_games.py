@@ -5,6 +5,7 @@ import json
 
 import adversarial
 import common
+import generation
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -27,7 +28,7 @@ def train(module, workdir, *variant, **changes):
             config[name] = value
     common.check_config(config)
     game = functools.partial(adversarial.make_game, module.make_players)
-    common.train(config, game, str(workdir), False)
+    generation.train(game, config, str(workdir), False)
     return config, load_generator(workdir), read_metrics(workdir / "metrics.jsonl")
 
 

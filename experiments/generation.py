@@ -1,0 +1,230 @@
+"""What the experiments from latents to images share: config, data, pictures and evaluation."""
+
+import functools
+import itertools
+import math
+import shlex
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import common
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from feature_metrics import TrainingMetrics
+from ml_collections import config_dict
+
+from jaxgan import cpu, data, networks, sharding
+from jaxgan.latent import across_classes, interpolate, sample_latents
+from jaxgan.load import make_generate
+from jaxgan.state import TrainState
+from jaxgan.workdir import open_workdir
+
+HELD_OUT = 2_000
+"""How many of the test images an evaluation sees: as many as tell its shares to one in a hundred,
+since the step waits for it."""
+
+
+def default_config() -> config_dict.ConfigDict:
+    """The vocabulary of the games from latents to images."""
+    config = common.base_config()
+    config.latent_dim = 100
+    config.latent = "normal"  # or uniform, in [-1, 1]
+    config.disc_steps = 1  # updates of the discriminator for each of the generator
+    config.ema_decay = 0.999  # of the generator's averaged parameters; 0 keeps none
+    config.metrics = ""  # at each evaluation, some of fid,kid,is,prdc,modes
+    config.features = "lenet"  # that the metrics see; or inception, or a file of classifier.py
+    config.keep_best = ""  # in best/, the checkpoint where a figure of the metrics, as fid, is best
+    return config
+
+
+class Game(NamedTuple):
+    """What an experiment trains, and what the records need of it.
+
+    Attributes:
+      generator, discriminator: the modules.
+      state: at step 0.
+      step: the pure train step, (state, batch) -> (state, metrics).
+      evaluate: (state, batch, key) -> sums over a batch of held-out examples, and their "count".
+      num_classes: of the generator, None where it makes images of latents alone.
+      description: JSON that the checkpoints carry besides.
+      held_out: how many of the test images an evaluation sees, at most; None for all of them.
+    """
+
+    generator: nn.Module
+    discriminator: nn.Module
+    state: TrainState
+    step: Callable
+    evaluate: Callable
+    num_classes: int | None = None
+    description: Mapping[str, Any] = {}
+    held_out: int | None = HELD_OUT
+
+
+def main(
+    get_config: Callable,
+    make_game: Callable,
+    variants: tuple[str, ...] = (),
+    report: Callable | None = None,
+) -> None:
+    """Runs an experiment from latents to images from the command line.
+
+    Args:
+      get_config: () or (variant) -> config.
+      make_game: (config, source of training images, key) -> `Game`.
+      variants, report: as for `common.run_experiment`.
+    """
+    common.run_experiment(get_config, functools.partial(train, make_game), variants, report)
+
+
+def train(
+    make_game: Callable, config: config_dict.ConfigDict, workdir: str, change_config: bool
+) -> None:
+    """Trains a generator of images from latents as the config says."""
+    check_latents(config)
+    mesh = sharding.make_mesh()
+    sharding.check_batch_size(config.batch_size, mesh)
+    init_key, sample_key, eval_key = jax.random.split(jax.random.key(config.seed), 3)
+    source = data.load(config.dataset, "train", config.data_dir)
+    game = make_game(config, source, init_key)
+    generator, state = game.generator, game.state
+    test = data.load(config.dataset, "test", config.data_dir)
+    pixels = {"image_size": config.image_size, "channels": config.channels}
+    look = {**pixels, "value_range": generator.value_range}
+    images_per_step = config.batch_size * config.disc_steps
+    order = {"batch_size": images_per_step, "seed": config.seed}
+    arrays = None
+    if common.fits_on_device(config, len(source)):
+        arrays = data.load_arrays(source, **pixels)
+        batches = data.index_iterator(len(source), **order)
+    else:
+        batches = data.train_iterator(source, **order, **look)
+    # Small training batches would make a long evaluation.
+    eval_batch_size = config.batch_size * math.ceil(100 / config.batch_size)
+    real = data.spread_images(source, 64, **pixels)
+    metrics = TrainingMetrics(config, source, HELD_OUT)
+    keep_best = metrics.keep_best()
+    # Only now, when all of the input is known to be good, is the run's folder touched.
+    workdir = open_workdir(workdir, config.to_dict(), change_config=change_config)
+
+    def step(state, arrays, batch):
+        if arrays is not None:
+            batch = data.take_batch(arrays, batch["index"], generator.value_range)
+        return game.step(state, batch)
+
+    held_out = test and evaluate_on(
+        data.eval_batches(test, batch_size=eval_batch_size, **look),
+        game.held_out and math.ceil(game.held_out / eval_batch_size),
+        game.evaluate,
+        eval_key,
+        mesh,
+    )
+
+    def generate(state):
+        """The function that `load_generator` would give of this state."""
+        return make_generate(
+            generator,
+            # Of this process alone: each draws the same images on a device of its own.
+            jax.device_get(state.generator.ema_variables),
+            latent_dim=config.latent_dim,
+            latent=config.latent,
+            averaged=config.ema_decay > 0,
+            num_classes=game.num_classes,
+        )
+
+    def evaluate(state):
+        return {**(held_out(state) if held_out else {}), **metrics(lambda: generate(state))}
+
+    folder = shlex.quote(str(workdir))
+    common.fit_images(
+        config,
+        state,
+        step,
+        batches,
+        workdir,
+        mesh,
+        arrays=arrays,
+        sample=make_sample(config, generate, game.num_classes, sample_key),
+        real=real,
+        evaluate=evaluate if test or config.metrics else None,
+        description={
+            "generator": networks.describe(generator),
+            "discriminator": networks.describe(game.discriminator),
+            "latent_dim": config.latent_dim,
+            "latent": config.latent,
+            "num_classes": game.num_classes,
+            **game.description,
+        },
+        use={
+            "Sample from this run": "python experiments/sample.py "
+            f"--workdir {folder} --num 64 --out grid.png",
+            "Or in Python": f"import jaxgan\n\ngenerate = jaxgan.load_generator({str(workdir)!r})",
+        },
+        images_per_step=images_per_step,
+        keep_best=keep_best,
+    )
+
+
+def make_sample(
+    config: config_dict.ConfigDict, generate: Callable, num_classes: int | None, key: jax.Array
+) -> Callable:
+    """State -> pictures from latents that stay the same through the run.
+
+    With classes, each row of the samples has one latent, and each column one class.
+
+    Args:
+      config: of the experiment.
+      generate: state -> what `make_generate` gives.
+      num_classes: of the generator.
+      key: of the latents.
+    """
+    samples_key, path_key = jax.random.split(key)
+    draw = functools.partial(
+        sample_latents, latent_dim=config.latent_dim, distribution=config.latent
+    )
+    path = interpolate(*draw(path_key, 2), 10, distribution=config.latent)
+    if num_classes is None:
+        inputs = [jnp.concatenate([draw(samples_key, 64), path])]
+    else:
+        latents, labels = across_classes(
+            draw(samples_key, math.ceil(64 / num_classes)), num_classes
+        )
+        # The walk stays within the first class.
+        inputs = [jnp.concatenate([latents, path]), jnp.pad(labels, (0, len(path)))]
+
+    def sample(state):
+        images = generate(state)(*inputs)
+        samples, walk = images[: -len(path)], images[-len(path) :]
+        if num_classes is not None:
+            samples = samples.reshape(-1, num_classes, *samples.shape[1:])
+        return {"samples": samples, "interpolation": walk}
+
+    return sample
+
+
+def evaluate_on(
+    batches, num_batches: int | None, evaluate: Callable, key: jax.Array, mesh
+) -> Callable:
+    """State -> the means of what `evaluate` counts, over the first batches, or over all."""
+    evaluate = jax.jit(evaluate, compiler_options=cpu.compiler_options())
+
+    def run(state):
+        totals = None
+        for index, batch in enumerate(itertools.islice(batches, num_batches)):
+            batch = sharding.shard_batch(batch, mesh)
+            counts = evaluate(state, batch, jax.random.fold_in(key, index))
+            totals = counts if totals is None else jax.tree.map(jnp.add, totals, counts)
+        totals = jax.device_get(totals)
+        count = totals.pop("count")
+        return {name: float(total / count) for name, total in totals.items()}
+
+    return run
+
+
+def check_latents(config: config_dict.ConfigDict) -> None:
+    """Refuses values that no run from latents to images can have, naming the field."""
+    expect = functools.partial(common.expect_field, config)
+    for name in ("latent_dim", "disc_steps"):
+        expect(name, config[name] >= 1, "1 or more")
+    expect("ema_decay", 0 <= config.ema_decay < 1, "a number in [0, 1)")
+    expect("latent", config.latent in ("normal", "uniform"), "normal or uniform")
