@@ -13,8 +13,13 @@ of a semi-supervised game that keep their labels.
 For translation between two domains there are two sources, from `load_domains`, and
 `unpaired_iterator`, or `unpaired_index_iterator` and `take_unpaired`, which shuffle each by itself.
 `digit_domains` is the pair that comes with the package, whose right answer is known.
+
+Sources with captions, which are `scenes`, `captioned_folder` and those of `tfds_images` that have
+any, give a "caption" besides and have `source.captions(i)`, all captions of example i; a
+`Vocabulary` makes rows of numbers of them.
 """
 
+from jaxgan.data.captioned_folder import captioned_folder
 from jaxgan.data.digit_domains import digit_domains, recolour
 from jaxgan.data.folder import folder
 from jaxgan.data.load import load, load_domains
@@ -28,6 +33,7 @@ from jaxgan.data.pipeline import (
     train_iterator,
 )
 from jaxgan.data.resident import index_iterator, load_arrays, take_batch
+from jaxgan.data.scenes import scenes
 from jaxgan.data.stacked_mnist import stacked_mnist
 from jaxgan.data.subset import balanced_subset
 from jaxgan.data.tfds_images import tfds_domains, tfds_images
@@ -36,6 +42,9 @@ from jaxgan.data.unpaired import take_unpaired, unpaired_index_iterator, unpaire
 __all__ = [
     "balanced_subset",
     "digit_domains",
+from jaxgan.data.vocabulary import Vocabulary
+    "Vocabulary",
+    "captioned_folder",
     "eval_batches",
     "folder",
     "index_batches",
@@ -47,6 +56,7 @@ __all__ = [
     "prepare_image",
     "read_images",
     "recolour",
+    "scenes",
     "spread_images",
     "stacked_mnist",
     "take_batch",

@@ -62,8 +62,8 @@ def folder(path: str | os.PathLike, split: str = "train") -> RandomAccessDataSou
     if split == "test" and not has_splits:
         return None
     split_root = root / split if has_splits else root
-    names = _image_names(split_root)
-    classes = _class_names(_image_names(root / "train")) if has_splits else _class_names(names)
+    names = image_names(split_root)
+    classes = _class_names(image_names(root / "train")) if has_splits else _class_names(names)
     return _Folder(split_root, names, classes and _labels(split_root, names, classes), classes)
 
 
@@ -88,7 +88,7 @@ class _Folder:
         return f"folder({str(self._root)!r}, {len(self)} images)"
 
 
-def _image_names(root):
+def image_names(root):
     """Sorted relative paths of the images under `root`, always with forward slashes."""
     names = sorted(
         path.relative_to(root).as_posix()

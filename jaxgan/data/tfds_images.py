@@ -2,6 +2,7 @@
 
 import contextlib
 import difflib
+import functools
 import io
 import logging
 import os
@@ -20,6 +21,7 @@ from jaxgan.errors import UserError
 # TFDS waits 204 s, over ten tries, before it says that there is no network; with three it is 3 s.
 _DOWNLOAD_RETRIES = 3
 _FILE_FORMAT = "array_record"
+_CAPTIONS = ("captions", "caption")
 
 
 def tfds_images(
@@ -28,9 +30,9 @@ def tfds_images(
     """Returns the images of a TensorFlow Datasets data set, prepared first where they are not yet.
 
     The image is the feature "image", else the first `tfds.features.Image` of 8 or 16 bits; the
-    label is the feature "label", else the first `tfds.features.ClassLabel`, if there is one. Only
-    features at the top of the example count. "test" is the split "validation" where the data set
-    has no "test".
+    label is the feature "label", else the first `tfds.features.ClassLabel`, if there is one; the
+    captions are the feature "captions" or "caption". Only features at the top of the example count.
+    "test" is the split "validation" where the data set has no "test".
 
     Reading takes no TensorFlow, preparing does, with every accelerator hidden from it. The files
     have to be of a random access format: they are prepared as array_record.
@@ -43,12 +45,15 @@ def tfds_images(
 
     Returns:
         A Grain random access source of {"image": uint8 (H, W, C), C 1 or 3, "label": int32 scalar
-        (only with classes)}, with `num_classes`; None where there is no such split.
+        (only with classes), "caption": str (only with captions)}, with `num_classes`; None where
+        there is no such split. With captions, `source.captions(i)` are all of those of image i, of
+        which "caption" is the first.
 
     Raises:
         UserError: TFDS knows no such data set; it is neither prepared nor can it be prepared here
             (no network, files to be fetched by hand); it is prepared in another file format; it
-            has no image; `split` is neither "train" nor "test".
+            has no image; `split` is neither "train" nor "test". Reading an example raises it for
+            an image without captions and for an empty caption.
 
     Example:
         >>> source = tfds_images("cifar10", "train")  # doctest: +SKIP
@@ -115,7 +120,9 @@ def _open(name, split, data_dir):
         data_source = _data_source(tfds, builder, name, split_name)
     num_classes = label_key and builder.info.features[label_key].num_classes
     shown = f"tfds_images({builder.info.full_name!r}, {split_name!r})"
-    return _TfdsImages(data_source, image_key, label_key, num_classes, shown)
+    caption_key = next((key for key in _CAPTIONS if key in builder.info.features), None)
+    made = _TfdsImages if caption_key is None else functools.partial(_TfdsCaptions, caption_key)
+    return made(data_source, image_key, label_key, num_classes, shown)
 
 
 class _TfdsImages:
@@ -130,7 +137,9 @@ class _TfdsImages:
         return len(self._data_source)
 
     def __getitem__(self, index):
-        example = self._data_source[index]
+        return self._example(index, self._data_source[index])
+
+    def _example(self, index, example):
         what = f"image {index} of {self._shown}"
         image = decode_image(io.BytesIO(example[self._image_key]), what)
         if self._label_key is None:
@@ -139,6 +148,29 @@ class _TfdsImages:
 
     def __repr__(self):
         return self._shown
+
+
+class _TfdsCaptions(_TfdsImages):
+    def __init__(self, caption_key, *fields):
+        super().__init__(*fields)
+        self._caption_key = caption_key
+
+    def captions(self, index):
+        return self._captions(index, self._data_source[index])
+
+    def _example(self, index, example):
+        return super()._example(index, example) | {"caption": self._captions(index, example)[0]}
+
+    def _captions(self, index, example):
+        texts = example[self._caption_key]
+        # In COCO each caption comes with its own number.
+        texts = texts["text"] if isinstance(texts, dict) else texts
+        texts = np.ravel(np.asarray(texts, object))
+        captions = tuple(str(text, "utf-8").strip() for text in texts)
+        if not captions or not all(captions):
+            kind = "an empty caption" if captions else "no caption"
+            raise UserError(f"captions: image {index} of {self._shown} has {kind}, expected words")
+        return captions
 
 
 def _builder(tfds, name, data_dir):

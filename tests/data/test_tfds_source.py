@@ -80,6 +80,43 @@ class JaxganTinyText(_Builder):
         yield 0, {"text": "no image"}
 
 
+class JaxganTinyCaptions(_Builder):
+    """As COCO has them, each with a number of its own; image i has i + 1."""
+
+    lengths = {"train": 2}  # noqa: RUF012
+    texts = ("a bird", "Ein Vogel, grün")
+
+    def features(self):
+        caption = {"id": np.int64, "text": tfds.features.Text()}
+        return {
+            "image": tfds.features.Image(shape=(None, None, 3)),
+            "captions": tfds.features.Sequence(caption),
+        }
+
+    def _generate_examples(self, length):
+        for i in range(length):
+            captions = [{"id": k, "text": text} for k, text in enumerate(self.texts[: i + 1])]
+            yield i, {"image": np.full((4, 4, 3), i, np.uint8), "captions": captions}
+
+
+class JaxganTinySilent(JaxganTinyCaptions):
+    texts = ()
+
+
+class JaxganTinyBlank(JaxganTinyCaptions):
+    texts = (" ",)
+
+
+class JaxganTinyCaption(_Builder):
+    lengths = {"train": 1}  # noqa: RUF012
+
+    def features(self):
+        return {"image": tfds.features.Image(), "caption": tfds.features.Text()}
+
+    def _generate_examples(self, length):
+        yield 0, {"image": np.zeros((4, 4, 3), np.uint8), "caption": "Ein Vogel, grün"}
+
+
 class JaxganTinyFailing(JaxganTinyGlass):
     def _split_generators(self, dl_manager):
         raise OSError("no\nnetwork")
@@ -141,6 +178,31 @@ def test_no_label_no_test_split_and_transparency(data_dir):
     assert set(source[0]) == {"image"}
     np.testing.assert_array_equal(source[0]["image"], np.full((4, 4, 3), 255))
     assert tfds_images("jaxgan_tiny_glass", "test", data_dir) is None
+
+
+def test_captions(data_dir):
+    source = tfds_images("jaxgan_tiny_captions", "train", data_dir)
+    expected = {0: ("a bird",), 1: ("a bird", "Ein Vogel, grün")}
+    for i in range(2):
+        example = source[i]
+        assert set(example) == {"image", "caption"}
+        assert source.captions(i) == expected[int(example["image"][0, 0, 0])]
+        assert example["caption"] == "a bird"
+
+
+@pytest.mark.parametrize(
+    ("name", "what"), [("silent", "no caption"), ("blank", "an empty caption")]
+)
+def test_images_without_captions(name, what, data_dir):
+    source = tfds_images(f"jaxgan_tiny_{name}", "train", data_dir)
+    with pytest.raises(UserError, match=rf"^captions: image 0 of .* has {what}, expected words$"):
+        source.captions(0)
+
+
+def test_one_caption_in_a_feature_of_its_own(data_dir):
+    source = tfds_images("jaxgan_tiny_caption", "train", data_dir)
+    assert source.captions(0) == (source[0]["caption"],) == ("Ein Vogel, grün",)
+    assert not hasattr(tfds_images("jaxgan_tiny_glass", "train", data_dir), "captions")
 
 
 def test_reading_takes_no_tensorflow(colours, data_dir):
