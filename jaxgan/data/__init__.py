@@ -38,13 +38,13 @@ from jaxgan.data.stacked_mnist import stacked_mnist
 from jaxgan.data.subset import balanced_subset
 from jaxgan.data.tfds_images import tfds_domains, tfds_images
 from jaxgan.data.unpaired import take_unpaired, unpaired_index_iterator, unpaired_iterator
+from jaxgan.data.vocabulary import Vocabulary
 
 __all__ = [
-    "balanced_subset",
-    "digit_domains",
-from jaxgan.data.vocabulary import Vocabulary
     "Vocabulary",
+    "balanced_subset",
     "captioned_folder",
+    "digit_domains",
     "eval_batches",
     "folder",
     "index_batches",

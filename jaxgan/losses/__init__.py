@@ -17,9 +17,10 @@ With r and f the logits of real and of generated examples, they are
 
 and `smooth_labels` varies the first two. All stay finite up to |logit| = 1e4 and beyond. Logits of
 any other rank are an error: (B, 1) against (B,) would broadcast to (B, B) without a word.
-`feature_matching` compares features in place of logits. Where a discriminator has logits of K
-classes, `real_logits` gives the one that these losses take, and `class_cross_entropy` is the loss
-of examples with a label.
+`feature_matching` compares features in place of logits, `image_text_matching` embeddings of images
+with those of captions, and `gaussian_kl` Gaussians with the standard one. Where a discriminator has
+logits of K classes, `real_logits` gives the one that these losses take, and `class_cross_entropy`
+is the loss of examples with a label.
 """
 
 from jaxgan.losses.cross_entropy import (
@@ -31,6 +32,7 @@ from jaxgan.losses.cross_entropy import (
     smooth_labels,
 )
 from jaxgan.losses.features import feature_matching
+from jaxgan.losses.gaussian import gaussian_kl
 from jaxgan.losses.linear import (
     hinge,
     hinge_discriminator,
@@ -39,6 +41,7 @@ from jaxgan.losses.linear import (
     wasserstein_generator,
 )
 from jaxgan.losses.loss import Loss
+from jaxgan.losses.matching import cosine_similarities, image_text_matching
 from jaxgan.losses.paired import (
     relativistic,
     relativistic_discriminator,
@@ -54,9 +57,12 @@ from jaxgan.losses.squared_error import (
 __all__ = [
     "Loss",
     "class_cross_entropy",
+    "cosine_similarities",
     "feature_matching",
+    "gaussian_kl",
     "hinge",
     "hinge_discriminator",
+    "image_text_matching",
     "least_squares",
     "least_squares_discriminator",
     "least_squares_generator",

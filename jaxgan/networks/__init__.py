@@ -1,8 +1,9 @@
 """Flax modules, one file a family, over the shared `layers`.
 
-`mlp`, `dcgan`, `sn_resnet`, `r3gan` and `sgan` return a (generator, discriminator) pair; the
-modules themselves take the widths, for pairs of one's own. `cyclegan` and `discogan` do as
-well, for pairs that translate images into images: each direction takes such a pair.
+`mlp`, `dcgan`, `sn_resnet`, `r3gan`, `sgan`, `stackgan_stage_one` and `stackgan_stage_two` return a
+(generator, discriminator) pair; the modules themselves take the widths, for pairs of one's own.
+`cyclegan` and `discogan` do as well, for pairs that translate images into images: each direction
+takes such a pair.
 """
 
 from jaxgan.networks.cyclegan import PatchDiscriminator, ResNetGenerator, cyclegan
@@ -13,12 +14,21 @@ from jaxgan.networks.mlp import MLPDiscriminator, MLPGenerator, mlp
 from jaxgan.networks.r3gan import R3GANDiscriminator, R3GANGenerator, r3gan
 from jaxgan.networks.semi_supervised import SGANDiscriminator, sgan
 from jaxgan.networks.sn_resnet import SNResNetDiscriminator, SNResNetGenerator, sn_resnet
+from jaxgan.networks.stackgan import (
+    StackGANDiscriminator,
+    StackGANStageOne,
+    StackGANStageTwo,
+    stackgan_stage_one,
+    stackgan_stage_two,
+)
+from jaxgan.networks.text import ImageEncoder, TextEncoder
 
 __all__ = [
     "DCGANDiscriminator",
     "DCGANGenerator",
     "DiscoGANDiscriminator",
     "DiscoGANGenerator",
+    "ImageEncoder",
     "MLPDiscriminator",
     "MLPGenerator",
     "PatchDiscriminator",
@@ -28,6 +38,10 @@ __all__ = [
     "SGANDiscriminator",
     "SNResNetDiscriminator",
     "SNResNetGenerator",
+    "StackGANDiscriminator",
+    "StackGANStageOne",
+    "StackGANStageTwo",
+    "TextEncoder",
     "cyclegan",
     "dcgan",
     "describe",
@@ -37,4 +51,6 @@ __all__ = [
     "r3gan",
     "sgan",
     "sn_resnet",
+    "stackgan_stage_one",
+    "stackgan_stage_two",
 ]

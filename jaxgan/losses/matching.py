@@ -1,0 +1,85 @@
+"""Matching images with captions: each is to find its own among the others of the batch."""
+
+import jax
+import jax.numpy as jnp
+
+from jaxgan.errors import UserError
+
+__all__ = ["cosine_similarities", "image_text_matching"]
+
+
+def cosine_similarities(image_embeddings: jax.Array, text_embeddings: jax.Array) -> jax.Array:
+    """The cosine of the angle between every image and every caption.
+
+        s_ij = <v_i, t_j> / (|v_i| |t_j|)
+
+    Args:
+      image_embeddings: (B, E) float, v.
+      text_embeddings: (B, E) float, t; caption i is that of image i.
+
+    Returns:
+      float32 (B, B), images along the rows.
+
+    Raises:
+      UserError: embeddings that are not of one shape (B, E).
+
+    Example:
+      >>> print(cosine_similarities(2 * jnp.eye(2), jnp.eye(2)))
+      [[1. 0.]
+       [0. 1.]]
+    """
+    shapes = jnp.shape(image_embeddings), jnp.shape(text_embeddings)
+    if len(shapes[0]) != 2 or shapes[0] != shapes[1]:
+        raise UserError(
+            f"text_embeddings: got shape {shapes[1]} beside images {shapes[0]}, expected (B, E) of "
+            "both"
+        )
+
+    def unit(x):
+        x = jnp.asarray(x, jnp.promote_types(x.dtype, jnp.float32))
+        return x * jax.lax.rsqrt(jnp.maximum(jnp.sum(x * x, -1, keepdims=True), 1e-12))
+
+    return unit(image_embeddings) @ unit(text_embeddings).T
+
+
+def image_text_matching(logits: jax.Array, same: jax.Array | None = None) -> jax.Array:
+    """Cross entropy of finding each image's caption, and each caption's image, in the batch.
+
+        L = -1/2 E_i[log softmax_j(l_ij)_i + log softmax_j(l_ji)_i]
+
+    Two examples whose captions say the same are no mistake to take for one another: such j are
+    left out of the softmax of i.
+
+    Args:
+      logits: (B, B) float, images along the rows: `cosine_similarities` times a scale.
+      same: (B, B) bool, symmetric, whether caption j is true of image i; what it says of i and i
+        itself does not count. None where no two examples share a caption.
+
+    Returns:
+      float32 scalar in nats, at least 0; log B where all logits are alike.
+
+    Raises:
+      UserError: logits that are not square, or `same` of another shape.
+
+    Example:
+      >>> print(f"{image_text_matching(jnp.zeros((4, 4))):.4f}")
+      1.3863
+      >>> print(f"{image_text_matching(jnp.zeros((2, 2)), jnp.ones((2, 2), bool)):.4f}")
+      0.0000
+
+    Source: Radford et al. 2021, "Learning Transferable Visual Models From Natural Language
+    Supervision", section 2.3; van den Oord et al. 2018, "Representation Learning with Contrastive
+    Predictive Coding", equation 4.
+    """
+    shape = jnp.shape(logits)
+    if len(shape) != 2 or shape[0] != shape[1]:
+        raise UserError(f"logits: got shape {shape}, expected (B, B)")
+    logits = jnp.asarray(logits, jnp.promote_types(logits.dtype, jnp.float32))
+    if same is not None:
+        if jnp.shape(same) != shape:
+            raise UserError(f"same: got shape {jnp.shape(same)}, expected {shape}")
+        logits = jnp.where(same & ~jnp.eye(shape[0], dtype=bool), -jnp.inf, logits)
+    own = jnp.diagonal(logits)
+    by_image = jax.nn.logsumexp(logits, axis=1) - own
+    by_text = jax.nn.logsumexp(logits, axis=0) - own
+    return 0.5 * (jnp.mean(by_image) + jnp.mean(by_text))

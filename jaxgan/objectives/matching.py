@@ -1,0 +1,114 @@
+"""Training of a text encoder and an image encoder until captions find their images."""
+
+import math
+from collections.abc import Callable
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxgan.losses import cosine_similarities, image_text_matching
+from jaxgan.state import Player, PyTree, create_player
+from jaxgan.step import Metrics
+
+__all__ = ["init_matching", "make_matching_step"]
+
+_FIRST_SCALE, _LARGEST_SCALE = 1 / 0.07, 100.0
+
+
+def init_matching(
+    key: jax.Array,
+    text_encoder: nn.Module,
+    image_encoder: nn.Module,
+    tx: optax.GradientTransformation,
+    *,
+    length: int,
+    image_shape: tuple[int, int, int],
+) -> Player:
+    """Initialises both encoders and the scale of their similarities.
+
+    Args:
+      key: `jax.random.key(seed)`.
+      text_encoder: module, int32 (B, length) -> (B, E).
+      image_encoder: module, (B, H, W, C) -> (B, E), taking `train`.
+      tx: the Optax optimiser of all three.
+      length: of an encoded caption.
+      image_shape: (H, W, C).
+
+    Returns:
+      A `Player` of params {"text", "image", "log_scale"}; its model state is the image encoder's.
+    """
+    text_key, image_key = jax.random.split(key)
+    text = jax.jit(text_encoder.init)(text_key, jnp.ones((1, length), jnp.int32))
+    image = jax.jit(image_encoder.init)(image_key, jnp.zeros((1, *image_shape)))
+    params = {
+        "text": text["params"],
+        "image": image.pop("params"),
+        "log_scale": jnp.asarray(math.log(_FIRST_SCALE), jnp.float32),
+    }
+    return create_player({"params": params, **image}, tx)
+
+
+def make_matching_step(
+    text_encoder: nn.Module, image_encoder: nn.Module, tx: optax.GradientTransformation
+) -> Callable[[Player, PyTree], tuple[Player, Metrics]]:
+    """Builds the pure step of matching images with captions.
+
+        L = image_text_matching(scale cosine(images, captions)), with the scale learnt
+
+    Afterwards `text_encoder.apply({"params": player.params["text"]}, tokens)` are the embeddings.
+
+    Args:
+      text_encoder, image_encoder, tx: as in `init_matching`.
+
+    Returns:
+      (player, batch) -> (player, metrics), on batches {"image": (B, H, W, C) float, "tokens":
+      int32 (B, length), "meaning": int32 (B,), optional, equal where captions say the same}.
+      Captions of the same words are taken to say the same without it. `metrics` are float32
+      scalars: `matching_loss`, `scale`, and the shares of images whose caption is found first,
+      `image_to_text`, and of captions whose image is, `text_to_image`.
+
+    Example:
+      >>> step = jax.jit(make_matching_step(text, image, tx), donate_argnums=0)  # doctest: +SKIP
+      >>> player, metrics = step(player, batch)  # doctest: +SKIP
+
+    Source: Radford et al. 2021, "Learning Transferable Visual Models From Natural Language
+    Supervision", section 2.3.
+    """
+
+    def step(player: Player, batch: PyTree) -> tuple[Player, Metrics]:
+        tokens = batch["tokens"]
+        same = jnp.all(tokens[:, None] == tokens[None], axis=-1)
+        if "meaning" in batch:
+            same |= batch["meaning"][:, None] == batch["meaning"][None]
+
+        def loss_fn(params):
+            texts = text_encoder.apply({"params": params["text"]}, tokens, train=True)
+            images, model_state = image_encoder.apply(
+                {"params": params["image"], **player.model_state},
+                batch["image"],
+                train=True,
+                mutable=list(player.model_state),
+            )
+            scale = jnp.minimum(jnp.exp(params["log_scale"]), _LARGEST_SCALE)
+            similarities = cosine_similarities(images, texts)
+            loss = image_text_matching(scale * similarities, same)
+            metrics = {"matching_loss": loss, "scale": scale, **_shares(similarities, same)}
+            return loss, (dict(model_state), metrics)
+
+        grads, (model_state, metrics) = jax.grad(loss_fn, has_aux=True)(player.params)
+        updates, opt_state = tx.update(grads, player.opt_state, player.params)
+        params = optax.apply_updates(player.params, updates)
+        return player.replace(params=params, model_state=model_state, opt_state=opt_state), metrics
+
+    return step
+
+
+def _shares(similarities: jax.Array, same: jax.Array) -> Metrics:
+    """How many find their own, or what says the same, first."""
+
+    def share(rows):
+        return jnp.mean(jnp.take_along_axis(same, jnp.argmax(rows, 1)[:, None], 1))
+
+    return {"image_to_text": share(similarities), "text_to_image": share(similarities.T)}

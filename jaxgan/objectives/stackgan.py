@@ -1,0 +1,316 @@
+"""StackGAN: images from embeddings of captions, in two stages of one game each.
+
+The discriminator is shown three kinds of pairs: real images with their captions, real images with
+captions of others, generated images with the captions that they were made from.
+"""
+
+from collections.abc import Callable, Mapping
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxgan.errors import UserError
+from jaxgan.latent import sample_latents
+from jaxgan.losses import Loss, gaussian_kl, non_saturating
+from jaxgan.objectives.monitors import adversarial_metrics, diversity
+from jaxgan.state import PyTree, TrainState, create_player, create_train_state
+from jaxgan.step import Aux, Context, Objective, apply_train, local_key
+
+__all__ = [
+    "init_stackgan_stage_one",
+    "init_stackgan_stage_two",
+    "stackgan_stage_one",
+    "stackgan_stage_two",
+]
+
+# The paper's lambda is 1; its authors' program takes the mean over the 128 entries, times 2.
+_KL_WEIGHT = 2 / 128
+
+
+def stackgan_stage_one(
+    generator: nn.Module,
+    discriminator: nn.Module,
+    *,
+    loss: Loss = non_saturating,
+    kl_weight: float = _KL_WEIGHT,
+    axis_name: str | None = None,
+) -> Objective:
+    """The objective of Stage I: a small image from a caption.
+
+        L_D = 1/2 L_D(D(x, t), D(G(z, t), t)) + 1/2 L_D(D(x, t), D(x, t'))
+        L_G = L_G(D(G(z, t), t)) + w KL(N(mean(t), sigma(t)^2) || N(0, I))
+
+    With the cross entropy, L_D counts real pairs once and either kind of wrong ones half. t' is
+    the caption of the example before in the batch, for which the order of the batch is to be a
+    random one.
+
+    Args:
+      generator: `networks.StackGANStageOne`, or a module (latents, embeddings) -> images, taking
+        `train`, with its `latent_dim`, `condition_dim` and `condition`.
+      discriminator: `networks.StackGANDiscriminator`, or a module (images, embeddings (B, E) or
+        (K, B, E)) -> logits (B,) or (K, B), taking `train`.
+      loss: from `jaxgan.losses`.
+      kl_weight: w.
+      axis_name: the mapped axis inside `pmap` or `shard_map`.
+
+    Returns:
+      An `Objective` on batches {"image": (B, H, W, C) float32, "embedding": (B, E) float32}, with
+      embeddings that are not trained. Its metrics are those of `adversarial_metrics` on right
+      pairs and generated ones, `discriminator_loss_real`, `_fake` and `_wrong`, `d_wrong` and
+      `accuracy_wrong` on wrong pairs, `diversity` and `kl`.
+
+    Raises:
+      UserError: a loss that compares fakes with real images for the generator; while tracing, a
+        batch without images or embeddings, of one example, or of another shape than the
+        generator's.
+
+    Example:
+      >>> from jaxgan import networks
+      >>> objective = stackgan_stage_one(*networks.stackgan_stage_one(64))
+
+    Source: Zhang et al. 2017, "StackGAN: Text to Photo-realistic Image Synthesis with Stacked
+    Generative Adversarial Networks", sections 3.2 and 3.3; Reed et al. 2016, "Generative
+    Adversarial Text to Image Synthesis", section 4.2, for the wrong pairs.
+    """
+
+    def generate(gen_vars: PyTree, batch: PyTree, context: Context):
+        _, embeddings = _pairs(batch)
+        latent_key, key = jax.random.split(context.key)
+        latents = sample_latents(
+            latent_key,
+            len(embeddings),
+            generator.latent_dim + generator.condition_dim,
+            axis_name=axis_name,
+        )
+        key = local_key(key, axis_name)
+        return apply_train(generator, gen_vars, latents, embeddings, key=key)
+
+    return _matching_aware(generate, generator, discriminator, loss, kl_weight, axis_name)
+
+
+def stackgan_stage_two(
+    stage_one: nn.Module,
+    generator: nn.Module,
+    discriminator: nn.Module,
+    *,
+    loss: Loss = non_saturating,
+    kl_weight: float = _KL_WEIGHT,
+    axis_name: str | None = None,
+) -> Objective:
+    """The objective of Stage II: a large image from Stage I's and the caption once more.
+
+    The losses are those of `stackgan_stage_one`, with G(z, t) made of Stage I's image. Stage I
+    stays as `extra` has it, and runs as it does when images are drawn, by its running statistics.
+
+    Args:
+      stage_one: Stage I's generator.
+      generator: `networks.StackGANStageTwo`, or a module (images, noise, embeddings) -> images,
+        taking `train`, with its `condition_dim` and `condition`.
+      discriminator, loss, kl_weight, axis_name: as in `stackgan_stage_one`.
+
+    Returns:
+      An `Objective` as that of `stackgan_stage_one`, for a state with `extra` {"stage_one":
+      variables}.
+
+    Raises:
+      UserError: as `stackgan_stage_one`; while tracing, a state without Stage I.
+
+    Example:
+      >>> from jaxgan import networks
+      >>> first, _ = networks.stackgan_stage_one(64)
+      >>> objective = stackgan_stage_two(first, *networks.stackgan_stage_two(256, 64))
+
+    Source: Zhang et al. 2017, "StackGAN: Text to Photo-realistic Image Synthesis with Stacked
+    Generative Adversarial Networks", section 3.4.
+    """
+
+    def generate(gen_vars: PyTree, batch: PyTree, context: Context):
+        _, embeddings = _pairs(batch)
+        if not isinstance(context.extra, Mapping) or "stage_one" not in context.extra:
+            raise UserError(
+                "stage_one: got none in the state's extra, expected Stage I's variables"
+            )
+        latent_key, key = jax.random.split(context.key)
+        first_dim = stage_one.latent_dim + stage_one.condition_dim
+        noise = sample_latents(
+            latent_key,
+            len(embeddings),
+            first_dim + generator.condition_dim,
+            axis_name=axis_name,
+        )
+        first = stage_one.apply(context.extra["stage_one"], noise[:, :first_dim], embeddings)
+        key = local_key(key, axis_name)
+        return apply_train(generator, gen_vars, first, noise[:, first_dim:], embeddings, key=key)
+
+    return _matching_aware(generate, generator, discriminator, loss, kl_weight, axis_name)
+
+
+def init_stackgan_stage_one(
+    key: jax.Array,
+    generator: nn.Module,
+    discriminator: nn.Module,
+    gen_tx: optax.GradientTransformation,
+    disc_tx: optax.GradientTransformation,
+    *,
+    embedding_dim: int,
+    image_shape: tuple[int, int, int],
+    ema: bool = False,
+) -> TrainState:
+    """Initialises both networks of Stage I and makes the state at step 0.
+
+    Args:
+      key: `jax.random.key(seed)`.
+      generator, discriminator: as in `stackgan_stage_one`.
+      gen_tx, disc_tx: the Optax optimisers.
+      embedding_dim: of the captions' embeddings.
+      image_shape: (H, W, C) of the data at Stage I's size.
+      ema: keep an average of the generator's parameters.
+
+    Returns:
+      The `TrainState`.
+
+    Raises:
+      UserError: the generator makes images of another shape than `image_shape`.
+    """
+    latents = jnp.zeros((1, generator.latent_dim + generator.condition_dim))
+    inputs = latents, jnp.zeros((1, embedding_dim))
+    return _init(key, generator, inputs, discriminator, gen_tx, disc_tx, image_shape, None, ema)
+
+
+def init_stackgan_stage_two(
+    key: jax.Array,
+    stage_one: nn.Module,
+    stage_one_variables: PyTree,
+    generator: nn.Module,
+    discriminator: nn.Module,
+    gen_tx: optax.GradientTransformation,
+    disc_tx: optax.GradientTransformation,
+    *,
+    embedding_dim: int,
+    image_shape: tuple[int, int, int],
+    ema: bool = False,
+) -> TrainState:
+    """Initialises both networks of Stage II and makes the state at step 0, with Stage I in it.
+
+    Args:
+      key: `jax.random.key(seed)`.
+      stage_one: Stage I's generator.
+      stage_one_variables: its variables after training, such as `state.generator.ema_variables`.
+      generator, discriminator: as in `stackgan_stage_two`.
+      gen_tx, disc_tx: the Optax optimisers.
+      embedding_dim: of the captions' embeddings, the same as for Stage I.
+      image_shape: (H, W, C) of the data at Stage II's size.
+      ema: keep an average of the generator's parameters.
+
+    Returns:
+      The `TrainState`, with `extra` {"stage_one": a copy of the variables}.
+
+    Raises:
+      UserError: no variables of Stage I, or of another network; the generator makes images of
+        another shape than `image_shape`.
+    """
+    latents = jnp.zeros((1, stage_one.latent_dim + stage_one.condition_dim))
+    embeddings = jnp.zeros((1, embedding_dim))
+    first, expected = jax.eval_shape(
+        stage_one.init_with_output, jax.random.key(0), latents, embeddings
+    )
+    if _shapes(stage_one_variables) != _shapes(expected):
+        got = "none" if stage_one_variables is None else "those of another network"
+        raise UserError(f"stage_one_variables: got {got}, expected the variables of Stage I")
+    noise = jnp.zeros((1, generator.condition_dim))
+    inputs = jnp.zeros(first.shape), noise, embeddings
+    # A copy, since a donated state must not hold what the caller goes on using.
+    extra = {"stage_one": jax.tree.map(jnp.copy, dict(stage_one_variables))}
+    return _init(key, generator, inputs, discriminator, gen_tx, disc_tx, image_shape, extra, ema)
+
+
+def _matching_aware(
+    generate: Callable,
+    generator: nn.Module,
+    discriminator: nn.Module,
+    loss: Loss,
+    kl_weight: float,
+    axis_name: str | None,
+) -> Objective:
+    """The two losses of either stage, for its `generate`."""
+    if loss.generator_sees_real:
+        raise UserError("loss: got one that shows the generator real images, expected another")
+
+    def disc_loss(disc_vars: PyTree, fakes: jax.Array, batch: PyTree, context: Context):
+        images, embeddings = _pairs(batch)
+        if images.shape != fakes.shape:
+            raise UserError(
+                f"image: got a batch of shape {images.shape}, expected {fakes.shape}, which is "
+                "what the generator makes"
+            )
+        real_key, fake_key = jax.random.split(local_key(context.key, axis_name))
+        captions = jnp.stack([embeddings, jnp.roll(embeddings, 1, axis=0)])
+        (right_logits, wrong_logits), model_state = apply_train(
+            discriminator, disc_vars, images, captions, key=real_key
+        )
+        disc_vars = {**disc_vars, **model_state}
+        fake_logits, model_state = apply_train(
+            discriminator, disc_vars, fakes, embeddings, key=fake_key
+        )
+        real, fake = loss.discriminator(right_logits, fake_logits)
+        real_again, wrong = loss.discriminator(right_logits, wrong_logits)
+        on_wrong = adversarial_metrics(loss, right_logits, wrong_logits)
+        metrics = {
+            "discriminator_loss_real": real,
+            "discriminator_loss_fake": fake,
+            "discriminator_loss_wrong": wrong,
+            **adversarial_metrics(loss, right_logits, fake_logits),
+            "d_wrong": on_wrong["d_fake"],
+            "accuracy_wrong": on_wrong["accuracy_fake"],
+            "diversity": diversity(images, fakes, axis_name),
+        }
+        return 0.5 * (real + fake + real_again + wrong), Aux(model_state, metrics)
+
+    def gen_loss(
+        gen_vars: PyTree, disc_vars: PyTree, fakes: jax.Array, batch: PyTree, context: Context
+    ):
+        _, embeddings = _pairs(batch)
+        key = local_key(context.key, axis_name)
+        logits, _ = apply_train(discriminator, disc_vars, fakes, embeddings, key=key)
+        kl = gaussian_kl(*generator.apply(gen_vars, embeddings, method="condition"))
+        return loss.generator(logits) + kl_weight * kl, Aux(None, {"kl": kl})
+
+    return Objective(generate, disc_loss, gen_loss)
+
+
+def _init(key, generator, inputs, discriminator, gen_tx, disc_tx, image_shape, extra, ema):
+    gen_key, disc_key, train_key = jax.random.split(key, 3)
+    images = jnp.zeros((1, *image_shape))
+    made, _ = jax.eval_shape(generator.init_with_output, gen_key, *inputs)
+    if made.shape != images.shape:
+        raise UserError(
+            f"image_size, channels: got data of shape {tuple(image_shape)}, expected "
+            f"{made.shape[1:]}, which is what the generator makes"
+        )
+    return create_train_state(
+        train_key,
+        create_player(jax.jit(generator.init)(gen_key, *inputs), gen_tx, ema=ema),
+        create_player(jax.jit(discriminator.init)(disc_key, images, inputs[-1]), disc_tx),
+        extra,
+    )
+
+
+def _pairs(batch: PyTree) -> tuple[jax.Array, jax.Array]:
+    """The images and embeddings of a batch, which is refused if they do not make pairs."""
+    names = set(batch) if isinstance(batch, Mapping) else set()
+    if not {"image", "embedding"} <= names:
+        got = f"entries {', '.join(batch)}" if names else type(batch).__name__
+        raise UserError(f"batch: got {got}, expected {{'image': images, 'embedding': embeddings}}")
+    images, embeddings = batch["image"], batch["embedding"]
+    if embeddings.ndim != 2 or len(embeddings) != len(images) or len(images) < 2:
+        raise UserError(
+            f"embedding: got shape {embeddings.shape} for {len(images)} images, expected (B, E) "
+            "for two images or more"
+        )
+    return images, embeddings
+
+
+def _shapes(tree: PyTree) -> PyTree:
+    return jax.tree.map(jnp.shape, tree)
