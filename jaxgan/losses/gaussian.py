@@ -37,7 +37,8 @@ def gaussian_kl(mean: jax.Array, log_sigma: jax.Array) -> jax.Array:
             f"log_sigma: got shape {shapes[1]} beside means {shapes[0]}, expected (B, N) of both"
         )
     mean, log_sigma = (
-        jnp.asarray(x, jnp.promote_types(x.dtype, jnp.float32)) for x in (mean, log_sigma)
+        jnp.asarray(x, jnp.promote_types(jnp.result_type(x), jnp.float32))
+        for x in (mean, log_sigma)
     )
     entries = 0.5 * (jnp.square(mean) + jnp.exp(2 * log_sigma) - 1) - log_sigma
     return jnp.mean(jnp.sum(entries, axis=-1))

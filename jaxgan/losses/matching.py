@@ -36,7 +36,7 @@ def cosine_similarities(image_embeddings: jax.Array, text_embeddings: jax.Array)
         )
 
     def unit(x):
-        x = jnp.asarray(x, jnp.promote_types(x.dtype, jnp.float32))
+        x = jnp.asarray(x, jnp.promote_types(jnp.result_type(x), jnp.float32))
         return x * jax.lax.rsqrt(jnp.maximum(jnp.sum(x * x, -1, keepdims=True), 1e-12))
 
     return unit(image_embeddings) @ unit(text_embeddings).T
@@ -74,7 +74,7 @@ def image_text_matching(logits: jax.Array, same: jax.Array | None = None) -> jax
     shape = jnp.shape(logits)
     if len(shape) != 2 or shape[0] != shape[1]:
         raise UserError(f"logits: got shape {shape}, expected (B, B)")
-    logits = jnp.asarray(logits, jnp.promote_types(logits.dtype, jnp.float32))
+    logits = jnp.asarray(logits, jnp.promote_types(jnp.result_type(logits), jnp.float32))
     if same is not None:
         if jnp.shape(same) != shape:
             raise UserError(f"same: got shape {jnp.shape(same)}, expected {shape}")

@@ -98,4 +98,4 @@ class ImageEncoder(nn.Module):
 def _normalise(x: jax.Array) -> jax.Array:
     """Mean square 1, which what follows takes more easily than length 1."""
     x = x.astype(jnp.float32)
-    return x * jax.lax.rsqrt(jnp.mean(jnp.square(x), axis=-1, keepdims=True) + 1e-6)
+    return x * jax.lax.rsqrt(jnp.mean(jnp.square(x), axis=-1, keepdims=True) + 1e-8)

@@ -1,0 +1,109 @@
+"""The matching loss, against loops."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.special import logsumexp
+
+from jaxgan.errors import UserError
+from jaxgan.losses import cosine_similarities, image_text_matching
+
+
+def by_loops(logits, same):
+    total = 0.0
+    count = len(logits)
+    for i in range(count):
+        others = [j for j in range(count) if j == i or not same[i, j]]
+        total += logsumexp([logits[i, j] for j in others]) - logits[i, i]
+        total += logsumexp([logits[j, i] for j in others]) - logits[i, i]
+    return total / (2 * count)
+
+
+def random_case(seed=0, count=7):
+    rng = np.random.default_rng(seed)
+    meanings = rng.integers(0, 4, count)
+    return 3 * rng.standard_normal((count, count)), meanings[:, None] == meanings[None]
+
+
+def test_it_is_the_mean_of_both_cross_entropies():
+    logits, same = random_case()
+    assert same.sum() > 7
+    nothing = np.zeros_like(same)
+    expected = by_loops(logits, nothing)
+    logits = logits.astype(np.float32)
+    assert float(image_text_matching(logits)) == pytest.approx(expected, rel=1e-5)
+    assert float(image_text_matching(logits, jnp.eye(7, dtype=bool))) == pytest.approx(
+        expected, rel=1e-5
+    )
+    masked = by_loops(logits, same)
+    assert float(image_text_matching(logits, jnp.asarray(same))) == pytest.approx(masked, rel=1e-5)
+    assert masked < expected
+
+
+def test_the_same_caption_is_no_negative():
+    """Nothing pulls at pairs that say the same; the gradient stays finite though all do."""
+    logits, same = random_case()
+    gradient = jax.grad(image_text_matching)(jnp.float32(logits), jnp.asarray(same))
+    others = same & ~np.eye(7, dtype=bool)
+    assert others.any()
+    np.testing.assert_array_equal(np.asarray(gradient)[others], 0)
+    assert (np.asarray(gradient)[~same] > 0).all()
+    assert (np.diagonal(gradient) < 0).any()
+    nothing_left = jax.grad(image_text_matching)(jnp.float32(logits), jnp.ones((7, 7), bool))
+    np.testing.assert_array_equal(nothing_left, 0)
+
+
+def test_images_and_captions_change_places():
+    logits, same = random_case(1)
+    loss = image_text_matching(jnp.float32(logits), jnp.asarray(same))
+    turned = image_text_matching(jnp.float32(logits.T), jnp.asarray(same))
+    assert float(loss) == pytest.approx(float(turned), rel=1e-6)
+
+
+def test_cosines_are_numpys_whatever_the_lengths():
+    rng = np.random.default_rng(0)
+    images, texts = rng.standard_normal((2, 5, 3))
+    expected = np.empty((5, 5))
+    for i in range(5):
+        for j in range(5):
+            lengths = np.linalg.norm(images[i]) * np.linalg.norm(texts[j])
+            expected[i, j] = images[i] @ texts[j] / lengths
+    made = cosine_similarities(jnp.float32(7 * images), jnp.float32(texts))
+    np.testing.assert_allclose(made, expected, atol=1e-6)
+    half = cosine_similarities(jnp.bfloat16(images), jnp.bfloat16(texts))
+    assert half.dtype == jnp.float32
+    np.testing.assert_allclose(half, expected, atol=0.02)
+
+
+def test_an_embedding_of_zero_gives_no_nan():
+    gradient = jax.grad(lambda x: jnp.sum(cosine_similarities(x, jnp.ones((2, 3)))))(
+        jnp.zeros((2, 3))
+    )
+    assert np.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: image_text_matching(jnp.zeros((2, 3))), "logits: got shape (2, 3), expected"),
+        (lambda: image_text_matching(jnp.zeros(4)), "logits: got shape (4,), expected (B, B)"),
+        (
+            lambda: image_text_matching(jnp.zeros((2, 2)), jnp.ones((2, 1), bool)),
+            "same: got shape (2, 1), expected (2, 2)",
+        ),
+        (
+            lambda: cosine_similarities(jnp.zeros((2, 3)), jnp.zeros((2, 4))),
+            "text_embeddings: got shape (2, 4) beside images (2, 3), expected (B, E) of both",
+        ),
+        (
+            lambda: cosine_similarities(jnp.zeros(3), jnp.zeros(3)),
+            "text_embeddings: got shape (3,) beside images (3,)",
+        ),
+    ],
+)
+def test_errors(call, message):
+    with pytest.raises(UserError) as error:
+        call()
+    assert str(error.value).startswith(message)
+    assert "\n" not in str(error.value)

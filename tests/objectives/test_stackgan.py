@@ -1,0 +1,362 @@
+"""StackGAN's objectives: what is paired with what, what is paid, what stays frozen."""
+
+import functools
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from scipy.special import log_expit
+from tiny import difference
+
+from jaxgan import Context, UserError, losses, make_train_step
+from jaxgan.networks import (
+    StackGANDiscriminator,
+    StackGANStageOne,
+    StackGANStageTwo,
+    stackgan_stage_one,
+    stackgan_stage_two,
+)
+from jaxgan.objectives import (
+    init_stackgan_stage_one,
+    init_stackgan_stage_two,
+)
+from jaxgan.objectives import stackgan_stage_one as stage_one_game
+from jaxgan.objectives import stackgan_stage_two as stage_two_game
+
+TX = optax.adam(1e-3, b1=0.5)
+E = 6
+
+
+class Told(nn.Module):
+    """A generator of nothing but its caption; its Gaussian has a parameter for a mean."""
+
+    latent_dim: int = 2
+    condition_dim: int = 3
+
+    def setup(self):
+        self.mean = self.param("mean", nn.initializers.constant(2.0), ())
+
+    def condition(self, embeddings):
+        mean = jnp.full((len(embeddings), self.condition_dim), 1.0) * self.mean
+        return mean, jnp.zeros_like(mean)
+
+    def __call__(self, latents, embeddings, train=False):
+        assert latents.shape[1] == 5
+        return embeddings[:, :1, None, None] * self.mean
+
+
+class Agreement(nn.Module):
+    """A logit that is the product of image and caption."""
+
+    @nn.compact
+    def __call__(self, images, embeddings, train=False):
+        scale = self.param("scale", nn.initializers.ones, ())
+        return scale * images[:, 0, 0, 0] * embeddings[..., 0]
+
+
+EMBEDDINGS = np.array([0.5, -1.0, 2.0, 0.1], np.float32)
+REAL = np.array([1.0, -0.7, 0.3, 2.0], np.float32)
+FAKE = np.array([0.2, 0.4, -1.0, 1.5], np.float32)
+CONTEXT = Context(jnp.int32(0), jax.random.key(0), None)
+
+
+def batch_of_four():
+    return {"image": REAL.reshape(4, 1, 1, 1), "embedding": EMBEDDINGS.reshape(4, 1)}
+
+
+def test_the_discriminator_sees_right_wrong_and_generated_pairs():
+    game = stage_one_game(Told(), Agreement())
+    loss, aux = game.disc_loss(
+        {"params": {"scale": jnp.ones(())}}, jnp.asarray(FAKE).reshape(4, 1, 1, 1),
+        batch_of_four(), CONTEXT,
+    )  # fmt: skip
+    right = [REAL[i] * EMBEDDINGS[i] for i in range(4)]
+    wrong = [REAL[i] * EMBEDDINGS[(i - 1) % 4] for i in range(4)]
+    fake = [FAKE[i] * EMBEDDINGS[i] for i in range(4)]
+    parts = {
+        "real": -np.mean(log_expit(np.float64(right))),
+        "wrong": -np.mean(log_expit(-np.float64(wrong))),
+        "fake": -np.mean(log_expit(-np.float64(fake))),
+    }
+    # The authors' weights: real + (wrong + fake) / 2.
+    assert float(loss) == pytest.approx(
+        parts["real"] + (parts["wrong"] + parts["fake"]) / 2, rel=1e-5
+    )
+    for name, value in parts.items():
+        assert float(aux.metrics[f"discriminator_loss_{name}"]) == pytest.approx(value, rel=1e-5)
+    assert float(aux.metrics["accuracy_wrong"]) == np.mean(np.array(wrong) < 0)
+    assert float(aux.metrics["d_wrong"]) == pytest.approx(
+        np.mean(np.exp(log_expit(np.float64(wrong)))), rel=1e-5
+    )
+
+
+@pytest.mark.parametrize("name", ["least_squares", "hinge", "wasserstein"])
+def test_other_losses_weigh_the_pairs_alike(name):
+    loss = getattr(losses, name)
+    game = stage_one_game(Told(), Agreement(), loss=loss)
+    made, _ = game.disc_loss(
+        {"params": {"scale": jnp.ones(())}}, jnp.asarray(FAKE).reshape(4, 1, 1, 1),
+        batch_of_four(), CONTEXT,
+    )  # fmt: skip
+    right, fake = jnp.asarray(REAL * EMBEDDINGS), jnp.asarray(FAKE * EMBEDDINGS)
+    wrong = jnp.asarray(REAL * EMBEDDINGS[[3, 0, 1, 2]])
+    real, on_fake = loss.discriminator(right, fake)
+    _, on_wrong = loss.discriminator(right, wrong)
+    assert float(made) == pytest.approx(float(real + (on_fake + on_wrong) / 2), rel=1e-5)
+
+
+def test_the_generator_pays_for_its_pairs_and_for_its_gaussians():
+    game = stage_one_game(Told(), Agreement(), kl_weight=0.25)
+    gen_vars = {"params": {"mean": jnp.float32(2.0)}}
+    made, aux = game.gen_loss(
+        gen_vars, {"params": {"scale": jnp.ones(())}}, jnp.asarray(FAKE).reshape(4, 1, 1, 1),
+        batch_of_four(), CONTEXT,
+    )  # fmt: skip
+    adversarial = -np.mean(log_expit(np.float64(FAKE * EMBEDDINGS)))
+    kl = 3 * 0.5 * 2.0**2  # three entries of mean 2 and sigma 1
+    assert float(made) == pytest.approx(adversarial + 0.25 * kl, rel=1e-5)
+    assert float(aux.metrics["kl"]) == pytest.approx(kl)
+    assert aux.model_state is None
+
+    def paid(mean):
+        variables = {"params": {"mean": mean}}
+        return game.gen_loss(
+            variables, {"params": {"scale": jnp.ones(())}},
+            jnp.asarray(FAKE).reshape(4, 1, 1, 1), batch_of_four(), CONTEXT,
+        )[0]  # fmt: skip
+
+    assert float(jax.grad(paid)(jnp.float32(2.0))) == pytest.approx(0.25 * 3 * 2.0, rel=1e-5)
+
+
+# Both stages with networks of convolutions and batch norm, small.
+
+ONE = StackGANStageOne((6, 4), 3, 3, 4), StackGANDiscriminator((4, 6), (), 3)
+TWO = StackGANStageTwo((4,), 1, (4,), 3, 4), StackGANDiscriminator((4, 6), (4,), 3)
+
+
+def batch(stage, size=4, seed=0):
+    rng = np.random.default_rng(seed)
+    side = {1: 16, 2: 32}[stage]
+    return {
+        "image": rng.uniform(-1, 1, (size, side, side, 3)).astype(np.float32),
+        "embedding": rng.standard_normal((size, E)).astype(np.float32),
+    }
+
+
+@functools.cache
+def start(stage):
+    options = {"embedding_dim": E, "ema": True}
+    if stage == 1:
+        return init_stackgan_stage_one(
+            jax.random.key(0), *ONE, TX, TX, image_shape=(16, 16, 3), **options
+        )
+    variables = start(1).generator.ema_variables
+    return init_stackgan_stage_two(
+        jax.random.key(1), ONE[0], variables, *TWO, TX, TX, image_shape=(32, 32, 3), **options
+    )
+
+
+def game(stage):
+    return stage_one_game(*ONE) if stage == 1 else stage_two_game(ONE[0], *TWO)
+
+
+@functools.cache
+def compiled(stage):
+    return jax.jit(make_train_step(game(stage), TX, TX, ema_decay=0.9))
+
+
+@pytest.fixture(params=[1, 2])
+def stage(request):
+    return request.param
+
+
+def finite(tree):
+    leaves = jax.tree.leaves(tree)
+    return all(
+        np.isfinite(leaf).all() for leaf in leaves if jnp.issubdtype(leaf.dtype, jnp.floating)
+    )
+
+
+def test_steps_are_finite_and_compiled_once(stage):
+    step, state = compiled(stage), start(stage)
+    for seed in range(3):
+        state, metrics = step(state, batch(stage, seed=seed))
+    assert finite((state.generator, state.discriminator, metrics))
+    assert step._cache_size() == 1
+    assert int(state.step) == 3
+    for player, before in (
+        (state.generator, start(stage).generator),
+        (state.discriminator, start(stage).discriminator),
+    ):
+        assert difference(player.params, before.params) > 1e-4
+        assert difference(player.model_state, before.model_state) > 1e-4
+
+
+def test_stage_one_is_frozen_and_unchanged():
+    state, before = start(2), jax.tree.map(np.array, start(2).extra)
+    for seed in range(3):
+        state, _ = compiled(2)(state, batch(2, seed=seed))
+    assert difference(state.extra, before) == 0
+    assert difference(before["stage_one"], start(1).generator.ema_variables) == 0
+
+
+def test_stage_two_draws_upon_stage_one_as_images_are_drawn():
+    """By running statistics, and from the frozen variables: of others the fakes are others."""
+    state, data = start(2), batch(2)
+    context = Context(jnp.int32(0), jax.random.key(3), state.extra)
+    fakes, _ = game(2).generate(state.generator.variables, data, context)
+    assert fakes.shape == (4, 32, 32, 3)
+    alone = {name: value[:2] for name, value in data.items()}
+    seen = []
+
+    class Spy(nn.Module):
+        condition_dim: int = 4
+
+        @nn.compact
+        def __call__(self, images, noise, embeddings, train=False):
+            seen.append(images)
+            return images
+
+    spied = stage_two_game(ONE[0], Spy(), TWO[1])
+    for extra in (state.extra, jax.tree.map(lambda x: x + 0.1, state.extra)):
+        spied.generate({"params": {}}, alone, context._replace(extra=extra))
+    assert difference(seen[0], seen[1]) > 1e-3
+    # Its first image does not depend on what else is in the batch.
+    latent_key, _ = jax.random.split(context.key)
+    latents = jax.random.normal(latent_key, (2, 3 + 4 + 4))[:1, :7]
+    one = ONE[0].apply(state.extra["stage_one"], latents, data["embedding"][:1])
+    np.testing.assert_allclose(seen[0][:1], one, atol=1e-5)
+
+
+def test_each_loss_moves_its_own_player_alone(stage):
+    state, data = start(stage), batch(stage)
+    context = Context(jnp.int32(0), jax.random.key(3), state.extra)
+    fakes, model_state = game(stage).generate(state.generator.variables, data, context)
+    assert difference(model_state, state.generator.model_state) > 1e-5
+    loss, aux = game(stage).disc_loss(state.discriminator.variables, fakes, data, context)
+    assert jax.tree.structure(aux.model_state) == jax.tree.structure(
+        state.discriminator.model_state
+    )
+    made, _ = compiled(stage)(state, data)
+    still = make_train_step(game(stage), optax.set_to_zero(), TX, ema_decay=0.9)
+    only_disc, _ = jax.jit(still)(
+        state.replace(generator=state.generator.replace(opt_state=optax.set_to_zero().init(None))),
+        data,
+    )
+    assert difference(only_disc.generator.params, state.generator.params) == 0
+    assert difference(only_disc.discriminator.params, made.discriminator.params) < 1e-6
+    assert np.isfinite(float(loss))
+
+
+def test_captions_matter_to_both(stage):
+    """Other embeddings, other fakes; and a gradient reaches all of the generator."""
+    state, data = start(stage), batch(stage)
+    context = Context(jnp.int32(0), jax.random.key(3), state.extra)
+    fakes, _ = game(stage).generate(state.generator.variables, data, context)
+    other = {**data, "embedding": -data["embedding"]}
+    changed, _ = game(stage).generate(state.generator.variables, other, context)
+    assert difference(fakes, changed) > 1e-4
+    made, _ = compiled(stage)(state, data)
+    moved = jax.tree.map(lambda a, b: bool(np.any(a != b)), made.generator.params,
+                         state.generator.params)  # fmt: skip
+    assert all(jax.tree.leaves(moved))
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"image": np.zeros((4, 16, 16, 3))}, "batch: got entries image, expected {'image'"),
+        (np.zeros((4, 16, 16, 3)), "batch: got ndarray, expected {'image'"),
+        (
+            {"image": np.zeros((4, 16, 16, 3)), "embedding": np.zeros((3, E))},
+            f"embedding: got shape (3, {E}) for 4 images, expected (B, E) for two images or more",
+        ),
+        (
+            {"image": np.zeros((1, 16, 16, 3)), "embedding": np.zeros((1, E))},
+            f"embedding: got shape (1, {E}) for 1 images, expected (B, E) for two",
+        ),
+        (
+            {"image": np.zeros((4, 8, 8, 3)), "embedding": np.zeros((4, E))},
+            "image: got a batch of shape (4, 8, 8, 3), expected (4, 16, 16, 3)",
+        ),
+    ],
+)
+def test_bad_batches_are_refused_while_tracing(data, message):
+    with pytest.raises(UserError) as error:
+        jax.eval_shape(compiled(1), start(1), data)
+    assert str(error.value).startswith(message)
+
+
+def test_stage_two_without_stage_one():
+    with pytest.raises(UserError, match=r"^stage_one: got none in the state's extra, expected"):
+        jax.eval_shape(compiled(2), start(2).replace(extra=None), batch(2))
+    for variables, got in (
+        (None, "none"),
+        (start(1).discriminator.variables, "those of another network"),
+        ({"params": start(1).generator.params}, "those of another network"),
+    ):
+        with pytest.raises(UserError, match=rf"^stage_one_variables: got {got}, expected the"):
+            init_stackgan_stage_two(
+                jax.random.key(1), ONE[0], variables, *TWO, TX, TX,
+                embedding_dim=E, image_shape=(32, 32, 3),
+            )  # fmt: skip
+
+
+def test_other_errors():
+    with pytest.raises(UserError, match=r"^loss: got one that shows the generator real images"):
+        stage_one_game(*ONE, loss=losses.relativistic)
+    with pytest.raises(UserError, match=r"^image_size, channels: got data of shape \(8, 8, 3\)"):
+        init_stackgan_stage_one(
+            jax.random.key(0), *ONE, TX, TX, embedding_dim=E, image_shape=(8, 8, 3)
+        )
+
+
+def test_eight_devices_equal_one(mesh):
+    """Under shard_map but for the wrong pairs, which each device makes of its own share."""
+    networks = [module.clone(axis_name="data") for module in ONE]
+    objective = stage_one_game(*networks, axis_name="data")
+    step = jax.shard_map(
+        make_train_step(objective, TX, TX, ema_decay=0.9, axis_name="data"),
+        mesh=mesh,
+        in_specs=(jax.P(), jax.P("data")),
+        out_specs=(jax.P(), jax.P()),
+    )
+    data = batch(1, 16)
+    state, metrics = jax.jit(step)(start(1), data)
+    alone, expected = jax.jit(make_train_step(game(1), TX, TX, ema_decay=0.9))(start(1), data)
+    assert finite((state.generator, metrics))
+    # The discriminator has been taught by other wrong pairs; what came before is the same.
+    assert difference(state.generator.model_state, alone.generator.model_state) < 1e-5
+    assert float(metrics["discriminator_loss_real"]) == pytest.approx(
+        float(expected["discriminator_loss_real"]), abs=1e-4
+    )
+    assert float(metrics["kl"]) == pytest.approx(float(expected["kl"]), rel=1e-4)
+
+
+@pytest.mark.long
+def test_the_published_sizes_take_a_step():
+    text, count = 1024, 2
+    first, first_judge = stackgan_stage_one()
+    state = init_stackgan_stage_one(
+        jax.random.key(0), first, first_judge, TX, TX,
+        embedding_dim=text, image_shape=(64, 64, 3),
+    )  # fmt: skip
+    data = {
+        "image": jnp.zeros((count, 64, 64, 3)),
+        "embedding": jax.random.normal(jax.random.key(1), (count, text)),
+    }
+    step = jax.jit(make_train_step(stage_one_game(first, first_judge), TX, TX), donate_argnums=0)
+    state, metrics = step(state, data)
+    assert finite((state.generator.params, metrics))
+    pair = stackgan_stage_two()
+    state = init_stackgan_stage_two(
+        jax.random.key(0), first, state.generator.variables, *pair, TX, TX,
+        embedding_dim=text, image_shape=(256, 256, 3),
+    )  # fmt: skip
+    data["image"] = jnp.zeros((count, 256, 256, 3))
+    step = jax.jit(make_train_step(stage_two_game(first, *pair), TX, TX), donate_argnums=0)
+    state, metrics = step(state, data)
+    assert finite((state.generator.params, metrics))
