@@ -43,8 +43,8 @@ def stackgan_stage_one(
         L_G = L_G(D(G(z, t), t)) + w KL(N(mean(t), sigma(t)^2) || N(0, I))
 
     With the cross entropy, L_D counts real pairs once and either kind of wrong ones half. t' is
-    the caption of the example before in the batch, for which the order of the batch is to be a
-    random one.
+    the caption of the example before in the batch (in this device's share of it on a mapped axis),
+    for which the order of the batch is to be a random one.
 
     Args:
       generator: `networks.StackGANStageOne`, or a module (latents, embeddings) -> images, taking
