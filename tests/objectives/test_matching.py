@@ -12,14 +12,15 @@ from jaxgan.networks import ImageEncoder, TextEncoder
 from jaxgan.objectives import init_matching, make_matching_step
 
 TEXT, IMAGE = TextEncoder(8, 6, 8, 1, 2), ImageEncoder(6, (4, 6))
-TX = optax.adam(3e-3)
+TX = optax.adam(1e-2)
 
 
 def batch(seed=0, size=12):
-    """The first word of a caption, of six, is the brightness of its image; the second is noise."""
+    """The first word of a caption, of six, is the bright row of its image; the second is noise."""
     rng = np.random.default_rng(seed)
     words = rng.integers(2, 8, size)
-    images = (words[:, None, None, None] - 4.5) / 2.5 + 0.05 * rng.standard_normal((size, 8, 8, 1))
+    images = 0.05 * rng.standard_normal((size, 8, 8, 1))
+    images[np.arange(size), words] += 1
     tokens = np.stack([words, rng.integers(2, 8, size), np.zeros(size)], 1)
     return {
         "image": images.astype(np.float32),
@@ -40,7 +41,7 @@ def step():
 def test_captions_find_their_images(step):
     player = new()
     _, before = step(player, batch())
-    for seed in range(150):
+    for seed in range(1, 100):
         player, metrics = step(player, batch(seed))
     assert float(metrics["matching_loss"]) < 0.2 < 0.8 < float(before["matching_loss"])
     assert float(metrics["image_to_text"]) > 0.95 > float(before["image_to_text"])
@@ -74,7 +75,7 @@ def test_one_step_is_the_gradient_of_the_loss(with_meaning):
         logits = jnp.exp(params["log_scale"]) * cosine_similarities(images, texts)
         return image_text_matching(logits, jnp.asarray(same))
 
-    value, grads = jax.value_and_grad(loss)(player.params)
+    value, grads = jax.jit(jax.value_and_grad(loss))(player.params)
     assert float(metrics["matching_loss"]) == pytest.approx(float(value), rel=1e-5)
     expected = jax.tree.map(lambda p, g: p - 0.1 * g, player.params, grads)
     assert difference(made.params, expected) < 1e-5
