@@ -54,6 +54,7 @@ def run_experiment(
     train: Callable,
     variants: tuple[str, ...] = (),
     report: Callable | None = None,
+    more_flags: tuple[str, ...] = (),
 ) -> None:
     """Runs an experiment from the command line.
 
@@ -62,10 +63,11 @@ def run_experiment(
       train: (config, workdir, change_config) -> None.
       variants: names that `--variant` takes, the first being the default.
       report: (config, workdir) -> None, called when the run is finished, also if it was before.
+      more_flags: names of flags of the experiment alone.
     """
 
     def begin() -> None:
-        names = ("change_config", "distributed")
+        names = ("change_config", "distributed", *more_flags)
         if variants:
             variant, names = command_line.read_variant(variants), ("variant", *names)
         config = get_config(variant) if variants else get_config()
@@ -160,9 +162,12 @@ def falling(rate: float, num_steps: int) -> optax.Schedule:
     return optax.linear_schedule(rate, 0.0, num_steps - half, half)
 
 
-def fits_on_device(config: config_dict.ConfigDict, num_images: int) -> bool:
-    """Whether so many images are to live on the device."""
-    return num_images * math.prod(image_shape(config)) <= config.device_data_mb * 2**20
+def fits_on_device(
+    config: config_dict.ConfigDict, num_images: int, image_size: int | None = None
+) -> bool:
+    """Whether so many images, of the config's size or another, are to live on the device."""
+    size = image_size or config.image_size
+    return num_images * size**2 * config.channels <= config.device_data_mb * 2**20
 
 
 def check_config(config: config_dict.ConfigDict) -> None:

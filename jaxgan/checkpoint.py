@@ -21,6 +21,7 @@ __all__ = [
     "open_checkpoints",
     "read_description",
     "restore",
+    "restore_extra",
     "restore_player",
     "save",
 ]
@@ -142,14 +143,33 @@ def restore_player(
     saved = manager.item_metadata(step)["state"].tree[player]
     averaged = ema and saved["ema_params"] is not None
     params = "ema_params" if averaged else "params"
+    wanted = {name: saved[name] for name in (params, "model_state")}
+    restored = _restore_part(manager, step, {player: wanted})[player]
+    return {"params": restored[params], **restored["model_state"]}, averaged
+
+
+def restore_extra(manager: ocp.CheckpointManager, step: int) -> PyTree:
+    """Reads what the method alone needed, on the default device.
+
+    Args:
+      manager: from `open_checkpoints`.
+      step: which checkpoint.
+
+    Returns:
+      The state's `extra`.
+    """
+    saved = manager.item_metadata(step)["state"].tree["extra"]
+    return None if saved is None else _restore_part(manager, step, {"extra": saved})["extra"]
+
+
+def _restore_part(manager: ocp.CheckpointManager, step: int, saved: PyTree) -> PyTree:
+    """Part of a state, given as its metadata."""
     device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     wanted = jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device),
-        {name: saved[name] for name in (params, "model_state")},
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device), saved
     )
-    args = _restore_args({player: wanted}, partial_restore=True)
-    restored = manager.restore(step, args=ocp.args.Composite(state=args)).state[player]
-    return {"params": restored[params], **restored["model_state"]}, averaged
+    args = _restore_args(wanted, partial_restore=True)
+    return manager.restore(step, args=ocp.args.Composite(state=args)).state
 
 
 def _restore_args(tree: PyTree, **options: Any) -> ocp.args.PyTreeRestore:

@@ -14,15 +14,15 @@ For translation between two domains there are two sources, from `load_domains`, 
 `unpaired_iterator`, or `unpaired_index_iterator` and `take_unpaired`, which shuffle each by itself.
 `digit_domains` is the pair that comes with the package, whose right answer is known.
 
-Sources with captions, which are `scenes`, `captioned_folder` and those of `tfds_images` that have
-any, give a "caption" besides and have `source.captions(i)`, all captions of example i; a
-`Vocabulary` makes rows of numbers of them.
+Sources with captions, from `load_captioned`, which are `scenes`, `captioned_folder` and those of
+`tfds_images` that have any, give a "caption" besides and have `source.captions(i)`, all captions of
+example i; a `Vocabulary` makes rows of numbers of them.
 """
 
 from jaxgan.data.captioned_folder import captioned_folder
 from jaxgan.data.digit_domains import digit_domains, recolour
 from jaxgan.data.folder import folder
-from jaxgan.data.load import load, load_domains
+from jaxgan.data.load import load, load_captioned, load_domains
 from jaxgan.data.mnist import mnist
 from jaxgan.data.order import index_batches
 from jaxgan.data.pipeline import (
@@ -51,6 +51,7 @@ __all__ = [
     "index_iterator",
     "load",
     "load_arrays",
+    "load_captioned",
     "load_domains",
     "mnist",
     "prepare_image",

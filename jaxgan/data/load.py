@@ -1,10 +1,12 @@
-"""A data set by its name, or two domains by theirs."""
+"""A data set by its name, alone, with captions, or two domains."""
 
 from grain.sources import RandomAccessDataSource
 
+from jaxgan.data.captioned_folder import captioned_folder
 from jaxgan.data.digit_domains import digit_domains
 from jaxgan.data.folder import folder
 from jaxgan.data.mnist import mnist
+from jaxgan.data.scenes import scenes
 from jaxgan.data.stacked_mnist import stacked_mnist
 from jaxgan.data.tfds_images import tfds_domains, tfds_images
 from jaxgan.errors import UserError
@@ -41,6 +43,42 @@ def load(dataset: str, split: str, data_dir: str | None = None) -> RandomAccessD
     if dataset.startswith("folder:"):
         return folder(dataset.removeprefix("folder:"), split)
     return tfds_images(dataset, split, data_dir)
+
+
+def load_captioned(
+    dataset: str, split: str, data_dir: str | None = None
+) -> RandomAccessDataSource | None:
+    """Returns the source of images with captions by its name.
+
+    Args:
+        dataset: "scenes" (comes with the package), "folder:PATH" (images and a file of captions),
+            or the name of a TensorFlow Datasets data set with captions, as coco_captions.
+        split: "train" or "test"; of the scenes also "unseen".
+        data_dir: where TFDS keeps its prepared data sets; None is its own default.
+
+    Returns:
+        A Grain random access source, see `scenes`, `captioned_folder` and `tfds_images`; None
+        where there is no such split.
+
+    Raises:
+        UserError: a data set without captions; else as those three.
+
+    Example:
+        >>> load_captioned("scenes", "unseen").captions(0)[0]
+        'in the middle a big white 2, the ground is dark green'
+    """
+    if not isinstance(dataset, str) or not dataset:
+        raise UserError(
+            f"dataset: got {dataset!r}, expected 'scenes', 'folder:PATH' or a data set of TFDS"
+        )
+    if dataset == "scenes":
+        return scenes(split)
+    if dataset.startswith("folder:"):
+        return captioned_folder(dataset.removeprefix("folder:"), split)
+    source = None if dataset == "mnist" else tfds_images(dataset, split, data_dir)
+    if dataset == "mnist" or (source is not None and not hasattr(source, "captions")):
+        raise UserError(f"dataset: {dataset!r} has no captions, expected images with captions")
+    return source
 
 
 def load_domains(

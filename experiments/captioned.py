@@ -1,0 +1,174 @@
+"""Images with captions for `stackgan.py`: batches of both, and the encoder of the captions.
+
+The text encoder is trained until captions find their images, and then frozen; WORKDIR/text.msgpack
+keeps it. With `config.embeddings` the captions are not read at all.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import common
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import serialization
+from ml_collections import config_dict
+
+from jaxgan import UserError, cpu, data, networks
+from jaxgan.objectives import init_matching, make_matching_step
+from jaxgan.progress import Progress
+from jaxgan.workdir import write_atomically
+
+MOST_CAPTIONS = 5
+KEPT = 640
+"""How many embeddings checkpoints keep, for the batch statistics of averaged parameters."""
+
+
+class Captions(NamedTuple):
+    """The captions of the training images.
+
+    Attributes:
+      rows: (N, K, ...), words by their numbers, or embeddings; image i is given any of the K.
+      embed: (extra, rows (B, ...)) -> (B, E), to be compiled; with embeddings they are these.
+      encode: captions -> rows (B, ...), None where embeddings were given.
+      extra: of the state: {"embeddings"}, and {"text"}, the encoder's parameters.
+      description: JSON for the checkpoints.
+    """
+
+    rows: np.ndarray
+    embed: Callable
+    encode: Callable | None
+    extra: dict[str, Any]
+    description: dict[str, Any]
+
+
+def prepare(config: config_dict.ConfigDict, source, workdir: Path) -> Captions:
+    """Reads the captions of a source and trains their encoder, if there is none yet."""
+    if config.embeddings:
+        rows = read_embeddings(config.embeddings, len(source))
+        extra = {"embeddings": jnp.asarray(_some(rows))}
+        without = {"vocabulary": None, "text_encoder": None}
+        return Captions(rows, lambda extra, rows: rows, None, extra, without)
+    captions = [source.captions(number)[:MOST_CAPTIONS] for number in range(len(source))]
+    vocabulary = data.Vocabulary.of(caption for of_image in captions for caption in of_image)
+    # Where an image has fewer captions than another, they come again.
+    most = max(map(len, captions))
+    captions = [of_image[i % len(of_image)] for of_image in captions for i in range(most)]
+
+    def encode(texts):
+        return np.stack([vocabulary.encode(text) for text in texts])
+
+    rows = encode(captions).reshape(len(source), most, vocabulary.length)
+    encoder = networks.TextEncoder(vocabulary.size, config.embedding_dim)
+    file = workdir / "text.msgpack"
+    if not file.exists():
+        params = train_encoder(config, encoder, source, rows)
+        write_atomically(file, serialization.msgpack_serialize(jax.device_get(params)))
+    extra = {"text": serialization.msgpack_restore(file.read_bytes())}
+
+    def embed(extra, rows):
+        return encoder.apply({"params": extra["text"]}, rows)
+
+    extra["embeddings"] = jax.jit(embed)(extra, _some(rows))
+    words = {"words": vocabulary.words, "length": vocabulary.length}
+    described = {"vocabulary": words, "text_encoder": networks.describe(encoder)}
+    return Captions(rows, embed, encode, extra, described)
+
+
+def read_embeddings(path: str, count: int) -> np.ndarray:
+    """The user's own embeddings, (count, K, E) float32."""
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError):
+        raise UserError(f"embeddings: cannot read {path!r}, expected a .npy file") from None
+    if array.ndim not in (2, 3) or len(array) != count or array.dtype.kind != "f":
+        raise UserError(
+            f"embeddings: got {array.dtype} of shape {array.shape}, expected floats ({count}, E) "
+            "or (number of images, captions of each, E)"
+        )
+    return np.asarray(array.reshape(count, -1, array.shape[-1]), np.float32)
+
+
+def train_encoder(config: config_dict.ConfigDict, encoder, source, rows: np.ndarray):
+    """The parameters of a text encoder whose captions find their images."""
+    steps, batch_size = config.matching_steps, config.matching_batch_size
+    size = config.stage_one_size
+    widths = (32, 64, 128, 256)[: max(1, size.bit_length() - 3)]
+    images = networks.ImageEncoder(config.embedding_dim, widths)
+    tx = optax.adam(optax.warmup_cosine_decay_schedule(0.0, 1e-3, min(50, steps // 2), steps))
+    init_key, draw_key = jax.random.split(jax.random.key(config.seed))
+    shape = (size, size, config.channels)
+    player = init_matching(init_key, encoder, images, tx, length=rows.shape[-1], image_shape=shape)
+    learn = make_matching_step(encoder, images, tx)
+    arrays, batches, take = image_batches(config, source, size, batch_size)
+    arrays = {"images": arrays, "tokens": rows}
+    if "meaning" in source[0]:
+        arrays["meaning"] = np.array([example["meaning"] for example in source])
+    arrays = jax.device_put(arrays)
+
+    def step(player, arrays, batch, number):
+        shown, numbers = take(arrays["images"], batch)
+        key = jax.random.fold_in(draw_key, number)
+        chosen = jax.random.randint(key, numbers.shape, 0, rows.shape[1])
+        pairs = {"image": shown, "tokens": arrays["tokens"][numbers, chosen]}
+        if "meaning" in arrays:
+            pairs["meaning"] = arrays["meaning"][numbers]
+        return learn(player, pairs)
+
+    step = jax.jit(step, donate_argnums=0, compiler_options=cpu.compiler_options())
+    progress = Progress(0, steps, batch_size, quiet=jax.process_index() > 0)
+    for number in range(1, steps + 1):
+        player, metrics = step(player, arrays, next(batches), number)
+        if number % 100 == 0 or number == steps:
+            found = {name: float(metrics[name]) for name in ("text_to_image", "image_to_text")}
+            progress.say(
+                f"captions and images, step {number}/{steps}, {progress.rate(number):.0f} images/s:"
+                f" captions find {found['text_to_image']:.0%} of {batch_size} images, images "
+                f"{found['image_to_text']:.0%} of their captions",
+                live=number < steps,
+            )
+    return player.params["text"]
+
+
+def image_batches(config: config_dict.ConfigDict, source, image_size: int, batch_size: int):
+    """The images of a source at a size, and their numbers.
+
+    Returns:
+      (arrays or None, batches, take): take(arrays, batch) -> (float32 (B, H, W, C) in [-1, 1],
+      int32 (B,)), to be compiled.
+    """
+    look = {"image_size": image_size, "channels": config.channels}
+    order = {"batch_size": batch_size, "seed": config.seed}
+    if common.fits_on_device(config, len(source), image_size):
+        arrays = {"image": data.load_arrays(source, **look)["image"]}
+        batches = data.index_iterator(len(source), **order)
+
+        def take(arrays, batch):
+            return data.take_batch(arrays, batch["index"])["image"], batch["index"]
+
+        return arrays, batches, take
+    batches = data.train_iterator(_Numbered(source), **order, **look)
+    return None, batches, lambda arrays, batch: (batch["image"], batch["label"])
+
+
+class _Numbered:
+    """A source whose labels are the numbers of its examples."""
+
+    num_classes = None
+
+    def __init__(self, source):
+        self._source = source
+
+    def __len__(self):
+        return len(self._source)
+
+    def __getitem__(self, index):
+        return {"image": self._source[index]["image"], "label": np.int32(index)}
+
+
+def _some(rows: np.ndarray) -> np.ndarray:
+    """As many of all captions (N, K, ...) as checkpoints keep."""
+    rows = rows.reshape(-1, rows.shape[-1])
+    return rows[np.linspace(0, len(rows) - 1, KEPT).astype(int)]

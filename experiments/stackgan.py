@@ -1,0 +1,144 @@
+"""StackGAN (Zhang et al. 2017): images from captions, a small one first, then a large one of it.
+
+    python experiments/stackgan.py --workdir runs/stackgan
+    python experiments/stackgan_sample.py --workdir runs/stackgan --caption "a small red seven at \
+        the top left on a dark blue ground"
+    python experiments/stackgan.py --workdir runs/birds --config.dataset=folder:PATH \
+        --config.image_size=256 --config.stage_one_size=64
+
+By default on scenes of digits whose captions come from a grammar; the run ends with how often what
+a caption names is read in the image, for captions that training never had. A folder holds images
+and captions.tsv, lines of a path, a tab and a caption. Each stage is a run in a folder of its own,
+stage1 and stage2; --stage=1 or --stage=2 trains one of them alone.
+"""
+
+import functools
+import math
+
+import captioned
+import common
+import optax
+import stackgan_report
+import stackgan_stages
+from absl import flags
+
+from jaxgan import UserError, data, make_train_step, networks, objectives
+from jaxgan.load_stackgan import restore_stage
+from jaxgan.loop import is_finished
+from jaxgan.workdir import open_workdir, save_config
+
+
+def get_config():
+    config = common.base_config()
+    config.dataset = "scenes"  # or folder:PATH, or a name of TFDS, as coco_captions
+    config.channels = 3
+    config.device_data_mb = 1024
+    config.embeddings = ""  # or a .npy file, a row for each training image, in place of captions
+    config.embedding_dim = 128  # of a caption
+    config.matching_steps = 1_500  # of the text encoder, before the stages
+    config.matching_batch_size = 128
+    config.condition_dim = 64  # of the Gaussian about a caption that the generators draw from
+    config.text_dim = 64  # of a caption in the discriminators
+    config.latent_dim = 100
+    config.kl_weight = 2 / 128
+    config.stage_one_size = 32
+    config.stage_one_steps = 4_500
+    config.stage_one_width = 64  # channels of the last feature map of Stage I's generator
+    config.stage_one_disc_width = 48  # of the first of its discriminator
+    config.image_size = 64  # of Stage II, as what follows
+    config.num_steps = 3_500
+    config.width = 32  # channels of the generator at Stage I's size
+    config.disc_width = 32
+    config.residual_blocks = 2
+    config.batch_size = 32
+    config.ema_decay = 0.999
+    return config
+
+
+def make_stage_one(config, key):
+    """(None, generator, discriminator, state, step) of Stage I."""
+    generator, discriminator = networks.stackgan_stage_one(
+        config.stage_one_size,
+        gen_width=config.stage_one_width,
+        disc_width=config.stage_one_disc_width,
+        latent_dim=config.latent_dim,
+        **_shared(config),
+    )
+    objective = objectives.stackgan_stage_one(generator, discriminator, kl_weight=config.kl_weight)
+    txs = _optimizers(config, config.stage_one_steps)
+    state = objectives.init_stackgan_stage_one(
+        key, generator, discriminator, *txs, **_data(config, config.stage_one_size)
+    )
+    step = make_train_step(objective, *txs, ema_decay=config.ema_decay)
+    return None, generator, discriminator, state, step
+
+
+def make_stage_two(first, config, key):
+    """(stage_one, generator, discriminator, state, step) of Stage II over a finished first."""
+    generator, discriminator = networks.stackgan_stage_two(
+        config.image_size,
+        config.stage_one_size,
+        gen_width=config.width,
+        disc_width=config.disc_width,
+        residual_blocks=config.residual_blocks,
+        **_shared(config),
+    )
+    objective = objectives.stackgan_stage_two(
+        first.generator, generator, discriminator, kl_weight=config.kl_weight
+    )
+    txs, frozen = _optimizers(config, config.num_steps), (first.generator, first.variables)
+    state = objectives.init_stackgan_stage_two(
+        key, *frozen, generator, discriminator, *txs, **_data(config, config.image_size)
+    )
+    step = make_train_step(objective, *txs, ema_decay=config.ema_decay)
+    return first.generator, generator, discriminator, state, step
+
+
+def _shared(config):
+    names = ("channels", "condition_dim", "text_dim")
+    return {**{name: config[name] for name in names}, "dtype": common.DTYPES[config.dtype]}
+
+
+def _data(config, size):
+    shape = (size, size, config.channels)
+    return {"embedding_dim": config.embedding_dim, "image_shape": shape, "ema": True}
+
+
+def _optimizers(config, num_steps):
+    rates = (config.generator_learning_rate, config.discriminator_learning_rate)
+    return [optax.adam(common.falling(rate, num_steps), b1=0.5) for rate in rates]
+
+
+def train(config, workdir, change_config, stage=None):
+    """Trains the stages "1", "2" or "both", by default what `--stage` says."""
+    stage = stage or flags.FLAGS.stage
+    for name in ("embedding_dim", "matching_steps", "condition_dim", "text_dim", "latent_dim",
+                 "stage_one_size", "stage_one_steps", "stage_one_width", "stage_one_disc_width",
+                 "width", "disc_width"):  # fmt: skip
+        common.expect_field(config, name, config[name] >= 1, "1 or more")
+    for name in ("batch_size", "matching_batch_size"):
+        common.expect_field(config, name, config[name] >= 2, "2 or more")
+    common.expect_field(config, "ema_decay", 0 < config.ema_decay < 1, "a number between 0 and 1")
+    right = config.kl_weight >= 0 and math.isfinite(config.kl_weight)
+    common.expect_field(config, "kl_weight", right, "a number of at least 0")
+    source = data.load_captioned(config.dataset, "train", config.data_dir)
+    test = "unseen" if config.dataset == "scenes" else "test"
+    test = data.load_captioned(config.dataset, test, config.data_dir)
+    workdir = open_workdir(workdir, config.to_dict(), change_config=change_config)
+    if stage == "2" and not is_finished(workdir / "stage1"):
+        raise UserError(f"stage: 2 needs a finished Stage I, expected one in {workdir}/stage1")
+    save_config(workdir, config.to_dict())
+    captions = captioned.prepare(config, source, workdir)
+    run = functools.partial(
+        stackgan_stages.train, config, source, test or source, captions, workdir, change_config
+    )
+    if stage != "2":
+        run("stage1", make_stage_one)
+    if stage != "1":
+        first = restore_stage(workdir / "stage1")
+        run("stage2", functools.partial(make_stage_two, first))
+
+
+if __name__ == "__main__":
+    flags.DEFINE_enum("stage", "both", ("both", "1", "2"), "Which of the stages to train.")
+    common.run_experiment(get_config, train, report=stackgan_report.report, more_flags=("stage",))

@@ -1,0 +1,2 @@
+def report(config, workdir):
+    pass

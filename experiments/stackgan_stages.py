@@ -1,0 +1,111 @@
+"""The training of one stage of `stackgan.py`, and the picture of where it stands."""
+
+import shlex
+from pathlib import Path
+
+import caption_pictures
+import captioned
+import common
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import config_dict
+
+from jaxgan import data, networks, sharding
+from jaxgan.load_stackgan import make_text_to_image, measure_text_statistics
+from jaxgan.workdir import open_workdir
+
+SHOWN = 8
+
+
+def train(
+    config: config_dict.ConfigDict,
+    source,
+    test,
+    captions: captioned.Captions,
+    workdir: Path,
+    change_config: bool,
+    name: str,
+    make,
+) -> None:
+    """Trains a stage in a folder of its own.
+
+    Args:
+      config: of the experiment.
+      source, test: images with captions; the pictures show captions of the second.
+      captions: of `source`.
+      workdir: of the experiment.
+      change_config: go on with an old run under another config.
+      name: "stage1" or "stage2".
+      make: (config, key) -> (stage_one or None, generator, discriminator, state, step).
+    """
+    config = config.copy_and_resolve_references()
+    config.embedding_dim = captions.extra["embeddings"].shape[-1]
+    init_key, draw_key, noise_key = jax.random.split(jax.random.key(config.seed), 3)
+    stage_one, generator, discriminator, state, play = make(config, init_key)
+    if stage_one is None:
+        config.image_size, config.num_steps = config.stage_one_size, config.stage_one_steps
+    # A copy, since the loop takes the state for its own.
+    extra = {**(state.extra or {}), **captions.extra}
+    state = state.replace(extra=jax.tree.map(jnp.array, extra))
+    mesh = sharding.make_mesh()
+    folder = open_workdir(workdir / name, config.to_dict(), change_config=change_config)
+    arrays, batches, take = captioned.image_batches(
+        config, source, config.image_size, config.batch_size
+    )
+
+    def step(state, arrays, batch):
+        images, numbers = take(arrays["images"], batch)
+        key = jax.random.fold_in(draw_key, state.step)
+        rows = arrays["captions"]
+        rows = rows[numbers, jax.random.randint(key, numbers.shape, 0, rows.shape[1])]
+        embeddings = captions.embed(state.extra, rows)
+        return play(state, {"image": images, "embedding": embeddings})
+
+    # Given embeddings say nothing of other images than those of training.
+    shown = test if captions.encode else source
+    numbers = np.linspace(0, len(shown) - 1, min(SHOWN, len(shown))).astype(int)
+    look = {"image_size": config.image_size, "channels": config.channels}
+    real = data.read_images(shown, numbers, **look)
+    texts = [shown.captions(int(number))[0] for number in numbers]
+    rows = captions.encode(texts) if captions.encode else captions.rows[numbers, 0]
+    embeddings = jax.jit(captions.embed)(captions.extra, rows)
+
+    def sample(state):
+        # Of this process alone: each draws the same images on a device of its own.
+        player, extra = jax.device_get((state.generator, state.extra))
+        variables = measure_text_statistics(generator, player.ema_variables, extra, stage_one)
+        generate = make_text_to_image(generator, variables, extra, stage_one)
+        noise = jax.random.normal(noise_key, (3, len(texts), generate.noise_dim))
+        columns = {f"drawn {i + 1}": generate(noise[i], embeddings) for i in range(3)}
+        if stage_one is not None:
+            columns = {"Stage I": generate.first(noise[0], embeddings), **columns}
+        columns = {**columns, "real": real}
+        return {"samples": caption_pictures.draw(texts, columns)[None]}
+
+    path = shlex.quote(str(workdir))
+    common.fit_images(
+        config,
+        state,
+        step,
+        batches,
+        folder,
+        mesh,
+        arrays={"images": arrays, "captions": captions.rows},
+        sample=sample,
+        real=data.spread_images(source, 64, **look),
+        evaluate=None,
+        description={
+            "generator": networks.describe(generator),
+            "discriminator": networks.describe(discriminator),
+            "stage_one": stage_one and networks.describe(stage_one),
+            **captions.description,
+        },
+        use={
+            "Draw what a caption says": "python experiments/stackgan_sample.py "
+            f'--workdir {path} --caption "{texts[0]}"',
+            "Or in Python": "from jaxgan.load_stackgan import load_stackgan\n\n"
+            f"generate = load_stackgan({str(folder)!r})",
+        },
+        images_per_step=config.batch_size,
+    )
