@@ -29,16 +29,17 @@ def get_config(variant):
     config.num_samples = 2_500  # of each trial, to measure
     config.batch_size = 128  # points
     config.packing = 1  # points that the discriminator judges at once
-    config.num_steps = 20_000
+    config.num_steps = 64_000 if variant == "grid" else 32_000
     config.steps_per_call = 100
     config.latent_dim = 2
-    config.latent = "normal"  # or uniform, in [-1, 1]
+    config.latent = "uniform"  # in [-1, 1], or normal
     config.width = 64  # of the hidden layers of both networks
-    config.layers = 3
+    config.layers = 4
     config.loss = "non_saturating"  # or another of jaxgan.losses
     config.penalty = "r1"  # or r2, gradient_penalty, dragan, a sum as r1+r2, or none
     config.penalty_weight = 0.1  # at the start
-    config.final_penalty_weight = 1e-4  # at the end, reached by equal factors
+    # At the end, reached by equal factors.
+    config.final_penalty_weight = 3e-5 if variant == "grid" else 1e-4
     config.generator_learning_rate = 3e-3  # at the start; falls to 0 along a cosine
     config.discriminator_learning_rate = 3e-3
     config.disc_steps = 1
@@ -50,13 +51,17 @@ def get_config(variant):
     config.keep_checkpoints = 3
     if variant == "line":
         config.latent_dim = 1  # so that the generator's density is known
-        config.penalty = ""  # which would change what the best discriminator is
+        config.latent = "normal"
         config.ema_decay = 0.0
-        config.layers = 2
+        # A penalty changes what the best discriminator is: at the end there is next to none.
+        config.final_penalty_weight = 1e-5
+        # The discriminator is to be near its best against a generator that moves on.
+        config.generator_learning_rate = 3e-4
+        config.disc_steps = 10
+        config.layers = 3
         config.width = 32
-        config.batch_size = 256
-        config.disc_steps = 3
-        config.num_steps = 10_000
+        config.batch_size = 512
+        config.num_steps = 3_000
     return config
 
 

@@ -17,12 +17,11 @@ import math
 
 import captioned
 import common
-import optax
 import stackgan_report
 import stackgan_stages
 from absl import flags
 
-from jaxgan import UserError, data, make_train_step, networks, objectives
+from jaxgan import UserError, data
 from jaxgan.load_stackgan import restore_stage
 from jaxgan.loop import is_finished
 from jaxgan.workdir import open_workdir, save_config
@@ -55,60 +54,6 @@ def get_config():
     return config
 
 
-def make_stage_one(config, key):
-    """(None, generator, discriminator, state, step) of Stage I."""
-    generator, discriminator = networks.stackgan_stage_one(
-        config.stage_one_size,
-        gen_width=config.stage_one_width,
-        disc_width=config.stage_one_disc_width,
-        latent_dim=config.latent_dim,
-        **_shared(config),
-    )
-    objective = objectives.stackgan_stage_one(generator, discriminator, kl_weight=config.kl_weight)
-    txs = _optimizers(config, config.stage_one_steps)
-    state = objectives.init_stackgan_stage_one(
-        key, generator, discriminator, *txs, **_data(config, config.stage_one_size)
-    )
-    step = make_train_step(objective, *txs, ema_decay=config.ema_decay)
-    return None, generator, discriminator, state, step
-
-
-def make_stage_two(first, config, key):
-    """(stage_one, generator, discriminator, state, step) of Stage II over a finished first."""
-    generator, discriminator = networks.stackgan_stage_two(
-        config.image_size,
-        config.stage_one_size,
-        gen_width=config.width,
-        disc_width=config.disc_width,
-        residual_blocks=config.residual_blocks,
-        **_shared(config),
-    )
-    objective = objectives.stackgan_stage_two(
-        first.generator, generator, discriminator, kl_weight=config.kl_weight
-    )
-    txs, frozen = _optimizers(config, config.num_steps), (first.generator, first.variables)
-    state = objectives.init_stackgan_stage_two(
-        key, *frozen, generator, discriminator, *txs, **_data(config, config.image_size)
-    )
-    step = make_train_step(objective, *txs, ema_decay=config.ema_decay)
-    return first.generator, generator, discriminator, state, step
-
-
-def _shared(config):
-    names = ("channels", "condition_dim", "text_dim")
-    return {**{name: config[name] for name in names}, "dtype": common.DTYPES[config.dtype]}
-
-
-def _data(config, size):
-    shape = (size, size, config.channels)
-    return {"embedding_dim": config.embedding_dim, "image_shape": shape, "ema": True}
-
-
-def _optimizers(config, num_steps):
-    rates = (config.generator_learning_rate, config.discriminator_learning_rate)
-    return [optax.adam(common.falling(rate, num_steps), b1=0.5) for rate in rates]
-
-
 def train(config, workdir, change_config, stage=None):
     """Trains the stages "1", "2" or "both", by default what `--stage` says."""
     stage = stage or flags.FLAGS.stage
@@ -133,10 +78,10 @@ def train(config, workdir, change_config, stage=None):
         stackgan_stages.train, config, source, test or source, captions, workdir, change_config
     )
     if stage != "2":
-        run("stage1", make_stage_one)
+        run("stage1", stackgan_stages.make_stage_one)
     if stage != "1":
         first = restore_stage(workdir / "stage1")
-        run("stage2", functools.partial(make_stage_two, first))
+        run("stage2", functools.partial(stackgan_stages.make_stage_two, first))
 
 
 if __name__ == "__main__":

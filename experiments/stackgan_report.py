@@ -1,2 +1,138 @@
+"""What the report of `stackgan.py` measures: whether images show what their captions say.
+
+A classifier of real scenes reads images made of captions with combinations that training never had,
+of either stage, and as many real scenes of the like. Then one word of each caption is changed.
+"""
+
+from pathlib import Path
+
+import jax
+import numpy as np
+import scene_reader
+
+from jaxgan import data
+from jaxgan.data.captions import COLOURS, DIGITS, GROUNDS, SIZES, Scene, Thing, word
+from jaxgan.evaluation import frechet
+from jaxgan.evaluation_files import format_table, write_evaluation
+from jaxgan.load_stackgan import load_stackgan
+from jaxgan.loop import is_finished
+
+NUM = 2_000
+BATCH = 100
+CHANGES = {"digit": len(DIGITS), "colour": len(COLOURS), "size": len(SIZES), "ground": len(GROUNDS)}
+
+
 def report(config, workdir):
-    pass
+    """Prints the figures of both stages on unseen captions, and keeps them in evaluation.json."""
+    folder = Path(workdir) / "stage2"
+    if config.dataset != "scenes" or config.embeddings or not is_finished(folder):
+        return
+    generate, source = load_stackgan(folder), data.scenes("unseen")
+    examples = [source[number] for number in range(NUM)]
+    said = scene_reader.contents_of(examples)
+    read = scene_reader.train_reader()
+    noise = jax.random.normal(jax.random.key(config.seed), (NUM, generate.noise_dim))
+    embeddings = generate.embed([example["caption"] for example in examples])
+    real = np.stack([example["image"] for example in examples]) / np.float32(255)
+    # Others than those, as the reference of the distances.
+    others = data.scenes("unseen", seed=1, size=5 * NUM)
+    others = _read_all(read, _in_batches(lambda index: others[index]["image"] / 255, 5 * NUM))[1]
+    images = {
+        "Stage I": lambda *inputs: _enlarge(generate.first(*inputs)),
+        "Stage II": generate,
+    }
+    table = {}
+    for name, make in images.items():
+        contents, features = _read_all(read, _made(make, noise, embeddings))
+        figures = scene_reader.shares_right(said, contents)
+        table[name] = {**figures, "fid": frechet(others, features)}
+    contents, features = _read_all(read, (real[i : i + BATCH] for i in range(0, NUM, BATCH)))
+    table["real"] = {
+        **scene_reader.shares_right(said, contents),
+        "fid": frechet(others, features),
+    }
+    print(f"\n{format_table(f'{NUM} unseen captions', table)}")
+    changed = measure_changes(generate, read, examples, noise)
+    print(f"\n{format_table('one word changed', changed)}")
+    record = {**table, "one word changed": changed}
+    print(write_evaluation(workdir, generate.step, record, table["Stage II"]))
+
+
+def measure_changes(generate, read, examples, noise):
+    """What becomes of an image when its caption is changed in one word and the noise stays.
+
+    Of scenes of one digit: how often the new value is read, and each of the others as before.
+
+    Returns:
+      {what changes: {figure: share}}; "pixels" is the mean absolute difference in [0, 1].
+    """
+    rows = [row for row, example in enumerate(examples) if example["digit"][1] < 0][: NUM // 4]
+    noise, rng, columns = noise[np.array(rows)], np.random.default_rng(0), {}
+    scenes = [_scene(examples[row]) for row in rows]
+
+    def draw(scenes):
+        embeddings = generate.embed([word(scene, 0) for scene in scenes])
+        return np.concatenate(list(_made(generate, noise, embeddings)))
+
+    before = draw(scenes)
+    was = read(before)[0]
+    for what, count in CHANGES.items():
+        others = [_change(scene, what, count, rng) for scene in scenes]
+        after = draw(others)
+        now = read(after)[0]
+        at = (np.arange(len(rows)), [scene.things[0].place for scene in others])
+        new = [_value(scene, what) for scene in others]
+        figures = {"new": np.mean(_read_value(now, what, at) == new)}
+        for name in CHANGES:
+            same = _read_value(was, name, at) == _read_value(now, name, at)
+            figures[f"{name} as before"] = np.mean(same)
+        figures["place as before"] = np.mean(np.all(was.there == now.there, axis=1))
+        figures["pixels"] = np.mean(np.abs(after - before))
+        columns[what] = {name: float(value) for name, value in figures.items()}
+    return columns
+
+
+def _scene(example):
+    thing = Thing(*(int(example[name][0]) for name in Thing._fields))
+    return Scene((thing,), int(example["ground"]))
+
+
+def _value(scene, what):
+    return scene.ground if what == "ground" else getattr(scene.things[0], what)
+
+
+def _change(scene, what, count, rng):
+    """The scene with another value of what is named."""
+    value = int((_value(scene, what) + rng.integers(1, count)) % count)
+    if what == "ground":
+        return scene._replace(ground=value)
+    return scene._replace(things=(scene.things[0]._replace(**{what: value}),))
+
+
+def _read_value(contents, what, at):
+    return contents.ground if what == "ground" else getattr(contents, what)[at]
+
+
+def _made(make, noise, embeddings):
+    for first in range(0, len(noise), BATCH):
+        rows = slice(first, first + BATCH)
+        yield np.asarray(make(noise[rows], embeddings[rows]))
+
+
+def _in_batches(image, count):
+    for first in range(0, count, BATCH):
+        yield np.stack([image(number) for number in range(first, first + BATCH)])
+
+
+def _read_all(read, batches):
+    """The contents and the features of all images of some batches."""
+    contents, features = zip(
+        *(read(np.asarray(images, np.float32)) for images in batches), strict=True
+    )
+    fields = zip(*contents, strict=True)
+    return scene_reader.Contents(*map(np.concatenate, fields)), np.concatenate(features)
+
+
+def _enlarge(images):
+    shape = (len(images), 64, 64, images.shape[-1])
+    return jax.image.resize(images, shape, "bilinear")

@@ -369,6 +369,8 @@ def test_values_out_of_range_are_named(field, value, expected):
 PARTS = (
     "acgan_report",
     "adversarial",
+    "caption_pictures",
+    "captioned",
     "command_line",
     "common",
     "feature_metrics",
@@ -378,6 +380,9 @@ PARTS = (
     "gaussian_trials",
     "generation",
     "latent_pictures",
+    "scene_reader",
+    "stackgan_report",
+    "stackgan_stages",
     "translation",
     "translation_report",
 )

@@ -1,0 +1,72 @@
+"""Draws images of a caption with a trained StackGAN.
+
+    python experiments/stackgan_sample.py --workdir runs/stackgan --caption "a small red seven at \
+        the top left on a dark blue ground"
+
+Says which words the run does not know. Writes a row of images, by default caption.png in the run's
+folder.
+"""
+
+import argparse
+from pathlib import Path
+
+import command_line
+import jax
+import numpy as np
+
+from jaxgan import UserError, visualize
+from jaxgan.load_stackgan import load_stackgan
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    command_line.add_run_arguments(parser)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--caption", help="what to draw")
+    what.add_argument("--embedding", help="a .npy file of one, for a run that was given embeddings")
+    parser.add_argument("--stage", type=int, choices=(1, 2), default=2, help="which stage (2)")
+    parser.add_argument("--num", type=int, default=8, help="how many images (8)")
+    parser.add_argument("--seed", type=int, default=0, help="of the noise (0)")
+    parser.add_argument("--out", help="the picture to write (WORKDIR/caption.png)")
+    return parser.parse_args()
+
+
+def main():
+    arguments = parse_arguments()
+    if arguments.num < 1:
+        raise UserError(f"num: got {arguments.num}, expected 1 or more")
+    out = arguments.out or str(Path(arguments.workdir) / "caption.png")
+    if not out.endswith(".png"):
+        raise UserError(f"out: got {out!r}, expected a file name ending in .png")
+    folder = Path(arguments.workdir) / f"stage{arguments.stage}"
+    generate = load_stackgan(folder, ema=arguments.ema, step=arguments.step)
+    embedding = read_embedding(arguments, generate)
+    noise = jax.random.normal(jax.random.key(arguments.seed), (arguments.num, generate.noise_dim))
+    images = generate(noise, np.repeat(embedding, arguments.num, axis=0))
+    try:
+        visualize.save_image(out, visualize.image_grid(np.asarray(images)))
+    except OSError as error:
+        raise UserError(f"out: cannot write {out}: {error.strerror}") from None
+    print(f"{out}: {arguments.num} images from step {generate.step}")
+
+
+def read_embedding(arguments, generate):
+    """(1, E), of the caption or out of the file."""
+    if arguments.caption is None:
+        try:
+            return np.load(arguments.embedding, allow_pickle=False).reshape(1, -1)
+        except (OSError, ValueError):
+            message = f"embedding: cannot read {arguments.embedding!r}, expected a .npy file"
+            raise UserError(message) from None
+    if generate.embed is None:
+        raise UserError("caption: the run was given embeddings, expected --embedding FILE.npy")
+    unknown = generate.vocabulary.unknown_words(arguments.caption)
+    if unknown:
+        print(f"words that the run does not know: {', '.join(unknown)}")
+    if generate.vocabulary.length < len(arguments.caption.split()):
+        print(f"it reads the first {generate.vocabulary.length} words alone")
+    return generate.embed([arguments.caption])
+
+
+if __name__ == "__main__":
+    command_line.reporting_errors(main)

@@ -1,0 +1,212 @@
+"""StackGAN's experiment: both stages on a folder with captions, broken off, gone on, drawn from."""
+
+import json
+import shutil
+
+import common
+import jax
+import numpy as np
+import pytest
+import scene_reader
+import stackgan
+import stackgan_report
+import stackgan_sample
+from PIL import Image
+
+from jaxgan import UserError, data
+from jaxgan.data.captions import Scene, Thing
+from jaxgan.load_stackgan import load_stackgan
+from jaxgan.report import read_metrics
+
+SMALL = {
+    "embedding_dim": 8,
+    "matching_steps": 4,
+    "matching_batch_size": 4,
+    "condition_dim": 4,
+    "text_dim": 4,
+    "latent_dim": 4,
+    "stage_one_size": 16,
+    "stage_one_steps": 2,
+    "stage_one_width": 4,
+    "stage_one_disc_width": 4,
+    "image_size": 32,
+    "num_steps": 4,
+    "width": 4,
+    "disc_width": 4,
+    "residual_blocks": 1,
+    "batch_size": 8,
+    "log_every": 1,
+    "sample_every": 4,
+    "checkpoint_every": 2,
+}
+COUNT = 10
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("captioned")
+    rng, lines = np.random.default_rng(0), []
+    for number in range(COUNT):
+        pixels = rng.integers(0, 256, (20, 24, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+        lines += [f"{number}.png\tthe {number}th image", f"{number}.png\tnoise {number}"]
+    (folder / "captions.tsv").write_text("\n".join(lines[:-1]))
+    return folder
+
+
+def config_of(folder, **changes):
+    config = stackgan.get_config()
+    config.update({"dataset": f"folder:{folder}", **SMALL, **changes})
+    common.check_config(config)
+    return config
+
+
+@pytest.fixture(scope="module")
+def finished(folder, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("stackgan") / "run"
+    stackgan.train(config_of(folder), str(workdir), False, "both")
+    return workdir
+
+
+def draw(workdir):
+    generate = load_stackgan(workdir / "stage2")
+    noise = jax.random.normal(jax.random.key(0), (2, generate.noise_dim))
+    return generate(noise, generate.embed(["noise 3", "the 4th image"]))
+
+
+def test_both_stages_leave_their_records(finished):
+    for stage, steps in (("stage1", [1, 2]), ("stage2", [1, 2, 3, 4])):
+        rows = read_metrics(finished / stage / "metrics.jsonl")
+        assert [row["step"] for row in rows] == steps
+        assert all(np.isfinite(list(row.values())).all() for row in rows)
+        assert "stackgan_sample.py" in (finished / stage / "index.html").read_text()
+        assert len(list(finished.glob(f"{stage}/samples/samples_*.png"))) == 2
+
+
+def test_a_stage_is_a_function_of_noise_and_embeddings(finished):
+    images = draw(finished)
+    assert images.shape == (2, 32, 32, 3)
+    assert 0 <= images.min() < images.max() <= 1
+    generate = load_stackgan(finished / "stage2")
+    embeddings = generate.embed(["noise 3", "the 4th image"])
+    noise = jax.random.normal(jax.random.key(0), (2, generate.noise_dim))
+    # Stage II starts from what Stage I makes of the first part of the noise.
+    first = load_stackgan(finished / "stage1")
+    small = first(noise[:, : first.noise_dim], embeddings)
+    np.testing.assert_allclose(generate.first(noise, embeddings), small, atol=1e-5)
+    np.testing.assert_allclose(first.embed(["noise 3"]), embeddings[:1], atol=1e-6)
+    with pytest.raises(UserError, match=r"^noise, embeddings: got shapes \(2, 3\) and \(2, 8\)"):
+        generate(noise[:, :3], embeddings)
+    with pytest.raises(UserError, match=r"^captions: got one string"):
+        generate.embed("noise 3")
+    with pytest.raises(UserError, match=r"^caption: got '', expected at least one word"):
+        generate.embed([""])
+
+
+def test_broken_off_and_started_again_it_ends_bit_for_bit_the_same(finished, folder, tmp_path):
+    workdir = tmp_path / "run"
+    shutil.copytree(finished, workdir)
+    shutil.rmtree(workdir / "stage2" / "checkpoints" / "4")
+    summary = json.loads((workdir / "stage2" / "summary.json").read_text())
+    (workdir / "stage2" / "summary.json").write_text(json.dumps({**summary, "status": "running"}))
+    stackgan.train(config_of(folder), str(workdir), False, "both")
+    np.testing.assert_array_equal(draw(workdir), draw(finished))
+
+
+def test_captions_are_drawn_and_unknown_words_told(finished, monkeypatch, capsys):
+    def call(*options):
+        monkeypatch.setattr(
+            "sys.argv", ["stackgan_sample.py", "--workdir", str(finished), *options]
+        )
+        stackgan_sample.main()
+
+    call("--caption", "purple noise 3", "--num", "3")
+    assert "words that the run does not know: purple\n" in capsys.readouterr().out
+    with Image.open(finished / "caption.png") as picture:
+        assert picture.size == (2 * 32 + 3 * 2, 2 * 32 + 3 * 2)
+    call("--caption", "noise 3", "--stage", "1", "--out", str(finished / "first.png"))
+    assert "do not know" not in capsys.readouterr().out
+    with Image.open(finished / "first.png") as picture:
+        assert picture.size == (3 * 16 + 4 * 2, 3 * 16 + 4 * 2)
+    with pytest.raises(UserError, match=r"^caption: got ' ', expected at least one word"):
+        call("--caption", " ")
+
+
+def test_stage_two_needs_stage_one(folder, tmp_path):
+    with pytest.raises(UserError, match=r"^stage: 2 needs a finished Stage I, expected one in "):
+        stackgan.train(config_of(folder), str(tmp_path / "run"), False, "2")
+
+
+def test_captions_without_images_and_images_without_captions_are_refused(tmp_path):
+    Image.new("RGB", (20, 20)).save(tmp_path / "a.png")
+    for text, message in (
+        ("b.png\ta bird", "^captions: line 1 of .* is of 'b.png', expected an image of the folder"),
+        ("", "^captions: .*a.png' has none, expected one for each image"),
+        ("a.png\t ", "^captions: line 1 of .* has an empty caption, expected words"),
+    ):
+        (tmp_path / "captions.tsv").write_text(text)
+        with pytest.raises(UserError, match=message):
+            stackgan.train(config_of(tmp_path), str(tmp_path / "run"), False, "both")
+    with pytest.raises(UserError, match=r"^dataset: 'mnist' has no captions"):
+        stackgan.train(config_of("", dataset="mnist"), str(tmp_path / "run"), False, "both")
+    assert not (tmp_path / "run").exists()
+
+
+def test_embeddings_of_one_s_own_take_the_place_of_captions(folder, tmp_path, monkeypatch):
+    rows = np.random.default_rng(0).normal(size=(COUNT, 6)).astype(np.float32)
+    np.save(tmp_path / "rows.npy", rows)
+    config = config_of(folder, embeddings=str(tmp_path / "rows.npy"))
+    stackgan.train(config, str(tmp_path / "run"), False, "1")
+    generate = load_stackgan(tmp_path / "run" / "stage1")
+    assert generate.embed is None
+    assert generate(np.zeros((2, generate.noise_dim), np.float32), rows[:2]).shape == (2, 16, 16, 3)
+    np.save(tmp_path / "rows.npy", rows[1:])
+    with pytest.raises(UserError, match=r"^embeddings: got float32 of shape \(9, 6\), expected"):
+        stackgan.train(config, str(tmp_path / "other"), False, "1")
+
+
+def test_what_is_said_and_what_is_read():
+    examples = [data.scenes("test")[number] for number in range(40)]
+    said = scene_reader.contents_of(examples)
+    two = [len(set(example["place"]) - {-1}) == 2 for example in examples]
+    assert 0 < sum(two) < 40
+    np.testing.assert_array_equal(said.there.sum(axis=1), np.where(two, 2, 1))
+    example = examples[two.index(True)]
+    row, thing = two.index(True), 1
+    assert said.colour[row, example["place"][thing]] == example["colour"][thing]
+    assert said.digit[row, example["place"][thing]] == example["digit"][thing]
+    assert set(scene_reader.shares_right(said, said).values()) == {1.0}
+    # What stands where nothing is said to be counts as a wrong place, and as nothing else.
+    there, ground = said.there.copy(), said.ground.copy()
+    there[0], ground[:10] = True, (ground[:10] + 1) % 5
+    shares = scene_reader.shares_right(said, said._replace(there=there, ground=ground))
+    assert shares == {
+        "digit": 1, "colour": 1, "size": 1, "place": 1 - 1 / 40, "ground": 0.75, "all": 0.75
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("what", stackgan_report.CHANGES)
+def test_one_word_is_changed(what):
+    scene = Scene((Thing(digit=9, colour=5, size=1, place=2),), ground=4)
+    rng, count = np.random.default_rng(0), stackgan_report.CHANGES[what]
+    values = set()
+    for _ in range(200):
+        other = stackgan_report._change(scene, what, count, rng)
+        changed = {
+            name
+            for name in stackgan_report.CHANGES
+            if stackgan_report._value(other, name) != stackgan_report._value(scene, name)
+        }
+        assert changed == {what}
+        assert other.things[0].place == 2
+        values.add(stackgan_report._value(other, what))
+    assert values == set(range(count)) - {stackgan_report._value(scene, what)}
+
+
+@pytest.mark.long
+def test_the_reader_reads_unseen_scenes():
+    read = scene_reader.train_reader()
+    examples = [data.scenes("unseen")[number] for number in range(1_000)]
+    images = np.stack([example["image"] for example in examples]) / np.float32(255)
+    shares = scene_reader.shares_right(scene_reader.contents_of(examples), read(images)[0])
+    assert shares["all"] > 0.9
