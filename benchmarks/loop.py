@@ -27,10 +27,9 @@ RATE = "train/images_per_second"
 def bare_images_per_second(seconds: float = 30.0) -> float:
     """The step alone, in this process."""
     sys.path.insert(0, str(EXPERIMENTS))
-    import adversarial
-    import command_line
     import dcgan
     import jax
+    from parts import adversarial, command_line
 
     from jaxgan import cpu, data
 

@@ -10,12 +10,9 @@ of test images. Called again, a finished run reports again.
 
 import math
 
-import acgan_report
-import adversarial
-import common
 import dcgan
-import generation
 from ml_collections import config_dict
+from parts import acgan_report, adversarial, common, generation
 
 from jaxgan import make_train_step
 from jaxgan.objectives import acgan, init_acgan, make_acgan_evaluate

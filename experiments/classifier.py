@@ -14,12 +14,12 @@ import sys
 import time
 from pathlib import Path
 
-import command_line
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from ml_collections import config_dict
+from parts import command_line
 
 from jaxgan import UserError, data, metrics
 from jaxgan.metrics.lenet import LeNet, pack_lenet

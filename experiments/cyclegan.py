@@ -9,9 +9,8 @@ By default from white digits to coloured ones, where the right answer is known, 
 networks than the paper's. The run ends with a table of how near it came.
 """
 
-import common
 import optax
-import translation
+from parts import common, translation
 
 from jaxgan import networks, objectives
 

@@ -9,9 +9,8 @@ of 64 digits are read at a glance; D(x) 0.72, D(G(z)) 0.28; of 100 unseen test d
 for real, of 100 generated ones 9.
 """
 
-import adversarial
-import common
 import optax
+from parts import adversarial, common
 
 from jaxgan import networks
 

@@ -12,9 +12,8 @@ came.
 
 import functools
 
-import common
 import optax
-import translation
+from parts import common, translation
 
 from jaxgan import networks, objectives
 

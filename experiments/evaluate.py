@@ -10,8 +10,7 @@ each class, their mean and the worst.
 
 import argparse
 
-import command_line
-import feature_metrics
+from parts import command_line, feature_metrics
 
 from jaxgan import UserError, data, load_generator
 from jaxgan.class_evaluation import CLASS_METRICS, evaluate_classes

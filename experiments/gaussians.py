@@ -5,14 +5,12 @@ python experiments/gaussians.py --workdir runs/gaussians --variant=ring
 
 import sys
 
-import command_line
-import common
-import gaussian_figures
 import grain
 import jax.numpy as jnp
 from absl import flags
-from gaussian_trials import check_config, make_trials
 from ml_collections import config_dict
+from parts import command_line, common, gaussian_figures
+from parts.gaussian_trials import check_config, make_trials
 
 from jaxgan import UserError, networks
 from jaxgan.loop import fit

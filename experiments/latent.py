@@ -14,10 +14,10 @@ saliency     test images that excite six features of the discriminator most, and
 
 import argparse
 
-import command_line
 import jax
 import latent_pictures as pictures
 import numpy as np
+from parts import command_line
 
 from jaxgan import UserError, data, latent, load_discriminator, load_generator, visualize
 

@@ -6,8 +6,8 @@ Seen after its five epochs of MNIST (3,000 steps): nearly all of 64 digits are r
 D(x) 0.70, D(G(z)) 0.30; of 100 unseen test digits 89 are taken for real.
 """
 
-import adversarial
 import dcgan
+from parts import adversarial
 
 
 def get_config():

@@ -10,9 +10,8 @@ of them smeared; D(x) 0.55, D(G(z)) 0.45. `batch_norm`, after 32 epochs, clean d
 of them read at a glance; D(x) 0.72, D(G(z)) 0.28.
 """
 
-import adversarial
-import common
 import optax
+from parts import adversarial, common
 
 from jaxgan import networks
 

@@ -8,9 +8,8 @@ With classes: `--config.conditional=True`. The paper has a batch of 512 and lets
 penalty and b2 follow schedules; here they are constant.
 """
 
-import adversarial
-import common
 import optax
+from parts import adversarial, common
 
 from jaxgan import networks
 

@@ -8,9 +8,9 @@ run with classes, each row has one latent and each column a class, unless one is
 
 import argparse
 
-import command_line
 import jax
 import numpy as np
+from parts import command_line
 
 from jaxgan import UserError, load_generator, visualize
 from jaxgan.latent import across_classes, sample_latents

@@ -11,12 +11,10 @@ that at the end is printed and in sgan.json. `benchmarks/semi_supervised.py` mak
 
 from pathlib import Path
 
-import adversarial
-import common
-import generation
 import jax
 import jax.numpy as jnp
 import optax
+from parts import adversarial, common, generation
 
 from jaxgan import data, make_train_step, networks
 from jaxgan.objectives import init_sgan, make_sgan_evaluate, sgan

@@ -10,9 +10,8 @@ labelled data; without them, `--config.conditional=False`. The paper updates the
 times for each update of the generator, for 100,000 of those.
 """
 
-import adversarial
-import common
 import optax
+from parts import adversarial, common
 
 from jaxgan import networks
 

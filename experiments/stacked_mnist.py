@@ -13,10 +13,10 @@ classifier reads them, in stacked_mnist.json too; real images of unseen digits s
 import functools
 from pathlib import Path
 
-import adversarial
 import dcgan
 import jax.numpy as jnp
 import numpy as np
+from parts import adversarial
 
 from jaxgan import data, load_generator, metrics
 from jaxgan.evaluation import generated_batches, real_batches

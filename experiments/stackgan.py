@@ -15,11 +15,8 @@ stage1 and stage2; --stage=1 or --stage=2 trains one of them alone.
 import functools
 import math
 
-import captioned
-import common
-import stackgan_report
-import stackgan_stages
 from absl import flags
+from parts import captioned, common, stackgan_report, stackgan_stages
 
 from jaxgan import UserError, data
 from jaxgan.load_stackgan import restore_stage

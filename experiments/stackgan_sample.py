@@ -10,9 +10,9 @@ folder.
 import argparse
 from pathlib import Path
 
-import command_line
 import jax
 import numpy as np
+from parts import command_line
 
 from jaxgan import UserError, visualize
 from jaxgan.load_stackgan import load_stackgan

@@ -10,8 +10,8 @@ import argparse
 import collections
 from pathlib import Path
 
-import command_line
 import numpy as np
+from parts import command_line
 
 from jaxgan import UserError, data, visualize
 from jaxgan.load_translator import load_translator

@@ -7,8 +7,8 @@ Five updates of the critic for each of the generator, as in the paper.
 
 import functools
 
-import adversarial
 import dcgan
+from parts import adversarial
 
 
 def get_config():

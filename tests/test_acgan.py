@@ -6,14 +6,13 @@ import json
 import sys
 
 import acgan as experiment
-import acgan_report
 import evaluate
-import generation
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import sample
+from parts import acgan_report, generation
 from PIL import Image
 
 from jaxgan import UserError, data, load_discriminator, load_generator

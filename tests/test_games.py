@@ -3,9 +3,6 @@
 import functools
 import json
 
-import adversarial
-import common
-import generation
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,6 +11,7 @@ import r3gan
 import sngan
 import stacked_mnist
 import wgan_gp
+from parts import adversarial, common, generation
 
 from jaxgan import UserError, data, load_discriminator, load_generator
 from jaxgan.report import read_metrics

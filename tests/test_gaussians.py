@@ -7,14 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import gaussian_figures
-import gaussian_toys
-import gaussian_trials
 import gaussians
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from parts import gaussian_figures, gaussian_toys, gaussian_trials
 from PIL import Image
 from scipy import stats
 

@@ -3,14 +3,12 @@
 import json
 import shutil
 
-import common
 import jax
 import numpy as np
 import pytest
-import scene_reader
 import stackgan
-import stackgan_report
 import stackgan_sample
+from parts import common, scene_reader, stackgan_report
 from PIL import Image
 
 from jaxgan import UserError, data

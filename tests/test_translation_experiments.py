@@ -3,7 +3,6 @@
 import json
 import shutil
 
-import common
 import cyclegan
 import discogan
 import jax
@@ -11,8 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import translate
-import translation
-import translation_report
+from parts import common, translation, translation_report
 from PIL import Image
 
 from jaxgan import UserError, data, load_generator

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import jax
 import numpy as np
-import scene_reader
+from parts import scene_reader
 
 from jaxgan import data
 from jaxgan.data.captions import COLOURS, DIGITS, GROUNDS, SIZES, Scene, Thing, word
+from jaxgan.data.scenes import SCENE_SIZE
 from jaxgan.evaluation import frechet
 from jaxgan.evaluation_files import format_table, write_evaluation
 from jaxgan.load_stackgan import load_stackgan
@@ -25,7 +26,8 @@ CHANGES = {"digit": len(DIGITS), "colour": len(COLOURS), "size": len(SIZES), "gr
 def report(config, workdir):
     """Prints the figures of both stages on unseen captions, and keeps them in evaluation.json."""
     folder = Path(workdir) / "stage2"
-    if config.dataset != "scenes" or config.embeddings or not is_finished(folder):
+    scenes = config.dataset == "scenes" and config.image_size == SCENE_SIZE
+    if not scenes or config.embeddings or not is_finished(folder):
         return
     generate, source = load_stackgan(folder), data.scenes("unseen")
     examples = [source[number] for number in range(NUM)]
@@ -36,7 +38,7 @@ def report(config, workdir):
     real = np.stack([example["image"] for example in examples]) / np.float32(255)
     # Others than those, as the reference of the distances.
     others = data.scenes("unseen", seed=1, size=5 * NUM)
-    others = _read_all(read, _in_batches(lambda index: others[index]["image"] / 255, 5 * NUM))[1]
+    reference = _read_all(read, _in_batches(lambda i: others[i]["image"] / 255, 5 * NUM))[1]
     images = {
         "Stage I": lambda *inputs: _enlarge(generate.first(*inputs)),
         "Stage II": generate,
@@ -45,11 +47,11 @@ def report(config, workdir):
     for name, make in images.items():
         contents, features = _read_all(read, _made(make, noise, embeddings))
         figures = scene_reader.shares_right(said, contents)
-        table[name] = {**figures, "fid": frechet(others, features)}
+        table[name] = {**figures, "fid": frechet(reference, features)}
     contents, features = _read_all(read, (real[i : i + BATCH] for i in range(0, NUM, BATCH)))
     table["real"] = {
         **scene_reader.shares_right(said, contents),
-        "fid": frechet(others, features),
+        "fid": frechet(reference, features),
     }
     print(f"\n{format_table(f'{NUM} unseen captions', table)}")
     changed = measure_changes(generate, read, examples, noise)

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import common
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import serialization
 from ml_collections import config_dict
+from parts import common
 
 from jaxgan import UserError, cpu, data, networks
 from jaxgan.objectives import init_matching, make_matching_step

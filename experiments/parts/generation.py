@@ -7,12 +7,12 @@ import shlex
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-import common
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from feature_metrics import TrainingMetrics
 from ml_collections import config_dict
+from parts import common
+from parts.feature_metrics import TrainingMetrics
 
 from jaxgan import cpu, data, networks, sharding
 from jaxgan.latent import across_classes, interpolate, sample_latents

@@ -8,14 +8,12 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
-import adversarial
-import common
 import flax.linen as nn
-import gaussian_toys
 import jax
 import jax.numpy as jnp
 import optax
 from ml_collections import config_dict
+from parts import adversarial, common, gaussian_toys
 
 from jaxgan import UserError, cpu, make_train_step, networks, objectives
 from jaxgan.latent import sample_latents

@@ -5,13 +5,12 @@ import itertools
 import shlex
 from collections.abc import Callable
 
-import common
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-import translation_report
 from ml_collections import config_dict
+from parts import common, translation_report
 
 from jaxgan import UserError, data, make_train_step, networks, sharding
 from jaxgan.load import draw_images

@@ -3,14 +3,12 @@
 import shlex
 from pathlib import Path
 
-import caption_pictures
-import captioned
-import common
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from ml_collections import config_dict
+from parts import caption_pictures, captioned, common
 
 from jaxgan import data, make_train_step, networks, objectives, sharding
 from jaxgan.load_stackgan import make_text_to_image, measure_text_statistics

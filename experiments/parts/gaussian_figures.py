@@ -2,12 +2,10 @@
 
 import math
 
-import adversarial
-import gaussian_pictures
-import gaussian_toys
 import jax
 import jax.numpy as jnp
 import numpy as np
+from parts import adversarial, gaussian_pictures, gaussian_toys
 
 LOWEST_IS_WORST = ("modes", "high_quality")
 

@@ -6,12 +6,12 @@ the same generators trained with pairs, which it cannot be expected to.
 
 import functools
 
-import common
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from ml_collections import config_dict
+from parts import common
 
 from jaxgan import cpu, data, metrics
 from jaxgan.evaluation import frechet

@@ -8,13 +8,13 @@ optimiser.
 import functools
 from pathlib import Path
 
-import common
 import dcgan
 import evaluate
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from parts import common
 
 from jaxgan import cpu, data, load_discriminator
 from jaxgan.state import create_player

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import command_line
 import jax
 import jax.numpy as jnp
 import optax
 from absl import flags
 from ml_collections import config_dict
+from parts import command_line
 
 from jaxgan import cpu, sharding
 from jaxgan.errors import UserError

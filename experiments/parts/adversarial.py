@@ -4,11 +4,10 @@ import functools
 import math
 from collections.abc import Callable
 
-import common
-import generation
 import jax
 import optax
 from ml_collections import config_dict
+from parts import common, generation
 
 from jaxgan import UserError, augment, losses, make_train_step, penalties
 from jaxgan.objectives import adversarial, init_adversarial, make_evaluate
