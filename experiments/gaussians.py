@@ -34,7 +34,7 @@ def get_config(variant):
     config.width = 64  # of the hidden layers of both networks
     config.layers = 4
     config.loss = "non_saturating"  # or another of jaxgan.losses
-    config.penalty = "r1"  # or r2, gradient_penalty, dragan, a sum as r1+r2, or none
+    config.penalty = "r1"  # or r2, gradient_penalty, dragan, a sum as r1+r2, or empty
     config.penalty_weight = 0.1  # at the start
     # At the end, reached by equal factors.
     config.final_penalty_weight = 3e-5 if variant == "grid" else 1e-4

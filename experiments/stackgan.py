@@ -18,7 +18,7 @@ import math
 from absl import flags
 from parts import captioned, common, stackgan_report, stackgan_stages
 
-from jaxgan import UserError, data
+from jaxgan import UserError, data, sharding
 from jaxgan.load_stackgan import restore_stage
 from jaxgan.loop import is_finished
 from jaxgan.workdir import open_workdir, save_config
@@ -29,7 +29,7 @@ def get_config():
     config.dataset = "scenes"  # or folder:PATH, or a name of TFDS, as coco_captions
     config.channels = 3
     config.device_data_mb = 1024
-    config.embeddings = ""  # or a .npy file, a row for each training image, in place of captions
+    config.embeddings = ""  # or a .npy file: for each image one row, or several, for its captions
     config.embedding_dim = 128  # of a caption
     config.matching_steps = 1_500  # of the text encoder, before the stages
     config.matching_batch_size = 128
@@ -63,14 +63,23 @@ def train(config, workdir, change_config, stage=None):
     common.expect_field(config, "ema_decay", 0 < config.ema_decay < 1, "a number between 0 and 1")
     right = config.kl_weight >= 0 and math.isfinite(config.kl_weight)
     common.expect_field(config, "kl_weight", right, "a number of at least 0")
-    source = data.load_captioned(config.dataset, "train", config.data_dir)
-    test = "unseen" if config.dataset == "scenes" else "test"
-    test = data.load_captioned(config.dataset, test, config.data_dir)
+    common.expect_field(config, "residual_blocks", config.residual_blocks >= 0, "0 or more")
+    stackgan_stages.check_sizes(config)
+    sharding.check_batch_size(config.batch_size, sharding.make_mesh())
+    if config.embeddings:
+        load = data.load_captioned if config.dataset == "scenes" else data.load
+        source, test = load(config.dataset, "train", config.data_dir), None
+        captions = captioned.given(captioned.read_embeddings(config.embeddings, len(source)))
+    else:
+        source = data.load_captioned(config.dataset, "train", config.data_dir)
+        test = "unseen" if config.dataset == "scenes" else "test"
+        test = data.load_captioned(config.dataset, test, config.data_dir)
     workdir = open_workdir(workdir, config.to_dict(), change_config=change_config)
     if stage == "2" and not is_finished(workdir / "stage1"):
         raise UserError(f"stage: 2 needs a finished Stage I, expected one in {workdir}/stage1")
     save_config(workdir, config.to_dict())
-    captions = captioned.prepare(config, source, workdir)
+    if not config.embeddings:
+        captions = captioned.prepare(config, source, workdir)
     run = functools.partial(
         stackgan_stages.train, config, source, test or source, captions, workdir, change_config
     )

@@ -3,7 +3,7 @@
     python experiments/stackgan_sample.py --workdir runs/stackgan --caption "a small red seven at \
         the top left on a dark blue ground"
 
-Says which words the run does not know. Writes a row of images, by default caption.png in the run's
+Says which words the run does not know. Writes a grid of images, by default caption.png in the run's
 folder.
 """
 
@@ -12,9 +12,10 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from parts import command_line
+from parts import captioned, command_line
 
 from jaxgan import UserError, visualize
+from jaxgan.data.vocabulary import split_words
 from jaxgan.load_stackgan import load_stackgan
 
 
@@ -53,17 +54,16 @@ def main():
 def read_embedding(arguments, generate):
     """(1, E), of the caption or out of the file."""
     if arguments.caption is None:
-        try:
-            return np.load(arguments.embedding, allow_pickle=False).reshape(1, -1)
-        except (OSError, ValueError):
-            message = f"embedding: cannot read {arguments.embedding!r}, expected a .npy file"
-            raise UserError(message) from None
+        array = captioned.read_array("embedding", arguments.embedding)
+        if array.ndim != 1:
+            raise UserError(f"embedding: got shape {array.shape}, expected one row, (E,)")
+        return array[None]
     if generate.embed is None:
         raise UserError("caption: the run was given embeddings, expected --embedding FILE.npy")
     unknown = generate.vocabulary.unknown_words(arguments.caption)
     if unknown:
         print(f"words that the run does not know: {', '.join(unknown)}")
-    if generate.vocabulary.length < len(arguments.caption.split()):
+    if generate.vocabulary.length < len(split_words(arguments.caption)):
         print(f"it reads the first {generate.vocabulary.length} words alone")
     return generate.embed([arguments.caption])
 

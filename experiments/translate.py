@@ -14,6 +14,7 @@ import numpy as np
 from parts import command_line
 
 from jaxgan import UserError, data, visualize
+from jaxgan.data.folder import decode_image, image_names
 from jaxgan.load_translator import load_translator
 
 BATCH = 16
@@ -33,25 +34,33 @@ def main():
     arguments = parse_arguments()
     translate = load_translator(arguments.workdir, arguments.direction, step=arguments.step)
     look = {name: translate.config[name] for name in ("image_size", "channels")}
-    source = data.folder(arguments.input)
-    output = Path(arguments.output)
-    paths = [output / Path(name).with_suffix(".png") for name in source.names]
+    source, output = Path(arguments.input), Path(arguments.output)
+    if not source.is_dir():
+        raise UserError(f"input: got {arguments.input!r}, expected a folder of images")
+    if output.resolve() == source.resolve():
+        raise UserError("output: got the folder of the input, expected another")
+    names = image_names(source)
+    paths = [output / Path(name).with_suffix(".png") for name in names]
     twice = [path for path, count in collections.Counter(paths).items() if count > 1]
     if twice:
         raise UserError(f"input: two files would become {twice[0]}, expected names of their own")
-    for first in range(0, len(source), BATCH):
-        numbers = range(first, min(first + BATCH, len(source)))
+    for first in range(0, len(names), BATCH):
+        images = [
+            data.prepare_image(
+                decode_image(source / name, repr(name)), value_range=(0.0, 1.0), **look
+            )
+            for name in names[first : first + BATCH]
+        ]
         # Filled up, since every other number of images would be compiled anew.
-        padded = [*numbers, *[first] * (BATCH - len(numbers))]
-        images = np.asarray(translate(data.read_images(source, padded, **look)))
-        for number, image in zip(numbers, images, strict=False):
+        images += images[:1] * (BATCH - len(images))
+        made = np.asarray(translate(np.stack(images)))
+        for path, image in zip(paths[first : first + BATCH], made, strict=False):
             try:
-                paths[number].parent.mkdir(parents=True, exist_ok=True)
-                visualize.save_image(paths[number], np.rint(255 * image).astype(np.uint8))
+                path.parent.mkdir(parents=True, exist_ok=True)
+                visualize.save_image(path, np.rint(255 * image).astype(np.uint8))
             except OSError as error:
-                message = f"output: cannot write {paths[number]}: {error.strerror}"
-                raise UserError(message) from None
-    print(f"{output}: {len(source)} images, translated by step {translate.step}")
+                raise UserError(f"output: cannot write {path}: {error.strerror}") from None
+    print(f"{output}: {len(names)} images, translated by step {translate.step}")
 
 
 if __name__ == "__main__":

@@ -95,7 +95,7 @@ def save(
 def restore(
     manager: ocp.CheckpointManager, step: int, state: TrainState, data: grain.DatasetIterator
 ) -> TrainState:
-    """Reads a checkpoint; it may have been written on another number of devices.
+    """Reads a checkpoint; it may have been written on other numbers of devices and processes.
 
     Args:
       manager: from `open_checkpoints`.
@@ -110,12 +110,11 @@ def restore(
       UserError: the checkpoint is of another architecture.
     """
     _check_structure(manager, step, state)
-    restored = manager.restore(
-        step,
-        args=ocp.args.Composite(
-            state=_restore_args(state), data=grain.checkpoint.CheckpointRestore(data)
-        ),
-    )
+    restored = manager.restore(step, args=ocp.args.Composite(state=_restore_args(state)))
+    # Each process wrote the position, which is the same in all: any file will do, so that their
+    # number may be another one now. Grain's own handler wants the file of this very process.
+    file = sorted((manager.directory / str(step) / "data").glob("process_*.json"))[0]
+    data.set_state(json.loads(file.read_text()))
     return restored.state
 
 

@@ -116,7 +116,7 @@ def make_text_to_image(
     Args:
       generator: of Stage I, or of Stage II.
       variables: its Flax collections.
-      extra: the state's, {"stage_one": variables} for Stage II.
+      extra: the state's: {"embeddings": (N, E)}, and {"stage_one": variables} for Stage II.
       stage_one: Stage I's generator, for Stage II.
 
     Returns:
@@ -126,14 +126,15 @@ def make_text_to_image(
     """
     first_of = generator if stage_one is None else stage_one
     first_dim = first_of.latent_dim + first_of.condition_dim
+    embedding_dim = extra["embeddings"].shape[-1]
     noise_dim = first_dim + (0 if stage_one is None else generator.condition_dim)
 
     def check(noise, embeddings):
-        shapes = jnp.shape(noise), jnp.shape(embeddings)
-        if shapes[0] != (shapes[1][0], noise_dim) or len(shapes[1]) != 2:
+        shapes, rows = (jnp.shape(noise), jnp.shape(embeddings)), jnp.shape(noise)[:1]
+        if shapes != ((*rows, noise_dim), (*rows, embedding_dim)):
             raise UserError(
                 f"noise, embeddings: got shapes {shapes[0]} and {shapes[1]}, expected "
-                f"(B, {noise_dim}) and (B, E)"
+                f"(B, {noise_dim}) and (B, {embedding_dim})"
             )
 
     def first(noise: jax.Array, embeddings: jax.Array) -> jax.Array:
@@ -158,8 +159,8 @@ def measure_text_statistics(
     """Gives averaged parameters batch statistics of their own, see `step.standing_statistics`.
 
     Args:
-      generator, variables, extra, stage_one: as for `make_text_to_image`; `extra` has besides
-        {"embeddings": (N, E)}, some of those of the training captions.
+      generator, variables, extra, stage_one: as for `make_text_to_image`; the embeddings of `extra`
+        are some of those of the training captions.
 
     Returns:
       The variables with the statistics of ten batches, always the same ones.

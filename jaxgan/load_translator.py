@@ -52,12 +52,15 @@ def load_translator(
         generator = networks.from_description(description["generator"])
     variables = variables_of(variables, direction)
     low, high = generator.value_range
+    channels = generator.channels  # of either domain
 
     def translate(images: jax.Array) -> jax.Array:
         images = jnp.asarray(images)
-        if images.ndim != 4 or not jnp.issubdtype(images.dtype, jnp.floating):
+        right = images.ndim == 4 and images.shape[-1] == channels
+        if not right or not jnp.issubdtype(images.dtype, jnp.floating):
             raise UserError(
-                f"images: got {images.dtype} of shape {images.shape}, expected floats (B, H, W, C)"
+                f"images: got {images.dtype} of shape {images.shape}, expected floats "
+                f"(B, H, W, {channels})"
             )
         return draw_images(generator, variables, low + (high - low) * images)
 

@@ -1,5 +1,7 @@
 """Checkpoints: whole, on any number of devices, and refused where they do not fit."""
 
+import shutil
+
 import grain
 import jax
 import numpy as np
@@ -54,6 +56,20 @@ def test_restores_on_any_number_of_devices(run, trained, devices):
         restored = checkpoint.restore(manager, 2, fresh, iterator)
     assert tiny.difference(restored, trained) == 0
     assert len(restored.generator.params["Dense_0"]["kernel"].sharding.device_set) == devices
+    np.testing.assert_array_equal(next(iterator), following)
+
+
+def test_the_position_of_another_number_of_processes_is_taken_up(run, tmp_path):
+    workdir, following = run
+    shutil.copytree(workdir, tmp_path / "run")
+    folder = tmp_path / "run" / "checkpoints" / "2" / "data"
+    written = folder / "process_0-of-1.json"
+    for process in range(2):
+        shutil.copy(written, folder / f"process_{process}-of-2.json")
+    written.unlink()
+    iterator = data()
+    with checkpoint.open_checkpoints(tmp_path / "run") as manager:
+        checkpoint.restore(manager, 2, tiny.state(seed=1), iterator)
     np.testing.assert_array_equal(next(iterator), following)
 
 

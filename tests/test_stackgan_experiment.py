@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import stackgan
 import stackgan_sample
-from parts import common, scene_reader, stackgan_report
+from parts import caption_pictures, common, scene_reader, stackgan_report
 from PIL import Image
 
 from jaxgan import UserError, data
@@ -123,11 +123,42 @@ def test_captions_are_drawn_and_unknown_words_told(finished, monkeypatch, capsys
     with Image.open(finished / "caption.png") as picture:
         assert picture.size == (2 * 32 + 3 * 2, 2 * 32 + 3 * 2)
     call("--caption", "noise 3", "--stage", "1", "--out", str(finished / "first.png"))
-    assert "do not know" not in capsys.readouterr().out
+    assert "know" not in capsys.readouterr().out
     with Image.open(finished / "first.png") as picture:
         assert picture.size == (3 * 16 + 4 * 2, 3 * 16 + 4 * 2)
     with pytest.raises(UserError, match=r"^caption: got ' ', expected at least one word"):
         call("--caption", " ")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"stage_one_size": 33}, "stage_one_size: got 33, expected 16, 32, 64 or 128"),
+        ({"stage_one_size": 32}, "stage_one_size: got 32, expected .* below image_size"),
+        ({"image_size": 48}, "image_size: got 48"),
+        ({"residual_blocks": -1}, "residual_blocks: got -1, expected 0 or more"),
+        ({"batch_size": 12}, "batch_size: got 12, expected a positive multiple of 8"),
+        ({"embeddings": "no.npy"}, "embeddings: cannot read 'no.npy', expected a .npy file"),
+    ],
+)
+def test_bad_input_is_told_before_anything_is_trained(folder, tmp_path, changes, message):
+    with pytest.raises(UserError, match=f"^{message}"):
+        stackgan.train(config_of(folder, **changes), str(tmp_path / "run"), False, "both")
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_encoder_of_other_captions_is_not_taken(finished, folder, tmp_path):
+    shutil.copytree(finished, tmp_path / "run")
+    other = config_of(folder, embedding_dim=4)
+    with pytest.raises(
+        UserError, match=r"^captions: .*text.msgpack was trained for other captions"
+    ):
+        stackgan.train(other, str(tmp_path / "run"), True, "both")
+
+
+def test_a_caption_is_drawn_as_it_is():
+    picture = caption_pictures.draw(["for $5 or $^$"], {"drawn": np.zeros((1, 120, 120, 3))})
+    assert picture.shape == (18 + 120 + 4, 190 + 120 + 4, 3)
 
 
 def test_stage_two_needs_stage_one(folder, tmp_path):
@@ -150,7 +181,7 @@ def test_captions_without_images_and_images_without_captions_are_refused(tmp_pat
     assert not (tmp_path / "run").exists()
 
 
-def test_embeddings_of_one_s_own_take_the_place_of_captions(folder, tmp_path, monkeypatch):
+def test_embeddings_of_one_s_own_take_the_place_of_captions(folder, tmp_path):
     rows = np.random.default_rng(0).normal(size=(COUNT, 6)).astype(np.float32)
     np.save(tmp_path / "rows.npy", rows)
     config = config_of(folder, embeddings=str(tmp_path / "rows.npy"))
@@ -158,6 +189,8 @@ def test_embeddings_of_one_s_own_take_the_place_of_captions(folder, tmp_path, mo
     generate = load_stackgan(tmp_path / "run" / "stage1")
     assert generate.embed is None
     assert generate(np.zeros((2, generate.noise_dim), np.float32), rows[:2]).shape == (2, 16, 16, 3)
+    with pytest.raises(UserError, match=r"^noise, embeddings: .* expected \(B, 8\) and \(B, 6\)"):
+        generate(np.zeros((2, generate.noise_dim), np.float32), rows[:2, :3])
     np.save(tmp_path / "rows.npy", rows[1:])
     with pytest.raises(UserError, match=r"^embeddings: got float32 of shape \(9, 6\), expected"):
         stackgan.train(config, str(tmp_path / "other"), False, "1")

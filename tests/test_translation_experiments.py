@@ -13,7 +13,7 @@ import translate
 from parts import common, translation, translation_report
 from PIL import Image
 
-from jaxgan import UserError, data, load_generator
+from jaxgan import UserError, checkpoint, data, load_generator
 from jaxgan.load_translator import load_translator
 from jaxgan.metrics.lenet import load_lenet
 from jaxgan.report import read_metrics
@@ -25,6 +25,7 @@ SMALL = {
     "batch_size": 8,
     "width": 4,
     "blocks": 1,
+    "pool_size": 4,
     "num_steps": 4,
     "log_every": 1,
     "sample_every": 2,
@@ -93,32 +94,46 @@ def test_broken_off_and_started_again_it_ends_bit_for_bit_the_same(finished, tmp
         ways = [load_translator(folder, direction) for folder in (workdir, tmp_path / "run")]
         assert [way.step for way in ways] == [4, 4]
         np.testing.assert_array_equal(*(way(images) for way in ways))
+    # The pools, too, which held four of the 32 past images.
+    pools = []
+    for folder in (workdir, tmp_path / "run"):
+        with checkpoint.open_checkpoints(folder) as manager:
+            pools.append(checkpoint.restore_extra(manager, 4)["a"]["images"])
+    np.testing.assert_array_equal(*pools)
+    assert np.ptp(pools[0], axis=0).max() > 0
 
 
 def test_a_folder_is_translated_file_by_file(finished, tmp_path, monkeypatch, capsys):
     _, workdir = finished
-    write_images(tmp_path / "in" / "deep", 3)
+    # What elsewhere are splits are folders as any others here.
+    write_images(tmp_path / "in" / "train", 3)
+    write_images(tmp_path / "in" / "test", 1)
     Image.new("L", (30, 20), 255).save(tmp_path / "in" / "grey.jpg")
 
-    def call(folder):
-        options = f"--workdir {workdir} --direction ba --input {folder} --output {tmp_path / 'out'}"
+    def call(folder, output=tmp_path / "out"):
+        options = f"--workdir {workdir} --direction ba --input {folder} --output {output}"
         monkeypatch.setattr("sys.argv", ["translate.py", *options.split()])
         translate.main()
 
     call(tmp_path / "in")
-    assert "4 images, translated by step 4" in capsys.readouterr().out
+    assert "5 images, translated by step 4" in capsys.readouterr().out
     made = sorted(path.relative_to(tmp_path / "out") for path in tmp_path.glob("out/**/*.png"))
-    assert [str(path) for path in made] == ["deep/0.png", "deep/1.png", "deep/2.png", "grey.png"]
-    with Image.open(tmp_path / "in" / "deep" / "1.png") as image:
+    names = ["grey.png", "test/0.png", "train/0.png", "train/1.png", "train/2.png"]
+    assert [str(path) for path in made] == names
+    with Image.open(tmp_path / "in" / "train" / "1.png") as image:
         pixels = data.prepare_image(
             np.asarray(image), image_size=16, channels=3, value_range=(0.0, 1.0)
         )
     wanted = load_translator(workdir, "ba")(pixels[None])[0]
-    with Image.open(tmp_path / "out" / "deep" / "1.png") as image:
+    with Image.open(tmp_path / "out" / "train" / "1.png") as image:
         np.testing.assert_allclose(np.asarray(image) / 255, wanted, atol=0.51 / 255)
     (tmp_path / "in" / "grey.png").write_bytes((tmp_path / "in" / "grey.jpg").read_bytes())
     with pytest.raises(UserError, match=r"^input: two files would become .*grey\.png"):
         call(tmp_path / "in")
+    with pytest.raises(UserError, match=r"^output: got the folder of the input, expected another"):
+        call(tmp_path / "in", tmp_path / "in")
+    with pytest.raises(UserError, match=r"^input: got '.*none', expected a folder of images"):
+        call(tmp_path / "none")
 
 
 def test_what_a_run_is_not_is_told(finished):
@@ -127,8 +142,9 @@ def test_what_a_run_is_not_is_told(finished):
         load_generator(workdir)
     with pytest.raises(UserError, match=r"^direction: got 'a', expected 'ab' or 'ba'"):
         load_translator(workdir, "a")
-    with pytest.raises(UserError, match=r"^images: got float32 of shape \(16, 16, 3\)"):
-        load_translator(workdir, "ab")(jnp.zeros((16, 16, 3)))
+    for shape in ((16, 16, 3), (1, 16, 16, 1)):
+        with pytest.raises(UserError, match=r"^images: got float32 of shape .*\(B, H, W, 3\)"):
+            load_translator(workdir, "ab")(jnp.zeros(shape))
 
 
 def test_domains_that_cannot_be_translated_are_refused(folders, tmp_path):

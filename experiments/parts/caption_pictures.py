@@ -6,13 +6,13 @@ import numpy as np
 from PIL import Image
 
 
-def draw(captions: list[str], columns: dict[str, np.ndarray], side: int = 96) -> np.ndarray:
+def draw(captions: list[str], columns: dict[str, np.ndarray]) -> np.ndarray:
     """One row for each caption: its words, then an image of each column.
 
     Args:
       captions: R of them.
-      columns: head -> images (R, H, W, C) in [0, 1], of one size within a column.
-      side: in pixels, to which all images are enlarged.
+      columns: head -> images (R, H, W, C) in [0, 1], of one size within a column; the smaller ones
+        are enlarged.
 
     Returns:
       float32 (H, W, 3) in [0, 1].
@@ -22,13 +22,14 @@ def draw(captions: list[str], columns: dict[str, np.ndarray], side: int = 96) ->
     from matplotlib.figure import Figure
 
     margin, head, words, dpi = 4, 18, 190, 100
+    side = max(96, *(images.shape[1] for images in columns.values()))
     width = words + len(columns) * (side + margin)
     height = head + len(captions) * (side + margin)
     figure = Figure(figsize=(width / dpi, height / dpi), dpi=dpi, facecolor="white")
     FigureCanvasAgg(figure)
 
-    def write(x, y, text, **options):
-        figure.text(x / width, 1 - y / height, text, fontsize=7.5, va="top", **options)
+    def write(x, y, text):
+        figure.text(x / width, 1 - y / height, text, fontsize=7.5, va="top", parse_math=False)
 
     for number, name in enumerate(columns):
         write(words + number * (side + margin), 2, name)

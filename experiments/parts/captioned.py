@@ -1,9 +1,10 @@
 """Images with captions for `stackgan.py`: batches of both, and the encoder of the captions.
 
 The text encoder is trained until captions find their images, and then frozen; WORKDIR/text.msgpack
-keeps it. With `config.embeddings` the captions are not read at all.
+keeps it. With `config.embeddings` there is none.
 """
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,15 +14,17 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import serialization
+from jax.experimental import multihost_utils
 from ml_collections import config_dict
 from parts import common
 
 from jaxgan import UserError, cpu, data, networks
 from jaxgan.objectives import init_matching, make_matching_step
 from jaxgan.progress import Progress
-from jaxgan.workdir import write_atomically
+from jaxgan.workdir import write_atomically, write_json
 
-MOST_CAPTIONS = 5
+MOST_CAPTIONS = 10
+"""How many captions of an image are used, where it has more."""
 KEPT = 640
 """How many embeddings checkpoints keep, for the batch statistics of averaged parameters."""
 
@@ -44,13 +47,15 @@ class Captions(NamedTuple):
     description: dict[str, Any]
 
 
+def given(rows: np.ndarray) -> Captions:
+    """Of embeddings (N, K, E) in place of captions."""
+    extra = {"embeddings": jnp.asarray(_some(rows))}
+    without = {"vocabulary": None, "text_encoder": None}
+    return Captions(rows, lambda extra, rows: rows, None, extra, without)
+
+
 def prepare(config: config_dict.ConfigDict, source, workdir: Path) -> Captions:
     """Reads the captions of a source and trains their encoder, if there is none yet."""
-    if config.embeddings:
-        rows = read_embeddings(config.embeddings, len(source))
-        extra = {"embeddings": jnp.asarray(_some(rows))}
-        without = {"vocabulary": None, "text_encoder": None}
-        return Captions(rows, lambda extra, rows: rows, None, extra, without)
     captions = [source.captions(number)[:MOST_CAPTIONS] for number in range(len(source))]
     vocabulary = data.Vocabulary.of(caption for of_image in captions for caption in of_image)
     # Where an image has fewer captions than another, they come again.
@@ -62,28 +67,49 @@ def prepare(config: config_dict.ConfigDict, source, workdir: Path) -> Captions:
 
     rows = encode(captions).reshape(len(source), most, vocabulary.length)
     encoder = networks.TextEncoder(vocabulary.size, config.embedding_dim)
+    words = {"words": list(vocabulary.words), "length": vocabulary.length}
+    described = {"vocabulary": words, "text_encoder": networks.describe(encoder)}
     file = workdir / "text.msgpack"
-    if not file.exists():
-        params = train_encoder(config, encoder, source, rows)
-        write_atomically(file, serialization.msgpack_serialize(jax.device_get(params)))
-    extra = {"text": serialization.msgpack_restore(file.read_bytes())}
+    if file.exists():
+        saved = json.loads((workdir / "text.json").read_text())
+        if saved != described:
+            raise UserError(
+                f"captions: {file} was trained for other captions or another embedding_dim, "
+                "expected another folder"
+            )
+        params = serialization.msgpack_restore(file.read_bytes())
+    else:
+        params = jax.device_get(train_encoder(config, encoder, source, rows))
+        if jax.process_index() == 0:
+            write_json(workdir / "text.json", described)
+            write_atomically(file, serialization.msgpack_serialize(params))
+    if jax.process_count() > 1:
+        # All have trained the same, but for rounding where their machines differ.
+        params = multihost_utils.broadcast_one_to_all(params)
+    extra = {"text": params}
 
     def embed(extra, rows):
         return encoder.apply({"params": extra["text"]}, rows)
 
     extra["embeddings"] = jax.jit(embed)(extra, _some(rows))
-    words = {"words": vocabulary.words, "length": vocabulary.length}
-    described = {"vocabulary": words, "text_encoder": networks.describe(encoder)}
     return Captions(rows, embed, encode, extra, described)
+
+
+def read_array(name: str, path: str) -> np.ndarray:
+    """Floats out of a .npy file; `name` is the field that gives its path."""
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        array = None
+    if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
+        raise UserError(f"{name}: cannot read {path!r}, expected a .npy file of floats")
+    return array
 
 
 def read_embeddings(path: str, count: int) -> np.ndarray:
     """The user's own embeddings, (count, K, E) float32."""
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError):
-        raise UserError(f"embeddings: cannot read {path!r}, expected a .npy file") from None
-    if array.ndim not in (2, 3) or len(array) != count or array.dtype.kind != "f":
+    array = read_array("embeddings", path)
+    if array.ndim not in (2, 3) or len(array) != count or not array.size:
         raise UserError(
             f"embeddings: got {array.dtype} of shape {array.shape}, expected floats ({count}, E) "
             "or (number of images, captions of each, E)"
@@ -102,7 +128,9 @@ def train_encoder(config: config_dict.ConfigDict, encoder, source, rows: np.ndar
     shape = (size, size, config.channels)
     player = init_matching(init_key, encoder, images, tx, length=rows.shape[-1], image_shape=shape)
     learn = make_matching_step(encoder, images, tx)
-    arrays, batches, take = image_batches(config, source, size, batch_size)
+    # Each process trains on all of each batch.
+    alone = {"process_index": 0, "process_count": 1}
+    arrays, batches, take = image_batches(config, source, size, batch_size, **alone)
     arrays = {"images": arrays, "tokens": rows}
     if "meaning" in source[0]:
         arrays["meaning"] = np.array([example["meaning"] for example in source])
@@ -132,15 +160,23 @@ def train_encoder(config: config_dict.ConfigDict, encoder, source, rows: np.ndar
     return player.params["text"]
 
 
-def image_batches(config: config_dict.ConfigDict, source, image_size: int, batch_size: int):
+def image_batches(
+    config: config_dict.ConfigDict, source, image_size: int, batch_size: int, **process
+):
     """The images of a source at a size, and their numbers.
+
+    Args:
+      config: of the experiment.
+      source: of images.
+      image_size, batch_size: of the batches.
+      **process: process_index and process_count, as for `data.train_iterator`.
 
     Returns:
       (arrays or None, batches, take): take(arrays, batch) -> (float32 (B, H, W, C) in [-1, 1],
       int32 (B,)), to be compiled.
     """
     look = {"image_size": image_size, "channels": config.channels}
-    order = {"batch_size": batch_size, "seed": config.seed}
+    order = {"batch_size": batch_size, "seed": config.seed, **process}
     if common.fits_on_device(config, len(source), image_size):
         arrays = {"image": data.load_arrays(source, **look)["image"]}
         batches = data.index_iterator(len(source), **order)

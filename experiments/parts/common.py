@@ -86,8 +86,10 @@ def run_experiment(
             if flags.FLAGS.distributed:
                 _join_processes()
             train(config, workdir, flags.FLAGS.change_config)
-            if report and jax.process_index() == 0:
+            if report and jax.process_count() == 1:
                 report(config, workdir)
+            elif report and jax.process_index() == 0:
+                print("The same command without --distributed ends with a report.")
 
         command_line.run_with_config(config, run, names)
 

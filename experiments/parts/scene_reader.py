@@ -74,10 +74,13 @@ def contents_of(examples: list[dict]) -> Contents:
 def shares_right(said: Contents, read: Contents) -> dict[str, float]:
     """How often what is said is read: each of it, for all digits of a scene, and all at once.
 
-    "place" is right where digits are read at all the places that are named and at no others.
+    Digits, colours and sizes are right where a digit is read at the place. "place" is right where
+    digits are read at all the places that are named and at no others.
     """
     right = {
-        name: np.all((getattr(said, name) == getattr(read, name)) | ~said.there, axis=1)
+        name: np.all(
+            ((getattr(said, name) == getattr(read, name)) & read.there) | ~said.there, axis=1
+        )
         for name in HEADS
     }
     right["place"] = np.all(said.there == read.there, axis=1)

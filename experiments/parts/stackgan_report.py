@@ -8,7 +8,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from parts import scene_reader
+from parts import common, scene_reader
 
 from jaxgan import data
 from jaxgan.data.captions import COLOURS, DIGITS, GROUNDS, SIZES, Scene, Thing, word
@@ -26,7 +26,8 @@ CHANGES = {"digit": len(DIGITS), "colour": len(COLOURS), "size": len(SIZES), "gr
 def report(config, workdir):
     """Prints the figures of both stages on unseen captions, and keeps them in evaluation.json."""
     folder = Path(workdir) / "stage2"
-    scenes = config.dataset == "scenes" and config.image_size == SCENE_SIZE
+    shape = common.image_shape(config)
+    scenes = config.dataset == "scenes" and shape == (SCENE_SIZE, SCENE_SIZE, 3)
     if not scenes or config.embeddings or not is_finished(folder):
         return
     generate, source = load_stackgan(folder), data.scenes("unseen")
@@ -63,7 +64,8 @@ def report(config, workdir):
 def measure_changes(generate, read, examples, noise):
     """What becomes of an image when its caption is changed in one word and the noise stays.
 
-    Of scenes of one digit: how often the new value is read, and each of the others as before.
+    Of scenes of one digit: how often the new value is read, and each of the others as before,
+    where a digit is read at its place at all.
 
     Returns:
       {what changes: {figure: share}}; "pixels" is the mean absolute difference in [0, 1].
@@ -84,10 +86,10 @@ def measure_changes(generate, read, examples, noise):
         now = read(after)[0]
         at = (np.arange(len(rows)), [scene.things[0].place for scene in others])
         new = [_value(scene, what) for scene in others]
-        figures = {"new": np.mean(_read_value(now, what, at) == new)}
+        figures = {"new": np.mean((_read_value(now, what, at) == new) & now.there[at])}
         for name in CHANGES:
             same = _read_value(was, name, at) == _read_value(now, name, at)
-            figures[f"{name} as before"] = np.mean(same)
+            figures[f"{name} as before"] = np.mean(same & was.there[at] & now.there[at])
         figures["place as before"] = np.mean(np.all(was.there == now.there, axis=1))
         figures["pixels"] = np.mean(np.abs(after - before))
         columns[what] = {name: float(value) for name, value in figures.items()}

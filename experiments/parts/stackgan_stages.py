@@ -19,13 +19,7 @@ SHOWN = 8
 
 def make_stage_one(config, key):
     """(None, generator, discriminator, state, step) of Stage I."""
-    generator, discriminator = networks.stackgan_stage_one(
-        config.stage_one_size,
-        gen_width=config.stage_one_width,
-        disc_width=config.stage_one_disc_width,
-        latent_dim=config.latent_dim,
-        **_shared(config),
-    )
+    generator, discriminator = _networks_one(config)
     objective = objectives.stackgan_stage_one(generator, discriminator, kl_weight=config.kl_weight)
     txs = _optimizers(config, config.stage_one_steps)
     state = objectives.init_stackgan_stage_one(
@@ -37,14 +31,7 @@ def make_stage_one(config, key):
 
 def make_stage_two(first, config, key):
     """(stage_one, generator, discriminator, state, step) of Stage II over a finished first."""
-    generator, discriminator = networks.stackgan_stage_two(
-        config.image_size,
-        config.stage_one_size,
-        gen_width=config.width,
-        disc_width=config.disc_width,
-        residual_blocks=config.residual_blocks,
-        **_shared(config),
-    )
+    generator, discriminator = _networks_two(config)
     objective = objectives.stackgan_stage_two(
         first.generator, generator, discriminator, kl_weight=config.kl_weight
     )
@@ -54,6 +41,36 @@ def make_stage_two(first, config, key):
     )
     step = make_train_step(objective, *txs, ema_decay=config.ema_decay)
     return first.generator, generator, discriminator, state, step
+
+
+def check_sizes(config):
+    """Refuses sizes and widths that the networks cannot have, before anything is trained."""
+    size = config.stage_one_size
+    right = size in (16, 32, 64, 128) and size < config.image_size
+    common.expect_field(config, "stage_one_size", right, "16, 32, 64 or 128, below image_size")
+    _networks_one(config)
+    _networks_two(config)
+
+
+def _networks_one(config):
+    return networks.stackgan_stage_one(
+        config.stage_one_size,
+        gen_width=config.stage_one_width,
+        disc_width=config.stage_one_disc_width,
+        latent_dim=config.latent_dim,
+        **_shared(config),
+    )
+
+
+def _networks_two(config):
+    return networks.stackgan_stage_two(
+        config.image_size,
+        config.stage_one_size,
+        gen_width=config.width,
+        disc_width=config.disc_width,
+        residual_blocks=config.residual_blocks,
+        **_shared(config),
+    )
 
 
 def _shared(config):
@@ -98,9 +115,12 @@ def train(
     stage_one, generator, discriminator, state, play = make(config, init_key)
     if stage_one is None:
         config.image_size, config.num_steps = config.stage_one_size, config.stage_one_steps
+        # So that Stage II may be another one over the same Stage I.
+        for field in ("width", "disc_width", "residual_blocks"):
+            del config[field]
     # A copy, since the loop takes the state for its own.
     extra = {**(state.extra or {}), **captions.extra}
-    state = state.replace(extra=jax.tree.map(jnp.array, extra))
+    state = state.replace(extra=jax.tree.map(jnp.array, jax.device_get(extra)))
     mesh = sharding.make_mesh()
     folder = open_workdir(workdir / name, config.to_dict(), change_config=change_config)
     arrays, batches, take = captioned.image_batches(
@@ -120,7 +140,10 @@ def train(
     numbers = np.linspace(0, len(shown) - 1, min(SHOWN, len(shown))).astype(int)
     look = {"image_size": config.image_size, "channels": config.channels}
     real = data.read_images(shown, numbers, **look)
-    texts = [shown.captions(int(number))[0] for number in numbers]
+    texts = [
+        shown.captions(int(number))[0] if captions.encode else f"image {number}"
+        for number in numbers
+    ]
     rows = captions.encode(texts) if captions.encode else captions.rows[numbers, 0]
     embeddings = jax.jit(captions.embed)(captions.extra, rows)
 
@@ -136,7 +159,8 @@ def train(
         columns = {**columns, "real": real}
         return {"samples": caption_pictures.draw(texts, columns)[None]}
 
-    path = shlex.quote(str(workdir))
+    what = f"--caption {shlex.quote(texts[0])}" if captions.encode else "--embedding FILE.npy"
+    which = f"--workdir {shlex.quote(str(workdir))} --stage {name[-1]}"
     common.fit_images(
         config,
         state,
@@ -155,8 +179,7 @@ def train(
             **captions.description,
         },
         use={
-            "Draw what a caption says": "python experiments/stackgan_sample.py "
-            f'--workdir {path} --caption "{texts[0]}"',
+            "Draw what a caption says": f"python experiments/stackgan_sample.py {which} {what}",
             "Or in Python": "from jaxgan.load_stackgan import load_stackgan\n\n"
             f"generate = load_stackgan({str(folder)!r})",
         },

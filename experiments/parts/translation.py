@@ -32,7 +32,6 @@ def default_config() -> config_dict.ConfigDict:
     config.load_size = 0  # images are read at this size and squares cut out; 0 cuts none
     config.flip = False  # turn a random half of the images left to right
     config.batch_size = 16
-    config.log_every = 20
     config.sample_every = 200
     config.eval_every = 400
     config.checkpoint_every = 200
@@ -83,7 +82,8 @@ def train(
     sharding.check_batch_size(config.batch_size, mesh)
     sources = data.load_domains(config.dataset, "train", config.data_dir)
     tests = data.load_domains(config.dataset, "test", config.data_dir)
-    check_channels(sources)
+    if config.channels == 3:
+        check_channels(sources)
     pixels = {"image_size": config.image_size, "channels": config.channels}
     generator, discriminator, state, play = make_game(config, jax.random.key(config.seed))
     order = {"batch_size": config.batch_size, "seed": config.seed}

@@ -36,12 +36,15 @@ class Figures:
 
     def __init__(self, config: config_dict.ConfigDict, tests, num: int | None = None) -> None:
         look = {"image_size": config.image_size, "channels": config.channels}
-        # The same numbers of both, since on the digits they belong together.
         num = min(map(len, tests)) if num is None else min(num, *map(len, tests))
-        numbers = np.linspace(0, min(map(len, tests)) - 1, num).astype(int)
+        # Of the digits, which are as many in both, these are the same numbers.
+        numbers = [np.linspace(0, len(source) - 1, num).astype(int) for source in tests]
         # As many at once as are 500 digits.
         size = max(1, 500 * 28**2 // config.image_size**2)
-        self._batches = np.split(numbers, range(size, num, size))
+        self._batches = [
+            [of_domain[first : first + size] for of_domain in numbers]
+            for first in range(0, num, size)
+        ]
         self._read = [functools.partial(data.read_images, source, **look) for source in tests]
         self._known = is_embedded(config)
         self._label = lambda index: tests[0][int(index)]["label"]
@@ -58,7 +61,7 @@ class Figures:
         return {k: float(np.mean(np.concatenate([p[k] for p in parts]))) for k in parts[0]}
 
     def _of_batch(self, ab, ba, numbers):
-        a, b = (read(numbers) for read in self._read)
+        a, b = (read(of_domain) for read, of_domain in zip(self._read, numbers, strict=True))
         made_b, made_a = np.asarray(ab(a)), np.asarray(ba(b))
         back_a, back_b = np.asarray(ba(made_b)), np.asarray(ab(made_a))
         figures = {"cycle_a": _error(back_a, a), "cycle_b": _error(back_b, b)}
@@ -66,7 +69,7 @@ class Figures:
             for name, made, truth in (("ab", made_b, b), ("ba", made_a, a)):
                 figures[f"mse_{name}"] = 4 * metrics.mean_squared_error(made, truth)
                 figures[f"ssim_{name}"] = metrics.ssim(made, truth, data_range=1.0)
-            labels = np.array([self._label(index) for index in numbers])
+            labels = np.array([self._label(index) for index in numbers[0]])
             for name, images in (("aba", back_a), ("ba", made_a)):
                 figures[f"read_{name}"] = read_digits(images) == labels
         return figures
@@ -74,8 +77,10 @@ class Figures:
     def features(self, ab, ba) -> list[np.ndarray]:
         """The digit classifier's features of what is made of either domain, those of b first."""
         return [
-            np.concatenate([digit_features(there(read(numbers))) for numbers in self._batches])
-            for there, read in zip((ab, ba), self._read, strict=True)
+            np.concatenate(
+                [digit_features(there(read(numbers[domain]))) for numbers in self._batches]
+            )
+            for domain, (there, read) in enumerate(zip((ab, ba), self._read, strict=True))
         ]
 
 

@@ -98,7 +98,9 @@ def _read_captions(root, names):
         raise UserError(f"captions: no file in {str(root)!r}, expected {' or '.join(_FILES)}")
     captions = {}
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        # With or without the mark that some programs begin a file with; a caption may hold other
+        # characters at which `splitlines` would cut.
+        lines = file.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"captions: cannot read {str(file)!r} ({error}), expected UTF-8") from None
     for number, line in enumerate(lines, 1):

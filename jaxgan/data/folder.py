@@ -33,8 +33,7 @@ def folder(path: str | os.PathLike, split: str = "train") -> RandomAccessDataSou
 
     Returns:
         A Grain random access source of {"image": uint8 (H, W, C), C 1 or 3, "label": int32 scalar
-        (only with classes)}, with `num_classes` and `names`, the files' paths below the folder or
-        the split's; None for "test" where there is no such split.
+        (only with classes)}, with `num_classes`; None for "test" where there is no such split.
 
     Raises:
         UserError: `path` is missing, is no folder, or holds no image; a folder of `test` is no
@@ -70,15 +69,15 @@ def folder(path: str | os.PathLike, split: str = "train") -> RandomAccessDataSou
 class _Folder:
     def __init__(self, root, names, labels, classes):
         self._root = root
-        self.names = names
+        self._names = names
         self._labels = labels
         self.num_classes = classes and len(classes)
 
     def __len__(self):
-        return len(self.names)
+        return len(self._names)
 
     def __getitem__(self, index):
-        path = self._root / self.names[index]
+        path = self._root / self._names[index]
         image = decode_image(path, repr(str(path)))
         if self._labels is None:
             return {"image": image}
