@@ -15,9 +15,9 @@ saliency     test images that excite six features of the discriminator most, and
 import argparse
 
 import jax
-import latent_pictures as pictures
 import numpy as np
 from parts import command_line
+from parts import latent_pictures as pictures
 
 from jaxgan import UserError, data, latent, load_discriminator, load_generator, visualize
 

@@ -7,10 +7,10 @@ import types
 
 import jax
 import latent as script
-import latent_pictures as pictures
 import numpy as np
 import optax
 import pytest
+from parts import latent_pictures as pictures
 from PIL import Image
 
 from jaxgan import UserError, checkpoint, load_discriminator, networks

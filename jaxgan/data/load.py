@@ -64,8 +64,8 @@ def load_captioned(
         UserError: a data set without captions; else as those three.
 
     Example:
-        >>> load_captioned("scenes", "unseen").captions(0)[0]
-        'in the middle a big white 2, the ground is dark green'
+        >>> load_captioned("scenes", "unseen").captions(1)[0]
+        'a little 6 in red in the middle on a grey background'
     """
     if not isinstance(dataset, str) or not dataset:
         raise UserError(

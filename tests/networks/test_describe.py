@@ -25,6 +25,15 @@ def modules():
                 yield f"{name} {side} {dtype_name}", module
     yield from TINY.items()
     yield "sgan discriminator", SGANDiscriminator(3)
+    for name, pair in (
+        ("cyclegan", networks.cyclegan(28)),
+        ("discogan", networks.discogan(28)),
+        ("stage one", networks.stackgan_stage_one(16)),
+        ("stage two", networks.stackgan_stage_two(32, 16)),
+        ("encoders", (networks.TextEncoder(7), networks.ImageEncoder(5))),
+    ):
+        for number, module in enumerate(pair):
+            yield f"{name} {number}", module
     yield "param_dtype", MLPDiscriminator((3,), param_dtype=jnp.bfloat16)
 
 
