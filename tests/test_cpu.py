@@ -42,6 +42,7 @@ def faults(tell):
     return bool(int(told)), int(count)
 
 
+@pytest.mark.long
 def test_steps_after_the_first_cost_no_page_faults():
     told, kept = faults(True)
     if not told:

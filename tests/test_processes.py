@@ -50,6 +50,7 @@ def two():
         process.communicate()
 
 
+@pytest.mark.long
 def test_two_processes_stop_together_and_end_as_one_process_does(two, tmp_path):
     long = {**SHORT, "num_steps": 60, "sample_every": 30}
     first, second = two(tmp_path / "two", **long)

@@ -10,15 +10,13 @@ from translation_players import (
     SHAPES,
     Affine,
     Pixels,
-    as_bytes,
     batch,
     linear,
     numbers,
     published,
 )
 
-from jaxgan import Context, UserError, checkpoint, make_train_step, sharding
-from jaxgan.data import unpaired_index_iterator
+from jaxgan import Context, UserError, make_train_step, sharding
 from jaxgan.objectives import cyclegan, init_cyclegan
 from jaxgan.objectives.pool import empty_pool, exchange
 
@@ -214,20 +212,6 @@ def test_the_pools_fill_and_stay_in_the_state(reference):
         np.testing.assert_allclose(first, fakes[direction], atol=1e-5)
     # Once they are full, they still change.
     assert np.any(states[4].extra["a"].images != states[2].extra["a"].images)
-
-
-def test_resuming_is_exact(compiled, reference, tmp_path):
-    states, _ = reference
-    batches, again = (unpaired_index_iterator(9, 7, batch_size=4, seed=0) for _ in range(2))
-    next(batches)
-    with checkpoint.open_checkpoints(tmp_path, keep=1) as manager:
-        checkpoint.save(manager, states[2], batches.get_state(), {})
-    with checkpoint.open_checkpoints(tmp_path) as manager:
-        state = checkpoint.restore(manager, 2, start(published("cyclegan"), seed=1), again)
-    jax.tree.map(np.testing.assert_array_equal, next(again), next(batches))
-    for seed in (2, 3):
-        state, _ = compiled(state, batch(seed=seed))
-    assert as_bytes(state) == as_bytes(states[4])
 
 
 def test_eight_devices_do_what_one_does(mesh):

@@ -181,6 +181,7 @@ def test_each_loss_moves_its_own_player_alone(still):
     assert all(*moved.values())
 
 
+@pytest.mark.long
 def test_the_published_size_takes_a_step():
     """64 pixels, four layers of 64 to 512 channels, two images of either domain."""
     from jaxgan import networks
