@@ -9,7 +9,6 @@ By default from white digits to coloured ones, where the right answer is known, 
 networks than the paper's. The run ends with a table of how near it came.
 """
 
-import optax
 from parts import common, translation
 
 from jaxgan import networks, objectives
@@ -49,8 +48,7 @@ def make_game(config, key):
     def init(*args, **options):
         return objectives.init_cyclegan(*args, pool_size=config.pool_size, **options)
 
-    rates = (config.generator_learning_rate, config.discriminator_learning_rate)
-    txs = (optax.adam(common.falling(rate, config.num_steps), b1=0.5) for rate in rates)
+    txs = common.falling_adams(config, config.num_steps)
     return translation.game_of(config, key, modules, objective, init, *txs)
 
 

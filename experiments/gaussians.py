@@ -3,8 +3,6 @@
 python experiments/gaussians.py --workdir runs/gaussians --variant=ring
 """
 
-import sys
-
 import grain
 import jax.numpy as jnp
 from absl import flags
@@ -93,7 +91,7 @@ def run(config, workdir):
             "config": config.to_dict(),
         },
         config=config.to_dict(),
-        summary={"title": f"gaussians, {config.variant}", "command": " ".join(sys.argv)},
+        summary={"title": f"gaussians, {config.variant}", "command": command_line.as_started()},
         images_per_step=config.trials * config.disc_steps * config.batch_size,
     )
     figures = shown.measure(state)

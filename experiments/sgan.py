@@ -13,7 +13,6 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
-import optax
 from parts import adversarial, common, generation
 
 from jaxgan import data, make_train_step, networks
@@ -47,7 +46,8 @@ def make_game(config, source, key):
     generator, discriminator = players = networks.sgan(
         config.image_size, config.channels, **rules, dtype=common.DTYPES[config.dtype]
     )
-    txs, rules = make_optimisers(config), {**rules, "latent_dim": config.latent_dim}
+    txs = common.falling_adams(config, config.num_steps)
+    rules = {**rules, "latent_dim": config.latent_dim}
     game_key, alone_key, labelled_key = jax.random.split(key, 3)
     options = {"image_shape": shape, "ema": config.ema_decay > 0, **rules}
     state = init_sgan(game_key, *players, *txs, **options)
@@ -89,12 +89,6 @@ def draw_labelled(config, source, num_classes):
     options = {"num_classes": num_classes, "seed": config.seed}
     chosen = data.balanced_subset(arrays["label"], config.labels, **options)
     return {name: jnp.asarray(array[chosen]) for name, array in arrays.items()}
-
-
-def make_optimisers(config):
-    """Adam for either player."""
-    rates = (config.generator_learning_rate, config.discriminator_learning_rate)
-    return tuple(optax.adam(common.falling(rate, config.num_steps), b1=0.5) for rate in rates)
 
 
 def report(config, workdir):

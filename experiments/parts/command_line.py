@@ -35,6 +35,11 @@ def reporting_errors(function: Callable[[], None]) -> None:
         sys.exit(2)
 
 
+def as_started() -> str:
+    """The command that started this script."""
+    return " ".join(["python", *sys.argv])
+
+
 def start(get_config: Callable, run: Callable) -> None:
     """Runs a script of another kind, `run(config, workdir)`, with the same command line."""
     reporting_errors(lambda: run_with_config(get_config(), run))

@@ -147,7 +147,7 @@ def fit_images(
             "discriminator_parameters": _count(state.discriminator.params),
             "devices": f"{jax.device_count()} × {jax.devices()[0].device_kind}",
             "jax_version": jax.__version__,
-            "command": " ".join(["python", *sys.argv]),
+            "command": command_line.as_started(),
             "use": use,
         },
         **records,
@@ -162,6 +162,14 @@ def falling(rate: float, num_steps: int) -> optax.Schedule:
     """A learning rate that falls to zero, in a straight line, through the second half of a run."""
     half = num_steps // 2
     return optax.linear_schedule(rate, 0.0, num_steps - half, half)
+
+
+def falling_adams(
+    config: config_dict.ConfigDict, num_steps: int
+) -> tuple[optax.GradientTransformation, optax.GradientTransformation]:
+    """Adam for the generator and for the discriminator, by rates that are `falling`."""
+    rates = (config.generator_learning_rate, config.discriminator_learning_rate)
+    return tuple(optax.adam(falling(rate, num_steps), b1=0.5) for rate in rates)
 
 
 def fits_on_device(

@@ -15,7 +15,7 @@ import optax
 from ml_collections import config_dict
 from parts import adversarial, common, gaussian_toys
 
-from jaxgan import UserError, cpu, make_train_step, networks, objectives
+from jaxgan import cpu, make_train_step, networks, objectives
 from jaxgan.latent import sample_latents
 from jaxgan.networks.points import PointGenerator
 from jaxgan.state import TrainState
@@ -130,11 +130,7 @@ def _penalty(config, step):
 
 def check_config(config: config_dict.ConfigDict) -> None:
     """Refuses values that no run can have, naming the field."""
-
-    def expect(name, right, expected):
-        if not right:
-            raise UserError(f"{name}: got {config[name]!r}, expected {expected}")
-
+    expect = functools.partial(common.expect_field, config)
     for name in ("trials", "num_samples", "batch_size", "packing", "latent_dim", "width", "layers",
                  "disc_steps", *common.SCHEDULE):  # fmt: skip
         expect(name, config[name] >= 1, "1 or more")

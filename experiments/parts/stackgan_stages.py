@@ -6,7 +6,6 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from ml_collections import config_dict
 from parts import caption_pictures, captioned, common
 
@@ -21,7 +20,7 @@ def make_stage_one(config, key):
     """(None, generator, discriminator, state, step) of Stage I."""
     generator, discriminator = _networks_one(config)
     objective = objectives.stackgan_stage_one(generator, discriminator, kl_weight=config.kl_weight)
-    txs = _optimizers(config, config.stage_one_steps)
+    txs = common.falling_adams(config, config.stage_one_steps)
     state = objectives.init_stackgan_stage_one(
         key, generator, discriminator, *txs, **_data(config, config.stage_one_size)
     )
@@ -35,7 +34,7 @@ def make_stage_two(first, config, key):
     objective = objectives.stackgan_stage_two(
         first.generator, generator, discriminator, kl_weight=config.kl_weight
     )
-    txs, frozen = _optimizers(config, config.num_steps), (first.generator, first.variables)
+    txs, frozen = common.falling_adams(config, config.num_steps), (first.generator, first.variables)
     state = objectives.init_stackgan_stage_two(
         key, *frozen, generator, discriminator, *txs, **_data(config, config.image_size)
     )
@@ -81,11 +80,6 @@ def _shared(config):
 def _data(config, size):
     shape = (size, size, config.channels)
     return {"embedding_dim": config.embedding_dim, "image_shape": shape, "ema": True}
-
-
-def _optimizers(config, num_steps):
-    rates = (config.generator_learning_rate, config.discriminator_learning_rate)
-    return [optax.adam(common.falling(rate, num_steps), b1=0.5) for rate in rates]
 
 
 def train(
