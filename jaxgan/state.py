@@ -9,7 +9,7 @@ import optax
 
 PyTree = Any
 
-__all__ = ["Player", "TrainState", "create_player", "create_train_state"]
+__all__ = ["Player", "TrainState", "create_player", "create_train_state", "update_player"]
 
 
 class Player(flax.struct.PyTreeNode):
@@ -77,6 +77,25 @@ def create_player(
     # A copy, since a donated state must not hold one buffer twice.
     ema_params = jax.tree.map(jnp.copy, params) if ema else None
     return Player(params, model_state, tx.init(params), ema_params)
+
+
+def update_player(
+    player: Player, grads: PyTree, model_state: PyTree, tx: optax.GradientTransformation
+) -> Player:
+    """One step of a player's optimiser; an average of the parameters stays as it is.
+
+    Args:
+      player: before the step.
+      grads: of its loss, like `params`.
+      model_state: the other Flax collections after the step.
+      tx: the Optax optimiser of this side.
+
+    Returns:
+      The `Player` after the step.
+    """
+    updates, opt_state = tx.update(grads, player.opt_state, player.params)
+    params = optax.apply_updates(player.params, updates)
+    return player.replace(params=params, model_state=model_state, opt_state=opt_state)
 
 
 def create_train_state(

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxgan.errors import UserError
-from jaxgan.state import Player, PyTree, TrainState
+from jaxgan.state import Player, PyTree, TrainState, update_player
 
 __all__ = [
     "Aux",
@@ -136,11 +136,7 @@ def make_train_step(
         return jax.tree.map(lambda x: _varying(x, axis_name), tree)
 
     def update(player: Player, grads, model_state, tx) -> Player:
-        updates, opt_state = tx.update(pmean(grads), player.opt_state, player.params)
-        params = optax.apply_updates(player.params, updates)
-        return player.replace(
-            params=params, model_state=pmean_statistics(model_state), opt_state=opt_state
-        )
+        return update_player(player, pmean(grads), pmean_statistics(model_state), tx)
 
     def pmean_statistics(model_state):
         # Batch norm that was given the axis name returns averaged statistics already; this one

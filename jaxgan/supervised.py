@@ -7,7 +7,7 @@ import jax
 import optax
 
 from jaxgan.losses import class_cross_entropy
-from jaxgan.state import Player, PyTree
+from jaxgan.state import Player, PyTree, update_player
 from jaxgan.step import Metrics, apply_train
 
 __all__ = ["make_supervised_step"]
@@ -44,9 +44,6 @@ def make_supervised_step(
             return class_cross_entropy(logits, batch["label"]), model_state
 
         (loss, model_state), grads = jax.value_and_grad(loss_of, has_aux=True)(player.params)
-        updates, opt_state = tx.update(grads, player.opt_state, player.params)
-        params = optax.apply_updates(player.params, updates)
-        player = player.replace(params=params, model_state=model_state, opt_state=opt_state)
-        return player, {"class_loss": loss}
+        return update_player(player, grads, model_state, tx), {"class_loss": loss}
 
     return step

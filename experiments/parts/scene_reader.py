@@ -15,6 +15,7 @@ import optax
 from jaxgan import cpu, data
 from jaxgan.data.captions import COLOURS, DIGITS, GROUNDS, PLACES, SIZES
 from jaxgan.networks.layers import BatchNorm, Conv, LeakyReLU
+from jaxgan.state import create_player, update_player
 
 STEPS, BATCH = 3_000, 100
 HEADS = {"digit": len(DIGITS), "colour": len(COLOURS), "size": len(SIZES)}
@@ -101,36 +102,36 @@ def train_reader(seed: int = 0):
     images = np.stack([example["image"] for example in examples])
     arrays = jax.device_put((images, contents_of(examples)))
     variables = jax.jit(module.init)(jax.random.key(seed), jnp.zeros((1, 64, 64, 3)))
-    carry = (variables, tx.init(variables["params"]))
+    player = create_player(variables, tx)
 
     @functools.partial(jax.jit, donate_argnums=0, compiler_options=cpu.compiler_options())
-    def step(carry, arrays, index):
-        variables, opt_state = carry
+    def step(player, arrays, index):
         images, said = jax.tree.map(lambda array: array[index], arrays)
 
         def loss(params):
-            (logits, _), updates = module.apply(
-                {**variables, "params": params}, images / 255, train=True, mutable="batch_stats"
+            (logits, _), model_state = module.apply(
+                {**player.variables, "params": params},
+                images / 255,
+                train=True,
+                mutable="batch_stats",
             )
             entropy = optax.softmax_cross_entropy_with_integer_labels
             there = optax.sigmoid_binary_cross_entropy(logits["there"], said.there)
             total = jnp.mean(entropy(logits["ground"], said.ground)) + jnp.mean(there)
             for name in HEADS:
                 total += jnp.mean(entropy(logits[name], getattr(said, name)) * said.there)
-            return total, updates
+            return total, model_state
 
-        gradient, updates = jax.grad(loss, has_aux=True)(variables["params"])
-        changes, opt_state = tx.update(gradient, opt_state)
-        params = optax.apply_updates(variables["params"], changes)
-        return {"params": params, **updates}, opt_state
+        grads, model_state = jax.grad(loss, has_aux=True)(player.params)
+        return update_player(player, grads, dict(model_state), tx)
 
     batches = data.index_iterator(len(source), batch_size=BATCH, seed=seed)
     for _ in range(STEPS):
-        carry = step(carry, arrays, next(batches)["index"])
+        player = step(player, arrays, next(batches)["index"])
     apply = jax.jit(module.apply)
 
     def read(images):
-        logits, features = jax.device_get(apply(carry[0], jnp.asarray(images)))
+        logits, features = jax.device_get(apply(player.variables, jnp.asarray(images)))
         named = {name: np.argmax(logits[name], axis=-1) for name in HEADS}
         ground = np.argmax(logits["ground"], axis=-1)
         return Contents(logits["there"] > 0, **named, ground=ground), features

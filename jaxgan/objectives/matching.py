@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxgan.losses import cosine_similarities, image_text_matching
-from jaxgan.state import Player, PyTree, create_player
+from jaxgan.state import Player, PyTree, create_player, update_player
 from jaxgan.step import Metrics
 
 __all__ = ["init_matching", "make_matching_step"]
@@ -98,9 +98,7 @@ def make_matching_step(
             return loss, (dict(model_state), metrics)
 
         grads, (model_state, metrics) = jax.grad(loss_fn, has_aux=True)(player.params)
-        updates, opt_state = tx.update(grads, player.opt_state, player.params)
-        params = optax.apply_updates(player.params, updates)
-        return player.replace(params=params, model_state=model_state, opt_state=opt_state), metrics
+        return update_player(player, grads, model_state, tx), metrics
 
     return step
 
