@@ -11,8 +11,9 @@ from jaxgan import networks
 from jaxgan.errors import UserError
 from jaxgan.load import draw_images, restore_player
 from jaxgan.objectives.translation import variables_of
+from jaxgan.state import PyTree
 
-__all__ = ["load_translator"]
+__all__ = ["load_translator", "make_translate"]
 
 
 def load_translator(
@@ -50,7 +51,32 @@ def load_translator(
         raise UserError(f"workdir: {workdir} holds no run that translates images")
     if generator is None:
         generator = networks.from_description(description["generator"])
-    variables = variables_of(variables, direction)
+    translate = make_translate(generator, variables_of(variables, direction))
+    translate.generator = generator
+    translate.step = step
+    translate.config = description.get("config", {})
+    return translate
+
+
+def make_translate(generator: nn.Module, variables: PyTree) -> Callable[[jax.Array], jax.Array]:
+    """Makes of a generator and its variables the function that `load_translator` gives.
+
+    Args:
+      generator: module from images to images in its `value_range`, with its `channels`.
+      variables: its Flax collections, of one direction.
+
+    Returns:
+      Images in [0, 1], (B, H, W, C) float -> images in [0, 1], (B, H, W, C) float32.
+
+    Raises:
+      UserError: when called, other arrays.
+
+    Example:
+      >>> generator, _ = networks.cyclegan(image_size=28, width=4, blocks=1)
+      >>> images = jnp.zeros((2, 28, 28, 3))
+      >>> make_translate(generator, generator.init(jax.random.key(0), images))(images).shape
+      (2, 28, 28, 3)
+    """
     low, high = generator.value_range
     channels = generator.channels  # of either domain
 
@@ -64,7 +90,4 @@ def load_translator(
             )
         return draw_images(generator, variables, low + (high - low) * images)
 
-    translate.generator = generator
-    translate.step = step
-    translate.config = description.get("config", {})
     return translate

@@ -13,7 +13,7 @@ from parts import common, scene_reader
 from jaxgan import data
 from jaxgan.data.captions import COLOURS, DIGITS, GROUNDS, SIZES, Scene, Thing, word
 from jaxgan.data.scenes import SCENE_SIZE
-from jaxgan.evaluation import frechet
+from jaxgan.evaluation import frechet, real_batches
 from jaxgan.evaluation_files import format_table, write_evaluation
 from jaxgan.load_stackgan import load_stackgan
 from jaxgan.loop import is_finished
@@ -39,7 +39,8 @@ def report(config, workdir):
     real = np.stack([example["image"] for example in examples]) / np.float32(255)
     # Others than those, as the reference of the distances.
     others = data.scenes("unseen", seed=1, size=5 * NUM)
-    reference = _read_all(read, _in_batches(lambda i: others[i]["image"] / 255, 5 * NUM))[1]
+    look = {"image_size": SCENE_SIZE, "channels": 3, "batch_size": BATCH}
+    reference = _read_all(read, real_batches(others, len(others), **look))[1]
     images = {
         "Stage I": lambda *inputs: _enlarge(generate.first(*inputs)),
         "Stage II": generate,
@@ -121,11 +122,6 @@ def _made(make, noise, embeddings):
     for first in range(0, len(noise), BATCH):
         rows = slice(first, first + BATCH)
         yield np.asarray(make(noise[rows], embeddings[rows]))
-
-
-def _in_batches(image, count):
-    for first in range(0, count, BATCH):
-        yield np.stack([image(number) for number in range(first, first + BATCH)])
 
 
 def _read_all(read, batches):

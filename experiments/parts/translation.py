@@ -13,7 +13,7 @@ from ml_collections import config_dict
 from parts import common, translation_report
 
 from jaxgan import UserError, data, make_train_step, networks, sharding
-from jaxgan.load import draw_images
+from jaxgan.load_translator import make_translate
 from jaxgan.objectives.translation import variables_of
 from jaxgan.state import TrainState
 from jaxgan.step import Objective
@@ -114,13 +114,7 @@ def train(
         """From a to b and from b to a, images in [0, 1]."""
         # Of this process alone: each translates the same images on a device of its own.
         variables = jax.device_get(state.generator.variables)
-        low, high = generator.value_range
-        return [
-            lambda images, name=name: draw_images(
-                generator, variables_of(variables, name), low + (high - low) * images
-            )
-            for name in ("ab", "ba")
-        ]
+        return [make_translate(generator, variables_of(variables, name)) for name in ("ab", "ba")]
 
     def sample(state: TrainState):
         """For either domain: images, their translations, the truth where known, and back."""

@@ -14,12 +14,11 @@ from ml_collections import config_dict
 from parts import common
 
 from jaxgan import cpu, data, metrics
-from jaxgan.evaluation import frechet
+from jaxgan.evaluation import collect_features, frechet, real_batches
 from jaxgan.evaluation_files import format_table, write_evaluation
-from jaxgan.load import draw_images
-from jaxgan.load_translator import load_translator
+from jaxgan.load_translator import load_translator, make_translate
 from jaxgan.metrics.lenet import load_lenet
-from jaxgan.state import create_player
+from jaxgan.state import create_player, update_player
 from jaxgan.step import apply_train
 
 SUPERVISED_STEPS = 1_000
@@ -76,12 +75,13 @@ class Figures:
 
     def features(self, ab, ba) -> list[np.ndarray]:
         """The digit classifier's features of what is made of either domain, those of b first."""
-        return [
-            np.concatenate(
-                [digit_features(there(read(numbers[domain]))) for numbers in self._batches]
-            )
-            for domain, (there, read) in enumerate(zip((ab, ba), self._read, strict=True))
-        ]
+        num = sum(len(numbers[0]) for numbers in self._batches)
+        features = []
+        for domain, there in enumerate((ab, ba)):
+            read = self._read[domain]
+            made = (there(read(numbers[domain])) for numbers in self._batches)
+            features.append(collect_features(digit_network, made, num).features)
+        return features
 
 
 def is_embedded(config: config_dict.ConfigDict) -> bool:
@@ -102,7 +102,12 @@ def report(config: config_dict.ConfigDict, workdir) -> None:
         ways["with pairs"] = train_with_pairs(config, workdir)
         sources = data.load_domains(config.dataset, "train", config.data_dir)
         look = {"image_size": config.image_size, "channels": config.channels}
-        real = [features_of(data.load_arrays(source, **look)["image"]) for source in sources]
+        real = [
+            collect_features(
+                digit_network, real_batches(source, len(source), **look), len(source)
+            ).features
+            for source in sources
+        ]
     table = {}
     for name, both in ways.items():
         table[name] = measure(*both)
@@ -135,9 +140,7 @@ def train_with_pairs(config: config_dict.ConfigDict, workdir) -> list:
             return jnp.mean(jnp.square(made - targets)), model_state
 
         grads, model_state = jax.grad(loss, has_aux=True)(player.params)
-        updates, opt_state = tx.update(grads, player.opt_state, player.params)
-        params = optax.apply_updates(player.params, updates)
-        return player.replace(params=params, model_state=model_state, opt_state=opt_state)
+        return update_player(player, grads, model_state, tx)
 
     ways = []
     for number, both in enumerate((pairs, pairs[::-1])):
@@ -148,32 +151,19 @@ def train_with_pairs(config: config_dict.ConfigDict, workdir) -> list:
         batches = data.index_iterator(len(plain), **order)
         for _ in range(SUPERVISED_STEPS):
             player = step(player, both, next(batches)["index"])
-        ways.append(
-            lambda images, variables=player.variables: draw_images(
-                module, variables, low + (high - low) * jnp.asarray(images)
-            )
-        )
+        ways.append(make_translate(module, player.variables))
     return ways
 
 
 def read_digits(images) -> np.ndarray:
     """The digits that the classifier reads, (B,), of images (B, 28, 28, 3) in [0, 1]."""
-    return np.argmax(_lenet()(_grey(images))["logits"], axis=1)
+    return np.argmax(digit_network(images)["logits"], axis=1)
 
 
-def digit_features(images) -> np.ndarray:
-    """Its features, (B, 84)."""
-    return np.asarray(_lenet()(_grey(images))["features"])
-
-
-def features_of(images: np.ndarray) -> np.ndarray:
-    """The same of uint8 images, however many."""
-    blocks = np.split(images, range(500, len(images), 500))
-    return np.concatenate([digit_features(block / 255) for block in blocks])
-
-
-def _grey(images):
-    return jnp.mean(jnp.asarray(images, jnp.float32), axis=-1, keepdims=True)
+def digit_network(images) -> dict[str, jax.Array]:
+    """Its features (B, 84) and logits (B, 10) of such images, made grey."""
+    grey = jnp.mean(jnp.asarray(images, jnp.float32), axis=-1, keepdims=True)
+    return _lenet()(grey)
 
 
 @functools.cache
