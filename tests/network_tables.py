@@ -1,12 +1,14 @@
 """The networks that the tests run through: the published pairs as shapes, and small ones."""
 
 import itertools
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from jaxgan.networks import (
@@ -21,6 +23,21 @@ from jaxgan.networks import (
 )
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+
+
+def random_leaves(shapes, seed):
+    """Variables of these shapes, at random: kernels of unit gain, scales and variances positive."""
+    rng = np.random.default_rng(seed)
+
+    def fill(path, leaf):
+        values = rng.standard_normal(leaf.shape)
+        if path[-1].key == "kernel":
+            values /= math.sqrt(math.prod(leaf.shape[:-1]))
+        elif path[-1].key in ("scale", "var"):
+            values = 0.5 + values**2
+        return values.astype(np.float32)
+
+    return jax.tree_util.tree_map_with_path(fill, shapes)
 
 
 def flat(tree):

@@ -182,9 +182,9 @@ def test_discogan_can_be_compiled():
 def digits(num):
     config = cyclegan.get_config()
     tests = data.load_domains("digits", "test")
-    a, b = (data.load_arrays(source, image_size=28, channels=3)["image"] / 255 for source in tests)
     numbers = np.linspace(0, 9_999, num).astype(int)
-    return translation_report.Figures(config, tests, num), a[numbers], b[numbers], tests, numbers
+    a, b = (data.read_images(source, numbers, image_size=28, channels=3) for source in tests)
+    return translation_report.Figures(config, tests, num), a, b, tests, numbers
 
 
 def test_the_figures_of_the_identity_and_of_the_truth():

@@ -76,3 +76,13 @@ def as_bytes(tree):
         return np.asarray(x).tobytes()
 
     return [leaf(x) for x in jax.tree.leaves(tree)]
+
+
+def moved_parameters(before, after):
+    """{"generator": [whether each parameter is another one after a step], "discriminator": ...}."""
+    sides = ("generator", "discriminator")
+    pairs = [[getattr(state, side).params for state in (before, after)] for side in sides]
+    return {
+        side: [bool(a != b) for a, b in zip(*map(jax.tree.leaves, pair), strict=True)]
+        for side, pair in zip(sides, pairs, strict=True)
+    }

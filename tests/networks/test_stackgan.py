@@ -1,12 +1,12 @@
 """StackGAN's networks: the published sizes, layer by layer, and small ones against NumPy."""
 
 import itertools
-import math
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from network_tables import random_leaves
 
 from jaxgan.errors import UserError
 from jaxgan.networks import (
@@ -151,20 +151,8 @@ every_module = pytest.mark.parametrize("module", NAMES.values(), ids=NAMES.keys(
 
 
 def random_variables(module):
-    rng = np.random.default_rng(1)
-
-    def fill(path, leaf):
-        values = rng.standard_normal(leaf.shape)
-        if path[-1].key == "kernel":
-            values /= math.sqrt(math.prod(leaf.shape[:-1]))
-        elif path[-1].key in ("scale", "var"):
-            values = 0.5 + values**2
-        return values.astype(np.float32)
-
     inputs = [jnp.float32(x) for x in INPUTS[module]]
-    return jax.tree_util.tree_map_with_path(
-        fill, jax.eval_shape(module.init, jax.random.key(0), *inputs)
-    )
+    return random_leaves(jax.eval_shape(module.init, jax.random.key(0), *inputs), 1)
 
 
 class Numpy:

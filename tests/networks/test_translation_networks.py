@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from network_tables import KEY, abstract, every_dtype, flat
+from network_tables import KEY, abstract, every_dtype, flat, random_leaves
 from scipy.special import expit
 
 from jaxgan.errors import UserError
@@ -151,18 +151,7 @@ class Numpy:
     """The parameters of a network, filled at random, and its layers in their order."""
 
     def __init__(self, module, shape):
-        rng = np.random.default_rng(0)
-
-        def fill(path, leaf):
-            values = rng.standard_normal(leaf.shape)
-            if path[-1].key == "kernel":
-                values /= math.sqrt(math.prod(leaf.shape[:-1]))
-            elif path[-1].key in ("scale", "var"):
-                values = 0.5 + values**2
-            return values.astype(np.float32)
-
-        _, shapes = abstract(module, shape)
-        self.variables = jax.tree_util.tree_map_with_path(fill, shapes)
+        self.variables = random_leaves(abstract(module, shape)[1], 0)
         self.used = {"Conv": 0, "ConvTranspose": 0, "BatchNorm": 0}
 
     def take(self, kind):

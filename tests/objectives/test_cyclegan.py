@@ -12,6 +12,7 @@ from translation_players import (
     Pixels,
     batch,
     linear,
+    moved_parameters,
     numbers,
     published,
 )
@@ -233,13 +234,7 @@ def test_each_loss_moves_its_own_player_alone(still):
     txs = (none, TX) if still == "generator" else (TX, none)
     state = init_cyclegan(jax.random.key(0), *players, *txs, image_shapes=SHAPES)
     after, _ = jax.jit(make_train_step(cyclegan(*players), *txs))(state, batch())
-    moved = {
-        side: [bool(a != b) for a, b in zip(*map(jax.tree.leaves, pair), strict=True)]
-        for side, pair in {
-            "generator": (state.generator.params, after.generator.params),
-            "discriminator": (state.discriminator.params, after.discriminator.params),
-        }.items()
-    }
+    moved = moved_parameters(state, after)
     assert not any(moved.pop(still))
     assert all(*moved.values())
 

@@ -13,6 +13,7 @@ from translation_players import (
     as_bytes,
     batch,
     linear,
+    moved_parameters,
     numbers,
     published,
 )
@@ -170,13 +171,7 @@ def test_each_loss_moves_its_own_player_alone(still):
     txs = (none, TX) if still == "generator" else (TX, none)
     state = init_translation(jax.random.key(0), *players, *txs, image_shapes=SHAPES)
     after, _ = jax.jit(make_train_step(discogan(*players), *txs))(state, batch())
-    moved = {
-        side: [bool(a != b) for a, b in zip(*map(jax.tree.leaves, pair), strict=True)]
-        for side, pair in {
-            "generator": (state.generator.params, after.generator.params),
-            "discriminator": (state.discriminator.params, after.discriminator.params),
-        }.items()
-    }
+    moved = moved_parameters(state, after)
     assert not any(moved.pop(still))
     assert all(*moved.values())
 
