@@ -222,7 +222,7 @@ def test_features_are_of_translations_those_of_b_first():
 
 @pytest.mark.long
 def test_the_report_of_a_run_on_the_digits(tmp_path, monkeypatch):
-    monkeypatch.setattr(translation_report, "SUPERVISED_STEPS", 60)
+    monkeypatch.setattr(translation_report, "SUPERVISED_STEPS", 200)
     config = cyclegan.get_config()
     config.update({"width": 4, "blocks": 1, "num_steps": 2})
     train(config, tmp_path / "run")
