@@ -25,7 +25,7 @@ def get_config():
     config.starting_rate = 0.01  # the same during the curriculum
     config.curriculum = 1_000  # steps; the authors' 10,000
     config.batch_size = 64
-    config.num_steps = 6_000
+    config.num_steps = 4_500
     return config
 
 
