@@ -56,7 +56,7 @@ def config_of(folder, **changes):
     config = stackgan.get_config()
     config.update({"dataset": f"folder:{folder}", **SMALL, **changes})
     common.check_config(config)
-    return config
+    return config.lock()  # as flags do
 
 
 @pytest.fixture(scope="module")

@@ -110,8 +110,9 @@ def train(
     if stage_one is None:
         config.image_size, config.num_steps = config.stage_one_size, config.stage_one_steps
         # So that Stage II may be another one over the same Stage I.
-        for field in ("width", "disc_width", "residual_blocks"):
-            del config[field]
+        with config.unlocked():
+            for field in ("width", "disc_width", "residual_blocks"):
+                del config[field]
     # A copy, since the loop takes the state for its own.
     extra = {**(state.extra or {}), **captions.extra}
     state = state.replace(extra=jax.tree.map(jnp.array, jax.device_get(extra)))

@@ -26,7 +26,8 @@ def index_batches(
     Every epoch is a new permutation of the examples, drawn from `seed`; a batch may span two
     epochs, so each example comes exactly once an epoch whatever the batch size, and a source
     smaller than a batch repeats within it. Global batch k holds the same examples for every
-    `process_count`; process p has every `process_count`-th of them, from the p-th on.
+    `process_count`, in the same order: process p has the p-th part of it, so that what is drawn
+    for each place of a batch meets the same example.
 
     Args:
         size: the number of examples.
@@ -51,11 +52,13 @@ def index_batches(
     if not is_int(seed) or seed < 0:
         raise UserError(f"seed: got {seed!r}, expected a non-negative integer")
 
+    share = batch_size // process_count
+
     # Whole batches are drawn at once: passing each example through the stages of Grain takes 0.1
     # ms, longer than some train steps.
     def batch(number):
-        first = number * batch_size
-        positions = np.arange(first + process_index, first + batch_size, process_count)
+        first = number * batch_size + process_index * share
+        positions = np.arange(first, first + share)
         epochs, places = np.divmod(positions, size)
         indices = np.empty(len(positions), np.int32)
         for epoch in np.unique(epochs):

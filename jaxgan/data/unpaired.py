@@ -83,7 +83,8 @@ def unpaired_iterator(
             rng = np.random.default_rng((int(seed), number, 2 + domain))
             corners = rng.integers(0, load_size - image_size + 1, (batch_size, 2))
             flips = rng.random(batch_size) < 0.5 if flip else np.zeros(batch_size, bool)
-            own = slice(process[0], None, process[1])
+            share = batch_size // process[1]
+            own = slice(process[0] * share, (process[0] + 1) * share)
             images = [
                 _cut(fit_image(source[int(i)]["image"], load_size, channels), image_size, *draw)
                 for i, *draw in zip(index[name], corners[own], flips[own], strict=True)

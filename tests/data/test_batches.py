@@ -119,7 +119,7 @@ def test_processes_share_out_the_global_batch(process_count):
         part = take(
             train(Numbers(10), batch_size=12, process_index=index, process_count=process_count), 5
         )
-        np.testing.assert_array_equal(part, whole[:, index::process_count])
+        np.testing.assert_array_equal(part, np.split(whole, process_count, axis=1)[index])
 
 
 def test_state_continues_exactly():
@@ -153,7 +153,7 @@ def test_state_fits_another_number_of_processes():
     take(iterator, 3)
     half = train(Numbers(10), process_index=1, process_count=2)
     half.set_state(iterator.get_state())
-    np.testing.assert_array_equal(take(half, 3), whole[3:, 1::2])
+    np.testing.assert_array_equal(take(half, 3), whole[3:, 2:])
 
 
 def test_far_state_is_restored_without_replay():
