@@ -31,12 +31,14 @@ def get_config():
     config.device_data_mb = 1024
     config.embeddings = ""  # or a .npy file: for each image one row, or several, for its captions
     config.embedding_dim = 128  # of a caption
-    config.matching_steps = 1_500  # of the text encoder, before the stages
+    config.matching_steps = 1_500  # of the encoders, before the stages
     config.matching_batch_size = 128
     config.condition_dim = 64  # of the Gaussian about a caption that the generators draw from
     config.text_dim = 64  # of a caption in the discriminators
     config.latent_dim = 100
     config.kl_weight = 2 / 128
+    # Of the generator's images being found by their captions; 0 is the paper's loss.
+    config.matching_weight = 20.0
     config.stage_one_size = 32
     config.stage_one_steps = 4_500
     config.stage_one_width = 64  # channels of the last feature map of Stage I's generator
@@ -61,8 +63,9 @@ def train(config, workdir, change_config, stage=None):
     for name in ("batch_size", "matching_batch_size"):
         common.expect_field(config, name, config[name] >= 2, "2 or more")
     common.expect_field(config, "ema_decay", 0 < config.ema_decay < 1, "a number between 0 and 1")
-    right = config.kl_weight >= 0 and math.isfinite(config.kl_weight)
-    common.expect_field(config, "kl_weight", right, "a number of at least 0")
+    for name in ("kl_weight", "matching_weight"):
+        right = config[name] >= 0 and math.isfinite(config[name])
+        common.expect_field(config, name, right, "a number of at least 0")
     common.expect_field(config, "residual_blocks", config.residual_blocks >= 0, "0 or more")
     stackgan_stages.check_sizes(config)
     sharding.check_batch_size(config.batch_size, sharding.make_mesh())

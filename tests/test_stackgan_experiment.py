@@ -151,7 +151,7 @@ def test_an_encoder_of_other_captions_is_not_taken(finished, folder, tmp_path):
     shutil.copytree(finished, tmp_path / "run")
     other = config_of(folder, embedding_dim=4)
     with pytest.raises(
-        UserError, match=r"^captions: .*text.msgpack was trained for other captions"
+        UserError, match=r"^captions: .*encoders.msgpack was trained for other captions"
     ):
         stackgan.train(other, str(tmp_path / "run"), True, "both")
 

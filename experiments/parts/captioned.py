@@ -1,7 +1,7 @@
 """Images with captions for `stackgan.py`: batches of both, and the encoder of the captions.
 
-The text encoder is trained until captions find their images, and then frozen; WORKDIR/text.msgpack
-keeps it. With `config.embeddings` there is none.
+An encoder of captions and one of images are trained until captions find their images, and then
+frozen; WORKDIR/encoders.msgpack keeps both. With `config.embeddings` there are none.
 """
 
 import json
@@ -36,13 +36,16 @@ class Captions(NamedTuple):
       rows: (N, K, ...), words by their numbers, or embeddings; image i is given any of the K.
       embed: (extra, rows (B, ...)) -> (B, E), to be compiled; with embeddings they are these.
       encode: captions -> rows (B, ...), None where embeddings were given.
-      extra: of the state: {"embeddings"}, and {"text"}, the encoder's parameters.
+      encode_image: (extra, images (B, H, W, C)) -> (B, E), to be compiled; None likewise.
+      extra: of the state: {"embeddings"}, and {"text", "image_encoder"}, parameters of the one
+        encoder and variables of the other.
       description: JSON for the checkpoints.
     """
 
     rows: np.ndarray
     embed: Callable
     encode: Callable | None
+    encode_image: Callable | None
     extra: dict[str, Any]
     description: dict[str, Any]
 
@@ -51,11 +54,11 @@ def given(rows: np.ndarray) -> Captions:
     """Of embeddings (N, K, E) in place of captions."""
     extra = {"embeddings": jnp.asarray(_some(rows))}
     without = {"vocabulary": None, "text_encoder": None}
-    return Captions(rows, lambda extra, rows: rows, None, extra, without)
+    return Captions(rows, lambda extra, rows: rows, None, None, extra, without)
 
 
 def prepare(config: config_dict.ConfigDict, source, workdir: Path) -> Captions:
-    """Reads the captions of a source and trains their encoder, if there is none yet."""
+    """Reads the captions of a source and trains the encoders, if there are none yet."""
     captions = [source.captions(number)[:MOST_CAPTIONS] for number in range(len(source))]
     vocabulary = data.Vocabulary.of(caption for of_image in captions for caption in of_image)
     # Where an image has fewer captions than another, they come again.
@@ -67,32 +70,38 @@ def prepare(config: config_dict.ConfigDict, source, workdir: Path) -> Captions:
 
     rows = encode(captions).reshape(len(source), most, vocabulary.length)
     encoder = networks.TextEncoder(vocabulary.size, config.embedding_dim)
+    size = config.stage_one_size
+    widths = (32, 64, 128, 256)[: max(1, size.bit_length() - 3)]
+    images = networks.ImageEncoder(config.embedding_dim, widths)
     words = {"words": list(vocabulary.words), "length": vocabulary.length}
     described = {"vocabulary": words, "text_encoder": networks.describe(encoder)}
-    file = workdir / "text.msgpack"
+    both = {**described, "image_encoder": networks.describe(images), "image_size": size}
+    file = workdir / "encoders.msgpack"
     if file.exists():
-        saved = json.loads((workdir / "text.json").read_text())
-        if saved != described:
+        if json.loads((workdir / "encoders.json").read_text()) != both:
             raise UserError(
-                f"captions: {file} was trained for other captions or another embedding_dim, "
-                "expected another folder"
+                f"captions: {file} was trained for other captions, another embedding_dim or "
+                "stage_one_size, expected another folder"
             )
-        params = serialization.msgpack_restore(file.read_bytes())
+        extra = serialization.msgpack_restore(file.read_bytes())
     else:
-        params = jax.device_get(train_encoder(config, encoder, source, rows))
+        extra = jax.device_get(train_encoders(config, encoder, images, source, rows))
         if jax.process_index() == 0:
-            write_json(workdir / "text.json", described)
-            write_atomically(file, serialization.msgpack_serialize(params))
+            write_json(workdir / "encoders.json", both)
+            write_atomically(file, serialization.msgpack_serialize(extra))
     if jax.process_count() > 1:
         # All have trained the same, but for rounding where their machines differ.
-        params = multihost_utils.broadcast_one_to_all(params)
-    extra = {"text": params}
+        extra = multihost_utils.broadcast_one_to_all(extra)
 
     def embed(extra, rows):
         return encoder.apply({"params": extra["text"]}, rows)
 
+    def encode_image(extra, shown):
+        small = jax.image.resize(shown, (len(shown), size, size, config.channels), "linear")
+        return images.apply(extra["image_encoder"], small)
+
     extra["embeddings"] = jax.jit(embed)(extra, _some(rows))
-    return Captions(rows, embed, encode, extra, described)
+    return Captions(rows, embed, encode, encode_image, extra, described)
 
 
 def read_array(name: str, path: str) -> np.ndarray:
@@ -117,12 +126,14 @@ def read_embeddings(path: str, count: int) -> np.ndarray:
     return np.asarray(array.reshape(count, -1, array.shape[-1]), np.float32)
 
 
-def train_encoder(config: config_dict.ConfigDict, encoder, source, rows: np.ndarray):
-    """The parameters of a text encoder whose captions find their images."""
+def train_encoders(config: config_dict.ConfigDict, encoder, images, source, rows: np.ndarray):
+    """Trains an encoder of captions and one of images until captions find their images.
+
+    Returns:
+      {"text": parameters of the one, "image_encoder": variables of the other}.
+    """
     steps, batch_size = config.matching_steps, config.matching_batch_size
     size = config.stage_one_size
-    widths = (32, 64, 128, 256)[: max(1, size.bit_length() - 3)]
-    images = networks.ImageEncoder(config.embedding_dim, widths)
     tx = optax.adam(optax.warmup_cosine_decay_schedule(0.0, 1e-3, min(50, steps // 2), steps))
     init_key, draw_key = jax.random.split(jax.random.key(config.seed))
     shape = (size, size, config.channels)
@@ -157,7 +168,8 @@ def train_encoder(config: config_dict.ConfigDict, encoder, source, rows: np.ndar
                 f"{found['image_to_text']:.0%} of their captions",
                 live=number < steps,
             )
-    return player.params["text"]
+    found = {"params": player.params["image"], **player.model_state}
+    return {"text": player.params["text"], "image_encoder": found}
 
 
 def image_batches(

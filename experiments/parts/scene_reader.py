@@ -91,13 +91,15 @@ def shares_right(said: Contents, read: Contents) -> dict[str, float]:
 
 
 def train_reader(seed: int = 0):
-    """Trains the classifier on the training scenes.
+    """Trains the classifier, on scenes of all combinations.
+
+    One that never saw what captions of the report name would take it for something else.
 
     Returns:
       images (B, 64, 64, 3) in [0, 1] -> (`Contents`, features (B, 256)), on the host.
     """
     module, tx = SceneReader(), optax.adam(optax.cosine_decay_schedule(2e-3, STEPS))
-    source = data.scenes("train")
+    source = data.scenes("all")
     examples = [source[number] for number in range(len(source))]
     images = np.stack([example["image"] for example in examples])
     arrays = jax.device_put((images, contents_of(examples)))

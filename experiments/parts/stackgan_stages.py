@@ -16,10 +16,10 @@ from jaxgan.workdir import open_workdir
 SHOWN = 8
 
 
-def make_stage_one(config, key):
+def make_stage_one(config, encode, key):
     """(None, generator, discriminator, state, step) of Stage I."""
     generator, discriminator = _networks_one(config)
-    objective = objectives.stackgan_stage_one(generator, discriminator, kl_weight=config.kl_weight)
+    objective = objectives.stackgan_stage_one(generator, discriminator, **_weights(config, encode))
     txs = common.falling_adams(config, config.stage_one_steps)
     state = objectives.init_stackgan_stage_one(
         key, generator, discriminator, *txs, **_data(config, config.stage_one_size)
@@ -28,11 +28,11 @@ def make_stage_one(config, key):
     return None, generator, discriminator, state, step
 
 
-def make_stage_two(first, config, key):
+def make_stage_two(first, config, encode, key):
     """(stage_one, generator, discriminator, state, step) of Stage II over a finished first."""
     generator, discriminator = _networks_two(config)
     objective = objectives.stackgan_stage_two(
-        first.generator, generator, discriminator, kl_weight=config.kl_weight
+        first.generator, generator, discriminator, **_weights(config, encode)
     )
     txs, frozen = common.falling_adams(config, config.num_steps), (first.generator, first.variables)
     state = objectives.init_stackgan_stage_two(
@@ -77,6 +77,11 @@ def _shared(config):
     return {**{name: config[name] for name in names}, "dtype": common.DTYPES[config.dtype]}
 
 
+def _weights(config, encode):
+    matching = {"encode": encode, "matching_weight": config.matching_weight} if encode else {}
+    return {"kl_weight": config.kl_weight, **matching}
+
+
 def _data(config, size):
     shape = (size, size, config.channels)
     return {"embedding_dim": config.embedding_dim, "image_shape": shape, "ema": True}
@@ -101,12 +106,13 @@ def train(
       workdir: of the experiment.
       change_config: go on with an old run under another config.
       name: "stage1" or "stage2".
-      make: (config, key) -> (stage_one or None, generator, discriminator, state, step).
+      make: (config, encode_image or None, key) -> (stage_one or None, generator, discriminator,
+        state, step).
     """
     config = config.copy_and_resolve_references()
     config.embedding_dim = captions.extra["embeddings"].shape[-1]
     init_key, draw_key, noise_key = jax.random.split(jax.random.key(config.seed), 3)
-    stage_one, generator, discriminator, state, play = make(config, init_key)
+    stage_one, generator, discriminator, state, play = make(config, captions.encode_image, init_key)
     if stage_one is None:
         config.image_size, config.num_steps = config.stage_one_size, config.stage_one_steps
         # So that Stage II may be another one over the same Stage I.

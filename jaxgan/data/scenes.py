@@ -20,7 +20,8 @@ __all__ = ["SCENE_SIZE", "scenes"]
 SCENE_SIZE = 64
 """Side of a scene in pixels."""
 
-_SPLITS = {"train": 60_000, "test": 10_000, "unseen": 10_000}
+_SPLITS = {"train": 60_000, "test": 10_000, "unseen": 10_000, "all": 60_000}
+_OF_TRAINING = ("train", "all")  # written with MNIST's training digits
 _COLOUR_VALUES = (
     (230, 45, 45),
     (50, 200, 70),
@@ -54,13 +55,13 @@ def scenes(
     Digit, colour (6), size (2), place (5) and ground (5) are drawn alike often; two digits stand in
     two of the four corners. Colours vary by 8 of 255, places by a pixel. The combinations of
     digit, colour and place for which `captions.kept_out` holds are never in "train" or "test";
-    in "unseen" there are no others. "train" is written with MNIST's training digits, the other
-    two with its test digits.
+    in "unseen" there are no others; "all" has both, for what is to judge them alike. "train" and
+    "all" are written with MNIST's training digits, the other two with its test digits.
 
     Args:
-        split: "train", "test" or "unseen".
-        size: how many scenes; None is 60,000 for "train" and 10,000 for the others. Scene i is the
-            same whatever the size.
+        split: "train", "test", "unseen" or "all".
+        size: how many scenes; None is 60,000 for "train" and "all", 10,000 for the others. Scene i
+            is the same whatever the size.
         seed: a non-negative integer.
         two: the share of scenes with two digits, from 0 to 1.
         wordings: how many captions each scene has.
@@ -81,7 +82,7 @@ def scenes(
         ((64, 64, 3), 'on a black background, in the upper right corner a small blue five')
     """
     if split not in _SPLITS:
-        raise UserError(f"split: got {split!r}, expected 'train', 'test' or 'unseen'")
+        raise UserError(f"split: got {split!r}, expected {', '.join(map(repr, _SPLITS))}")
     size = _SPLITS[split] if size is None else size
     for name, value, low, high in (
         ("size", size, 1, 2**31 - 1),
@@ -101,7 +102,7 @@ class _Scenes:
     def __init__(self, split, size, seed, two, wordings):
         self._fields = split, size, seed, two, wordings
         self._split, self._size, self._seed, self._two, self._wordings = self._fields
-        self._digits = mnist("train" if split == "train" else "test")
+        self._digits = mnist("train" if split in _OF_TRAINING else "test")
 
     def __len__(self):
         return self._size
@@ -149,7 +150,7 @@ class _Scenes:
         places = sorted((first, (first + 1 + below(_CORNERS - 1)) % _CORNERS)) if pair else [first]
         things = []
         for place in places:
-            allowed = _allowed(self._split == "unseen", place)
+            allowed = _allowed(self._split, place)
             digit, colour = allowed[below(len(allowed))]
             things.append(Thing(digit, colour, below(len(SIZES)), place))
         scene = Scene(tuple(things), below(len(GROUNDS)))
@@ -167,7 +168,7 @@ class _Scenes:
         for i, thing in enumerate(scene.things):
             colour = shade(_COLOUR_VALUES[thing.colour])
             table[i] = ground + _OPACITY * (colour - ground) + 0.5
-            of_digit = _numbers(self._split == "train")[thing.digit]
+            of_digit = _numbers(self._split in _OF_TRAINING)[thing.digit]
             digit = self._digits[of_digit[below(len(of_digit))]]["image"][..., 0]
             ink, middle = _ink(digit, _SIDES[thing.size])
             corner = [
@@ -181,13 +182,13 @@ class _Scenes:
 
 
 @functools.cache
-def _allowed(unseen, place):
+def _allowed(split, place):
     """The (digit, colour) that a split may have at a place."""
     return [
         (digit, colour)
         for digit in range(len(DIGITS))
         for colour in range(len(COLOURS))
-        if grammar.kept_out(digit, colour, place) == unseen
+        if split == "all" or grammar.kept_out(digit, colour, place) == (split == "unseen")
     ]
 
 

@@ -13,7 +13,7 @@ import optax
 
 from jaxgan.errors import UserError
 from jaxgan.latent import sample_latents
-from jaxgan.losses import Loss, gaussian_kl, non_saturating
+from jaxgan.losses import Loss, cosine_similarities, gaussian_kl, non_saturating
 from jaxgan.objectives.monitors import adversarial_metrics, diversity
 from jaxgan.state import PyTree, TrainState, create_player, create_train_state
 from jaxgan.step import Aux, Context, Objective, apply_train, local_key
@@ -35,16 +35,23 @@ def stackgan_stage_one(
     *,
     loss: Loss = non_saturating,
     kl_weight: float = _KL_WEIGHT,
+    encode: Callable[[PyTree, jax.Array], jax.Array] | None = None,
+    matching_weight: float = 0.0,
     axis_name: str | None = None,
 ) -> Objective:
     """The objective of Stage I: a small image from a caption.
 
         L_D = 1/2 L_D(D(x, t), D(G(z, t), t)) + 1/2 L_D(D(x, t), D(x, t'))
         L_G = L_G(D(G(z, t), t)) + w KL(N(mean(t), sigma(t)^2) || N(0, I))
+              + m (1 - cos(E(G(z, t)), t))
 
     With the cross entropy, L_D counts real pairs once and either kind of wrong ones half. t' is
     the caption of the example before in the batch (in this device's share of it on a mapped axis),
     for which the order of the batch is to be a random one.
+
+    The last term is not in the paper. A wrong caption mostly differs in what is easiest to see,
+    the ground of a scene for one, and the discriminator learns late to look for more; a frozen
+    encoder E, trained so that captions find their images, asks for all that captions say at once.
 
     Args:
       generator: `networks.StackGANStageOne`, or a module (latents, embeddings) -> images, taking
@@ -53,18 +60,20 @@ def stackgan_stage_one(
         (K, B, E)) -> logits (B,) or (K, B), taking `train`.
       loss: from `jaxgan.losses`.
       kl_weight: w.
+      encode: (the state's extra, images) -> embeddings (B, E), E.
+      matching_weight: m, which asks for `encode`; 0 is the paper's loss.
       axis_name: the mapped axis inside `pmap` or `shard_map`.
 
     Returns:
       An `Objective` on batches {"image": (B, H, W, C) float32, "embedding": (B, E) float32}, with
       embeddings that are not trained. Its metrics are those of `adversarial_metrics` on right
       pairs and generated ones, `discriminator_loss_real`, `_fake` and `_wrong`, `d_wrong` and
-      `accuracy_wrong` on wrong pairs, `diversity` and `kl`.
+      `accuracy_wrong` on wrong pairs, `diversity`, `kl`, and `matching`, the cosine.
 
     Raises:
-      UserError: a loss that compares fakes with real images for the generator; while tracing, a
-        batch without images or embeddings, of one example, or of another shape than the
-        generator's.
+      UserError: a loss that compares fakes with real images for the generator, a weight without
+        `encode`; while tracing, a batch without images or embeddings, of one example, or of another
+        shape than the generator's.
 
     Example:
       >>> from jaxgan import networks
@@ -72,7 +81,9 @@ def stackgan_stage_one(
 
     Source: Zhang et al. 2017, "StackGAN: Text to Photo-realistic Image Synthesis with Stacked
     Generative Adversarial Networks", sections 3.2 and 3.3; Reed et al. 2016, "Generative
-    Adversarial Text to Image Synthesis", section 4.2, for the wrong pairs.
+    Adversarial Text to Image Synthesis", section 4.2, for the wrong pairs; Xu et al. 2018,
+    "AttnGAN: Fine-Grained Text to Image Generation with Attentional Generative Adversarial
+    Networks", section 3.2, for matching with frozen encoders, there by words and in a batch.
     """
 
     def generate(gen_vars: PyTree, batch: PyTree, context: Context):
@@ -87,7 +98,8 @@ def stackgan_stage_one(
         key = local_key(key, axis_name)
         return apply_train(generator, gen_vars, latents, embeddings, key=key)
 
-    return _matching_aware(generate, generator, discriminator, loss, kl_weight, axis_name)
+    matching = encode, matching_weight
+    return _matching_aware(generate, generator, discriminator, loss, kl_weight, matching, axis_name)
 
 
 def stackgan_stage_two(
@@ -97,6 +109,8 @@ def stackgan_stage_two(
     *,
     loss: Loss = non_saturating,
     kl_weight: float = _KL_WEIGHT,
+    encode: Callable[[PyTree, jax.Array], jax.Array] | None = None,
+    matching_weight: float = 0.0,
     axis_name: str | None = None,
 ) -> Objective:
     """The objective of Stage II: a large image from Stage I's and the caption once more.
@@ -108,7 +122,8 @@ def stackgan_stage_two(
       stage_one: Stage I's generator.
       generator: `networks.StackGANStageTwo`, or a module (images, noise, embeddings) -> images,
         taking `train`, with its `condition_dim` and `condition`.
-      discriminator, loss, kl_weight, axis_name: as in `stackgan_stage_one`.
+      discriminator, loss, kl_weight, encode, matching_weight, axis_name: as in
+        `stackgan_stage_one`.
 
     Returns:
       An `Objective` as that of `stackgan_stage_one`, for a state with `extra` {"stage_one":
@@ -144,7 +159,8 @@ def stackgan_stage_two(
         key = local_key(key, axis_name)
         return apply_train(generator, gen_vars, first, noise[:, first_dim:], embeddings, key=key)
 
-    return _matching_aware(generate, generator, discriminator, loss, kl_weight, axis_name)
+    matching = encode, matching_weight
+    return _matching_aware(generate, generator, discriminator, loss, kl_weight, matching, axis_name)
 
 
 def init_stackgan_stage_one(
@@ -232,11 +248,15 @@ def _matching_aware(
     discriminator: nn.Module,
     loss: Loss,
     kl_weight: float,
+    matching: tuple[Callable | None, float],
     axis_name: str | None,
 ) -> Objective:
     """The two losses of either stage, for its `generate`."""
     if loss.generator_sees_real:
         raise UserError("loss: got one that shows the generator real images, expected another")
+    encode, matching_weight = matching
+    if matching_weight and encode is None:
+        raise UserError(f"matching_weight: got {matching_weight} without encode, expected both")
 
     def disc_loss(disc_vars: PyTree, fakes: jax.Array, batch: PyTree, context: Context):
         images, embeddings = _pairs(batch)
@@ -275,7 +295,12 @@ def _matching_aware(
         key = local_key(context.key, axis_name)
         logits, _ = apply_train(discriminator, disc_vars, fakes, embeddings, key=key)
         kl = gaussian_kl(*generator.apply(gen_vars, embeddings, method="condition"))
-        return loss.generator(logits) + kl_weight * kl, Aux(None, {"kl": kl})
+        total, metrics = loss.generator(logits) + kl_weight * kl, {"kl": kl}
+        if matching_weight:
+            found = cosine_similarities(encode(context.extra, fakes), embeddings)
+            metrics["matching"] = jnp.mean(jnp.diagonal(found))
+            total += matching_weight * (1 - metrics["matching"])
+        return total, Aux(None, metrics)
 
     return Objective(generate, disc_loss, gen_loss)
 

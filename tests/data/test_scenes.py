@@ -62,6 +62,12 @@ def test_what_is_kept_out_is_in_unseen_alone(split):
             assert kept_out(thing.digit, thing.colour, thing.place) == (split == "unseen")
 
 
+def test_all_has_what_is_kept_out_and_what_is_not():
+    things = [thing for example in some("all", two=0.5) for thing in truth(example).things]
+    kept = [kept_out(thing.digit, thing.colour, thing.place) for thing in things]
+    assert 0 < sum(kept) < 0.2 * len(kept)
+
+
 def test_all_attributes_are_drawn_alike_often():
     source = scenes("train", two=0.25)
     drawn = [truth(source[i]) for i in range(4000)]
@@ -169,7 +175,7 @@ def test_batches_of_scenes():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"split": "valid"}, "split: got 'valid', expected 'train', 'test' or 'unseen'"),
+        ({"split": "valid"}, "split: got 'valid', expected 'train', 'test', 'unseen', 'all'"),
         ({"size": 0}, "size: got 0, expected an integer from 1"),
         ({"seed": -1}, "seed: got -1, expected an integer from 0"),
         ({"seed": 0.5}, "seed: got 0.5, expected an integer from 0"),

@@ -132,6 +132,32 @@ def test_the_generator_pays_for_its_pairs_and_for_its_gaussians():
     assert float(jax.grad(paid)(jnp.float32(2.0))) == pytest.approx(0.25 * 3 * 2.0, rel=1e-5)
 
 
+def test_the_generator_pays_for_images_that_a_frozen_encoder_does_not_find():
+    rng = np.random.default_rng(0)
+    texts = rng.standard_normal((4, 2)).astype(np.float32)
+    fakes = rng.standard_normal((4, 1, 1, 2)).astype(np.float32)
+    context = CONTEXT._replace(extra={"scale": jnp.array([1.0, 3.0])})
+    given = {"params": {"mean": jnp.float32(2.0)}}, {"params": {"scale": jnp.ones(())}}
+    batch = {"image": fakes, "embedding": texts}
+
+    def encode(extra, images):
+        return extra["scale"][None] * images[:, 0, 0]
+
+    def pay(**options):
+        objective = stage_one_game(Told(), Agreement(), **options)
+        return objective.gen_loss(*given, jnp.asarray(fakes), batch, context)
+
+    plain, matched = pay(), pay(encode=encode, matching_weight=5.0)
+    found = np.float64([1.0, 3.0]) * fakes[:, 0, 0]
+    lengths = np.linalg.norm(found, axis=1) * np.linalg.norm(texts, axis=1)
+    cosine = np.mean(np.sum(found * texts, axis=1) / lengths)
+    assert float(matched[0] - plain[0]) == pytest.approx(5 * (1 - cosine), rel=1e-5)
+    assert float(matched[1].metrics["matching"]) == pytest.approx(cosine, rel=1e-5)
+    assert "matching" not in plain[1].metrics
+    with pytest.raises(UserError, match=r"^matching_weight: got 5.0 without encode"):
+        pay(matching_weight=5.0)
+
+
 # Both stages with networks of convolutions and batch norm, small.
 
 ONE = StackGANStageOne((6, 4), 3, 3, 4), StackGANDiscriminator((4, 6), (), 3)
