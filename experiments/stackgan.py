@@ -33,22 +33,24 @@ def get_config():
     config.embedding_dim = 128  # of a caption
     config.matching_steps = 1_500  # of the encoders, before the stages
     config.matching_batch_size = 128
-    config.condition_dim = 64  # of the Gaussian about a caption that the generators draw from
+    config.condition_dim = 128  # of the Gaussian about a caption that the generators draw from
     config.text_dim = 64  # of a caption in the discriminators
     config.latent_dim = 100
-    config.kl_weight = 2 / 128
+    config.kl_weight = 0.002  # the authors have 2 / 128, for few captions with gaps to fill
     # Of the generator's images being found by their captions; 0 is the paper's loss.
     config.matching_weight = 20.0
     config.stage_one_size = 32
     config.stage_one_steps = 4_500
-    config.stage_one_width = 64  # channels of the last feature map of Stage I's generator
-    config.stage_one_disc_width = 48  # of the first of its discriminator
+    config.stage_one_width = 32  # channels of the last feature map of Stage I's generator
+    config.stage_one_disc_width = 24  # of the first of its discriminator
     config.image_size = 64  # of Stage II, as what follows
-    config.num_steps = 3_500
+    config.num_steps = 2_000
     config.width = 32  # channels of the generator at Stage I's size
-    config.disc_width = 32
+    config.disc_width = 24
     config.residual_blocks = 2
-    config.batch_size = 32
+    config.batch_size = 64
+    config.generator_learning_rate = 1e-3
+    config.discriminator_learning_rate = 5e-4
     config.ema_decay = 0.999
     return config
 

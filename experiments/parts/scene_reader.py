@@ -17,7 +17,7 @@ from jaxgan.data.captions import COLOURS, DIGITS, GROUNDS, PLACES, SIZES
 from jaxgan.networks.layers import BatchNorm, Conv, LeakyReLU
 from jaxgan.state import create_player, update_player
 
-STEPS, BATCH = 3_000, 100
+STEPS, BATCH = 2_000, 100
 HEADS = {"digit": len(DIGITS), "colour": len(COLOURS), "size": len(SIZES)}
 
 
