@@ -50,7 +50,7 @@ def folders(tmp_path_factory):
         ("mlp_gan", ("--variant=batch_norm",), FEW),
         ("wgan_gp", (), FEW),
         ("sngan", (), NARROW),
-        ("r3gan", (), NARROW),
+        ("r3gan", (), {**FEW, "width": 16}),
         ("acgan", (), FEW),
         ("sgan", (), {**FEW, "labelled_batch_size": 2}),
         ("classifier", (), FEW),
