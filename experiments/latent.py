@@ -101,6 +101,9 @@ def main():
     ending = ".gif" if what == "walk" else ".png"
     if not out.endswith(ending):
         raise UserError(f"out: got {out!r}, expected a file name ending in {ending} for a {what}")
+    for digit in arguments.digits:
+        if not 0 <= digit <= 9:
+            raise UserError(f"digits: got {digit}, expected 0 to 9")
     run = Run(arguments)
     picture = WHAT[what](run)
     try:

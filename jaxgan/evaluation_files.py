@@ -7,6 +7,7 @@ from typing import Any
 
 from jaxgan.errors import UserError
 from jaxgan.event_files import open_event_writer
+from jaxgan.report import write_report
 from jaxgan.workdir import write_json
 
 __all__ = ["format_table", "write_evaluation"]
@@ -36,7 +37,7 @@ def format_table(title: str, columns: Mapping[str, Mapping[str, float]]) -> str:
 def write_evaluation(
     workdir: str | os.PathLike, step: int, record: dict[str, Any], scalars: dict[str, float]
 ) -> Path:
-    """Writes evaluation.json anew, and appends to the run's TensorBoard records.
+    """Writes evaluation.json anew and the run's page, and appends to its TensorBoard records.
 
     Args:
       workdir: the run's folder.
@@ -60,4 +61,6 @@ def write_evaluation(
     writer = open_event_writer(Path(workdir) / "tensorboard")
     writer.write_scalars(step, {f"evaluation/{name}": value for name, value in scalars.items()})
     writer.close()
+    if (Path(workdir) / "index.html").exists():
+        write_report(workdir)
     return path

@@ -61,8 +61,8 @@ def read_metrics(path: str | os.PathLike) -> list[dict]:
 def write_report(workdir: str | os.PathLike) -> Path:
     """Writes `index.html` into a run's folder: pictures, curves, settings, in one file.
 
-    It reads `metrics.jsonl`, `config.json`, `summary.json`, `samples/*.png` and `progress.gif`,
-    each if it is there, and nothing else; it may be called at any time from any thread.
+    It reads `metrics.jsonl`, `config.json`, `summary.json`, `evaluation.json`, `samples/*.png` and
+    `progress.gif`, each if it is there, and nothing else; it may be called at any time from any thread.
 
     Args:
       workdir: the run's folder.
@@ -71,8 +71,7 @@ def write_report(workdir: str | os.PathLike) -> Path:
       The path of the page.
 
     Raises:
-      UserError: no such folder, `config.json` or `summary.json` is not a JSON object, or a file
-        cannot be read.
+      UserError: no such folder, one of the JSON files holds no object, or a file cannot be read.
 
     Example:
       >>> write_report("runs/one")  # doctest: +SKIP
@@ -97,6 +96,7 @@ def write_report(workdir: str | os.PathLike) -> Path:
         "facts": _facts(run.summary),
         "pictures": _samples(run) + _moving(run),
         "health": _health(run),
+        "measured": _measured(run.evaluation),
         "curves": _curves(charts, run, len(rows)),
         "use": _use(run.summary),
         "tables": _tables(run),
@@ -136,6 +136,33 @@ def _health(run: Run) -> str:
     )
     well = "<p>No sign of saturation, collapse or oscillation in what was logged.</p>"
     return _card("Health", f'<ul class="findings">{items}</ul>' if items else well)
+
+
+def _measured(evaluation: dict) -> str:
+    """The dicts of figures in it, as columns; what else it says stands below."""
+    columns = {
+        head: figures
+        for head, figures in evaluation.items()
+        if isinstance(figures, dict) and any(map(is_finite, figures.values()))
+    }
+    if not columns:
+        return ""
+    names = dict.fromkeys(name for figures in columns.values() for name in figures)
+    heads = "".join(f"<td>{html.escape(head)}</td>" for head in columns)
+    rows = "".join(
+        f"<tr><th>{html.escape(name)}</th>"
+        + "".join(f"<td>{_cell(figures.get(name))}</td>" for figures in columns.values())
+        + "</tr>"
+        for name in names
+    )
+    rest = {key: value for key, value in evaluation.items() if key not in columns}
+    note = html.escape("; ".join(f"{key}: {_text(value)}" for key, value in rest.items()))
+    table = f"<table><tr><th></th>{heads}</tr>{rows}</table>"
+    return _card("Measured", f'{table}<p class="note">{note}</p>')
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.4g}" if is_finite(value) else html.escape(_text(value))
 
 
 # The header.

@@ -74,6 +74,10 @@ _FAMILY_NOTES = {
     "fid": "Fréchet distance between features of real and generated images: lower is nearer, "
     "0 is no difference that the features can see.",
     "other losses": "Further terms that a network tries to make small.",
+    "diversity": "How far generated images spread about their mean, in shares of how far real ones "
+    "do: 1 is as varied, near 0 they are all alike.",
+    "generator": "Slope: the norm of the generator's gradient at a generated image. Near 0 the "
+    "discriminator teaches it nothing; steadily growing, training may blow up.",
 }
 
 

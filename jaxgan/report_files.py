@@ -55,6 +55,7 @@ class Run:
       unreadable: how many whole lines of that file are no rows.
       config: content of `config.json`.
       summary: content of `summary.json`.
+      evaluation: content of `evaluation.json`.
       grid_steps: steps of all sample grids, ascending.
       grids: (step, grid) of those grids that fit on the page, ascending.
       real: the grid of real images.
@@ -66,6 +67,7 @@ class Run:
     unreadable: int
     config: dict[str, Any]
     summary: dict[str, Any]
+    evaluation: dict[str, Any]
     grid_steps: list[int]
     grids: list[tuple[int, Picture]]
     real: Picture | None
@@ -83,7 +85,7 @@ def read_run(workdir: Path) -> Run:
       The run. Of many or heavy grids it holds some, chosen evenly over the steps.
 
     Raises:
-      UserError: `config.json` or `summary.json` is not a JSON object, or a file cannot be read.
+      UserError: one of the JSON files holds no object, or a file cannot be read.
 
     Example:
       >>> read_run(Path("an/empty/folder")).rows
@@ -93,6 +95,7 @@ def read_run(workdir: Path) -> Run:
     rows, unreadable = read_rows(metrics) if metrics.is_file() else ([], 0)
     config = _read_object(workdir / "config.json")
     summary = _read_object(workdir / "summary.json")
+    evaluation = _read_object(workdir / "evaluation.json")
 
     paths = _numbered(workdir / "samples", "samples")
     real = _load_picture(workdir / "samples" / "real.png")
@@ -106,6 +109,7 @@ def read_run(workdir: Path) -> Run:
         unreadable=unreadable,
         config=config,
         summary=summary,
+        evaluation=evaluation,
         grid_steps=[step for step, _ in paths],
         grids=_load_pictures(_choose(paths, IMAGE_BUDGET - sum(sizes))),
         real=real,

@@ -179,6 +179,7 @@ def test_evaluate_measures_a_run(unbroken, tmp_path, monkeypatch):
     ]
     events = [path.read_bytes() for path in (workdir / "tensorboard").iterdir()]
     assert any(b"evaluation/fid_lenet_50" in content for content in events)
+    assert "<th>fid_lenet_50</th>" in (workdir / "index.html").read_text()
     assert len(list((tmp_path / ".cache/jaxgan/statistics").iterdir())) == 2
 
 

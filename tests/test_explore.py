@@ -85,6 +85,7 @@ def test_the_walk_is_an_animation_that_the_seed_decides(explore):
     first, again = explore("walk", "a.gif"), explore("walk", "b.gif")
     other = explore("walk", "c.gif", "--seed", "1")
     assert first.n_frames > 90
+    assert first.size == (112, 112)  # 28 pixels, four times
     assert np.array_equal(np.asarray(first), np.asarray(again))
     assert not np.array_equal(np.asarray(first), np.asarray(other))
 
@@ -124,6 +125,7 @@ def test_the_discriminator_judges_images_in_its_own_range(workdir):
         ("dance", "a.png", [], "what: got 'dance', expected one of walk, grid"),
         ("walk", "a.png", [], "out: got "),
         ("grid", "a.gif", [], "out: got "),
+        ("arithmetic", "a.png", ["--digits", "7", "12"], "digits: got 12, expected 0 to 9"),
         ("grid", "a.png", ["--step", "5"], "step: got 5"),
     ],
 )

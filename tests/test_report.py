@@ -146,6 +146,17 @@ def test_page_shows_key_figures(run):
     assert "note_of_later_versions" in page.all_text("th")
 
 
+def test_page_shows_what_was_measured(run):
+    figures = {"generated": {"fid": 2.61093, "modes": 10}, "floor": {"fid": 0.1834}}
+    write_json(run / "evaluation.json", {"step": 100, "network": {"name": "lenet"}, **figures})
+    page = page_of(run)
+    cells = page.all_text("td")
+    start = cells.index("generated")
+    # Columns are the dicts of figures; what one of them lacks is left empty.
+    assert cells[start : start + 6] == ["generated", "floor", "2.611", "0.1834", "10", ""]
+    assert 'step: 100; network: {"name": "lenet"}' in page.all_text("p", **{"class": "note"})
+
+
 def test_embedded_rows_are_the_rows(run):
     assert page_of(run).data["rows"] == ROWS
 

@@ -58,7 +58,10 @@ def run_with_config(
     _check_field_names(sys.argv, config)
     flags.DEFINE_string("workdir", None, "The run's folder: made, or gone on with.", required=True)
     config_flags.DEFINE_config_dict(
-        "config", config, "The settings, each a flag, as in --config.batch_size=128."
+        "config",
+        config,
+        "The settings, each a flag, as in --config.batch_size=128; what they mean is said beside "
+        "them in get_config of this script, and in base_config of parts/common.py.",
     )
     for name in ("workdir", "config", *names):
         # Only flags of the script itself are shown by --help.

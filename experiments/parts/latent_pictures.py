@@ -13,7 +13,10 @@ from jaxgan.saliency import guided_backpropagation
 
 def walk(run):
     path = latent.smooth_path(run.draw(8), 96, distribution=run.prior)
-    return [visualize.image_grid(image[None], padding=0) for image in run.images(path)]
+    # As a GIF cannot be told to be shown larger, small images are.
+    frames = [visualize.image_grid(image[None], padding=0) for image in run.images(path)]
+    times = max(1, 112 // len(frames[0]))
+    return [np.repeat(np.repeat(frame, times, 0), times, 1) for frame in frames]
 
 
 def grid(run):
@@ -37,6 +40,9 @@ def arithmetic(run):
     means = [latent.mean_latent(group, **options) for group in groups]
     rows = zip([*groups, around], [*means, result], strict=True)
     rows = jnp.concatenate([z for group, mean in rows for z in (group[:3], mean[None])])
+    first, second = run.arguments.digits
+    print(f"rows: bold {first}, thin {first}, thin {second}, and bold {first} - thin {first} + thin "
+          f"{second} with noise; in the last column their means, and the sum itself")  # fmt: skip
     return visualize.image_grid(run.images(rows), columns=4)
 
 
@@ -85,6 +91,7 @@ def neighbours(run):
     for features in (None, jax.jit(run.features())):
         found = nearest_neighbours(samples, training, k=5, features=features)
         rows.append(training[found.indices] / 255.0)
+    print("columns: a sample, 5 neighbours in pixels, 5 in the discriminator's features")
     return visualize.image_grid(np.concatenate(rows, 1).reshape(-1, *samples.shape[1:]), columns=11)
 
 

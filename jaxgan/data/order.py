@@ -52,13 +52,12 @@ def index_batches(
     if not is_int(seed) or seed < 0:
         raise UserError(f"seed: got {seed!r}, expected a non-negative integer")
 
-    share = batch_size // process_count
+    own = own_part(batch_size, process_index, process_count)
 
     # Whole batches are drawn at once: passing each example through the stages of Grain takes 0.1
     # ms, longer than some train steps.
     def batch(number):
-        first = number * batch_size + process_index * share
-        positions = np.arange(first, first + share)
+        positions = number * batch_size + np.arange(own.start, own.stop)
         epochs, places = np.divmod(positions, size)
         indices = np.empty(len(positions), np.int32)
         for epoch in np.unique(epochs):
@@ -72,6 +71,12 @@ def index_batches(
 @functools.lru_cache(maxsize=4)
 def _permutation(size, seed, epoch):
     return np.random.default_rng((seed, epoch)).permutation(size).astype(np.int32)
+
+
+def own_part(batch_size: int, process_index: int, process_count: int) -> slice:
+    """Which places of a global batch are a process's own: a stretch of them, as long for each."""
+    share = batch_size // process_count
+    return slice(process_index * share, (process_index + 1) * share)
 
 
 def check_batch_fields(batch_size, process_index, process_count):

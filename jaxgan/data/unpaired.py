@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from grain.sources import RandomAccessDataSource
 
-from jaxgan.data.order import check_batch_fields, index_batches, is_int
+from jaxgan.data.order import check_batch_fields, index_batches, is_int, own_part
 from jaxgan.data.pipeline import READ_AHEAD, check_image_fields, fit_image, scale
 from jaxgan.data.resident import INDICES_AHEAD, take_batch
 from jaxgan.errors import UserError
@@ -75,6 +75,7 @@ def unpaired_iterator(
     process = check_batch_fields(batch_size, process_index, process_count)
     order = {"batch_size": batch_size, "process_index": process[0], "process_count": process[1]}
     indices = _both_indices(len(source_a), len(source_b), order, seed)
+    own = own_part(batch_size, *process)
 
     def read(number, index):
         batch = {}
@@ -83,8 +84,6 @@ def unpaired_iterator(
             rng = np.random.default_rng((int(seed), number, 2 + domain))
             corners = rng.integers(0, load_size - image_size + 1, (batch_size, 2))
             flips = rng.random(batch_size) < 0.5 if flip else np.zeros(batch_size, bool)
-            share = batch_size // process[1]
-            own = slice(process[0] * share, (process[0] + 1) * share)
             images = [
                 _cut(fit_image(source[int(i)]["image"], load_size, channels), image_size, *draw)
                 for i, *draw in zip(index[name], corners[own], flips[own], strict=True)

@@ -44,11 +44,13 @@ def sample_latents(
     check_distribution(distribution)
     devices = 1 if axis_name is None else jax.lax.axis_size(axis_name)
     shape = (devices * batch_size, latent_dim)
-    if truncation is not None and (distribution != "normal" or not truncation > 0):
+    if truncation is not None and distribution != "normal":
         raise UserError(
-            f"truncation: got {truncation} for {distribution} latents, expected a positive number "
-            "and normal latents"
+            f"truncation: got {truncation} for {distribution} latents, expected None but for "
+            "normal ones"
         )
+    if truncation is not None and not truncation > 0:
+        raise UserError(f"truncation: got {truncation}, expected a positive number")
     if distribution == "uniform":
         latents = jax.random.uniform(key, shape, minval=-1.0, maxval=1.0)
     elif truncation is None:

@@ -98,8 +98,9 @@ def stackgan_stage_one(
         key = local_key(key, axis_name)
         return apply_train(generator, gen_vars, latents, embeddings, key=key)
 
-    matching = encode, matching_weight
-    return _matching_aware(generate, generator, discriminator, loss, kl_weight, matching, axis_name)
+    return _matching_aware(
+        generate, generator, discriminator, loss, kl_weight, encode, matching_weight, axis_name
+    )
 
 
 def stackgan_stage_two(
@@ -159,8 +160,9 @@ def stackgan_stage_two(
         key = local_key(key, axis_name)
         return apply_train(generator, gen_vars, first, noise[:, first_dim:], embeddings, key=key)
 
-    matching = encode, matching_weight
-    return _matching_aware(generate, generator, discriminator, loss, kl_weight, matching, axis_name)
+    return _matching_aware(
+        generate, generator, discriminator, loss, kl_weight, encode, matching_weight, axis_name
+    )
 
 
 def init_stackgan_stage_one(
@@ -248,13 +250,13 @@ def _matching_aware(
     discriminator: nn.Module,
     loss: Loss,
     kl_weight: float,
-    matching: tuple[Callable | None, float],
+    encode: Callable | None,
+    matching_weight: float,
     axis_name: str | None,
 ) -> Objective:
     """The two losses of either stage, for its `generate`."""
     if loss.generator_sees_real:
         raise UserError("loss: got one that shows the generator real images, expected another")
-    encode, matching_weight = matching
     if matching_weight and encode is None:
         raise UserError(f"matching_weight: got {matching_weight} without encode, expected both")
 
