@@ -30,11 +30,11 @@ def get_config():
     config.channels = 3
     config.device_data_mb = 1024
     config.embeddings = ""  # or a .npy file: for each image one row, or several, for its captions
-    config.embedding_dim = 128  # of a caption
-    config.matching_steps = 1_500  # of the encoders, before the stages
+    config.embedding_dim = 256  # of a caption
+    config.matching_steps = 4_000  # of the encoders, before the stages
     config.matching_batch_size = 128
     config.condition_dim = 128  # of the Gaussian about a caption that the generators draw from
-    config.text_dim = 64  # of a caption in the discriminators
+    config.text_dim = 128  # of a caption in the discriminators
     config.latent_dim = 100
     config.kl_weight = 0.002  # the authors have 2 / 128, for few captions with gaps to fill
     # Of the generator's images being found by their captions; 0 is the paper's loss.

@@ -62,7 +62,8 @@ def write_report(workdir: str | os.PathLike) -> Path:
     """Writes `index.html` into a run's folder: pictures, curves, settings, in one file.
 
     It reads `metrics.jsonl`, `config.json`, `summary.json`, `evaluation.json`, `samples/*.png` and
-    `progress.gif`, each if it is there, and nothing else; it may be called at any time from any thread.
+    `progress.gif`, each if it is there, and nothing else; it may be called at any time from any
+    thread.
 
     Args:
       workdir: the run's folder.

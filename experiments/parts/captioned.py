@@ -71,8 +71,8 @@ def prepare(config: config_dict.ConfigDict, source, workdir: Path) -> Captions:
     rows = encode(captions).reshape(len(source), most, vocabulary.length)
     encoder = networks.TextEncoder(vocabulary.size, config.embedding_dim)
     size = config.stage_one_size
-    widths = (32, 64, 128, 256)[: max(1, size.bit_length() - 3)]
-    images = networks.ImageEncoder(config.embedding_dim, widths)
+    images = networks.ImageEncoder(config.embedding_dim)
+    images = images.clone(widths=images.widths[: max(1, size.bit_length() - 3)])
     words = {"words": list(vocabulary.words), "length": vocabulary.length}
     described = {"vocabulary": words, "text_encoder": networks.describe(encoder)}
     both = {**described, "image_encoder": networks.describe(images), "image_size": size}
@@ -134,7 +134,7 @@ def train_encoders(config: config_dict.ConfigDict, encoder, images, source, rows
     """
     steps, batch_size = config.matching_steps, config.matching_batch_size
     size = config.stage_one_size
-    tx = optax.adam(optax.warmup_cosine_decay_schedule(0.0, 1e-3, min(50, steps // 2), steps))
+    tx = optax.adam(optax.warmup_cosine_decay_schedule(0.0, 2e-3, min(50, steps // 2), steps))
     init_key, draw_key = jax.random.split(jax.random.key(config.seed))
     shape = (size, size, config.channels)
     player = init_matching(init_key, encoder, images, tx, length=rows.shape[-1], image_shape=shape)

@@ -41,8 +41,9 @@ def arithmetic(run):
     rows = zip([*groups, around], [*means, result], strict=True)
     rows = jnp.concatenate([z for group, mean in rows for z in (group[:3], mean[None])])
     first, second = run.arguments.digits
-    print(f"rows: bold {first}, thin {first}, thin {second}, and bold {first} - thin {first} + thin "
-          f"{second} with noise; in the last column their means, and the sum itself")  # fmt: skip
+    names = f"bold {first}", f"thin {first}", f"thin {second}"
+    print("rows: {}, {}, {}, and {} - {} + {} with noise;".format(*names, *names))
+    print("the last column: their means, and the sum itself")
     return visualize.image_grid(run.images(rows), columns=4)
 
 

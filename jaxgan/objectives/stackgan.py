@@ -46,12 +46,12 @@ def stackgan_stage_one(
               + m (1 - cos(E(G(z, t)), t))
 
     With the cross entropy, L_D counts real pairs once and either kind of wrong ones half. t' is
-    the caption of the example before in the batch (in this device's share of it on a mapped axis),
-    for which the order of the batch is to be a random one.
+    the nearest other caption in the batch (in this device's share of it on a mapped axis). In the
+    paper it is any other; most of those differ in what is easiest to see, the ground of a scene
+    for one, and the discriminator learns late to look for more.
 
-    The last term is not in the paper. A wrong caption mostly differs in what is easiest to see,
-    the ground of a scene for one, and the discriminator learns late to look for more; a frozen
-    encoder E, trained so that captions find their images, asks for all that captions say at once.
+    The last term is not in the paper either: a frozen encoder E, trained so that captions find
+    their images, asks for all that captions say at once.
 
     Args:
       generator: `networks.StackGANStageOne`, or a module (latents, embeddings) -> images, taking
@@ -268,7 +268,7 @@ def _matching_aware(
                 "what the generator makes"
             )
         real_key, fake_key = jax.random.split(local_key(context.key, axis_name))
-        captions = jnp.stack([embeddings, jnp.roll(embeddings, 1, axis=0)])
+        captions = jnp.stack([embeddings, embeddings[_nearest_others(embeddings)]])
         (right_logits, wrong_logits), model_state = apply_train(
             discriminator, disc_vars, images, captions, key=real_key
         )
@@ -305,6 +305,13 @@ def _matching_aware(
         return total, Aux(None, metrics)
 
     return Objective(generate, disc_loss, gen_loss)
+
+
+def _nearest_others(embeddings: jax.Array) -> jax.Array:
+    """(B,) int, of (B, E): which that is not the same is at the smallest angle."""
+    same = jnp.all(embeddings[:, None] == embeddings[None], axis=-1)
+    cosines = cosine_similarities(embeddings, embeddings)
+    return jnp.argmax(jnp.where(same, -jnp.inf, cosines), axis=1)
 
 
 def _init(key, generator, inputs, discriminator, gen_tx, disc_tx, image_shape, extra, ema):

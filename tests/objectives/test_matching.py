@@ -11,7 +11,7 @@ from jaxgan.losses import cosine_similarities, image_text_matching
 from jaxgan.networks import ImageEncoder, TextEncoder
 from jaxgan.objectives import init_matching, make_matching_step
 
-TEXT, IMAGE = TextEncoder(8, 6, 8, 1, 2), ImageEncoder(6, (4, 6))
+TEXT, IMAGE = TextEncoder(8, 6, 8, 1), ImageEncoder(6, (4, 6))
 TX = optax.adam(1e-2)
 
 

@@ -58,14 +58,17 @@ class Agreement(nn.Module):
         return scale * jnp.broadcast_to(images[:, 0, 0, 0], captions.shape) * captions
 
 
+# The second entry tells the discriminator nothing, but which caption is near which.
 EMBEDDINGS = np.array([0.5, -1.0, 2.0, 0.1], np.float32)
+PLANE = np.stack([EMBEDDINGS, np.array([0.5, 2.0, 1.0, 0.14], np.float32)], axis=1)
+NEAREST = [3, 3, 0, 0]  # at 45, 117, 27 and 54 degrees
 REAL = np.array([1.0, -0.7, 0.3, 2.0], np.float32)
 FAKE = np.array([0.2, 0.4, -1.0, 1.5], np.float32)
 CONTEXT = Context(jnp.int32(0), jax.random.key(0), None)
 
 
 def batch_of_four():
-    return {"image": REAL.reshape(4, 1, 1, 1), "embedding": EMBEDDINGS.reshape(4, 1)}
+    return {"image": REAL.reshape(4, 1, 1, 1), "embedding": PLANE}
 
 
 def test_the_discriminator_sees_right_wrong_and_generated_pairs():
@@ -75,7 +78,7 @@ def test_the_discriminator_sees_right_wrong_and_generated_pairs():
         batch_of_four(), CONTEXT,
     )  # fmt: skip
     right = [REAL[i] * EMBEDDINGS[i] for i in range(4)]
-    wrong = [REAL[i] * EMBEDDINGS[(i - 1) % 4] for i in range(4)]
+    wrong = [REAL[i] * EMBEDDINGS[NEAREST[i]] for i in range(4)]
     fake = [FAKE[i] * EMBEDDINGS[i] for i in range(4)]
     parts = {
         "real": -np.mean(log_expit(np.float64(right))),
@@ -94,6 +97,18 @@ def test_the_discriminator_sees_right_wrong_and_generated_pairs():
     )
 
 
+def test_the_same_caption_of_another_image_is_not_wrong():
+    data = batch_of_four()
+    data["embedding"] = PLANE[[0, 0, 1, 1]]
+    _, aux = stage_one_game(Told(), Agreement()).disc_loss(
+        {"params": {"scale": jnp.ones(())}}, jnp.asarray(FAKE).reshape(4, 1, 1, 1), data, CONTEXT
+    )
+    wrong = np.float64(REAL * EMBEDDINGS[[1, 1, 0, 0]])
+    assert float(aux.metrics["discriminator_loss_wrong"]) == pytest.approx(
+        -np.mean(log_expit(-wrong)), rel=1e-5
+    )
+
+
 @pytest.mark.parametrize("name", ["least_squares", "hinge", "wasserstein"])
 def test_other_losses_weigh_the_pairs_alike(name):
     loss = getattr(losses, name)
@@ -103,7 +118,7 @@ def test_other_losses_weigh_the_pairs_alike(name):
         batch_of_four(), CONTEXT,
     )  # fmt: skip
     right, fake = jnp.asarray(REAL * EMBEDDINGS), jnp.asarray(FAKE * EMBEDDINGS)
-    wrong = jnp.asarray(REAL * EMBEDDINGS[[3, 0, 1, 2]])
+    wrong = jnp.asarray(REAL * EMBEDDINGS[np.array(NEAREST)])
     real, on_fake = loss.discriminator(right, fake)
     _, on_wrong = loss.discriminator(right, wrong)
     assert float(made) == pytest.approx(float(real + (on_fake + on_wrong) / 2), rel=1e-5)
