@@ -46,8 +46,8 @@ def upsample(x: jax.Array) -> jax.Array:
       >>> upsample(jnp.array([4.0, 8.0]).reshape(1, 1, 2, 1))[0, 0].ravel() * 4 / 3
       Array([3., 5., 7., 6.], dtype=float32)
 
-    Source: Huang et al. 2024, section 4; Karras et al. 2020, "Analyzing and Improving the Image
-    Quality of StyleGAN".
+    Source: Huang et al. 2024, configurations D and E; Karras et al. 2020, "Analyzing and Improving
+    the Image Quality of StyleGAN".
     """
     for axis in (1, 2):
         before, after = _neighbours(x, axis)
@@ -76,7 +76,7 @@ def downsample(x: jax.Array) -> jax.Array:
       >>> downsample(jnp.ones((1, 2, 6, 1)))[0, 0].ravel() * 4 / 3
       Array([0.875, 1.   , 0.875], dtype=float32)
 
-    Source: Huang et al. 2024, section 4.
+    Source: Huang et al. 2024, configurations D and E.
     """
     if x.shape[1] % 2 or x.shape[2] % 2:
         raise UserError(f"x: got shape {x.shape}, expected even sides")
@@ -108,8 +108,8 @@ class ResidualBlock(nn.Module):
       depth: L, residual blocks in the network.
       dtype, param_dtype: of the computation and of the parameters.
 
-    Source: Huang et al. 2024, section 4; Zhang et al. 2019, "Fixup Initialization: Residual
-    Learning Without Normalization".
+    Source: Huang et al. 2024, configurations D and E; Zhang et al. 2019, "Fixup Initialization:
+    Residual Learning Without Normalization".
     """
 
     group_size: int
@@ -287,7 +287,7 @@ def r3gan(
       (768, 768, 768, 768, 384)
 
     Source: Huang et al. 2024, "The GAN is dead; long live the GAN! A Modern Baseline GAN",
-    section 4 and appendix.
+    configurations D and E.
     """
     if image_size == 28:
         base_size, widths = 7, (width,) * 3
