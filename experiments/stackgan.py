@@ -44,7 +44,7 @@ def get_config():
     config.stage_one_width = 32  # channels of the last feature map of Stage I's generator
     config.stage_one_disc_width = 24  # of the first of its discriminator
     config.image_size = 64  # of Stage II, as what follows
-    config.num_steps = 2_000
+    config.num_steps = 1_500
     config.width = 32  # channels of the generator at Stage I's size
     config.disc_width = 24
     config.residual_blocks = 2
