@@ -30,9 +30,9 @@ def get_config():
     config.channels = 3
     config.device_data_mb = 1024
     config.embeddings = ""  # or a .npy file: for each image one row, or several, for its captions
-    config.embedding_dim = 256  # of a caption
-    config.matching_steps = 4_000  # of the encoders, before the stages
-    config.matching_batch_size = 128
+    config.embedding_dim = 128  # of a caption
+    config.matching_steps = 2_500  # of the encoders, before the stages
+    config.matching_batch_size = 256
     config.condition_dim = 128  # of the Gaussian about a caption that the generators draw from
     config.text_dim = 128  # of a caption in the discriminators
     config.latent_dim = 100

@@ -5,7 +5,9 @@ import jax.numpy as jnp
 
 from jaxgan.errors import UserError
 
-__all__ = ["cosine_similarities", "image_text_matching"]
+__all__ = ["barlow_twins", "cosine_similarities", "image_text_matching"]
+
+_EPSILON = 1e-4  # of a variance, so that an entry that never varies has no correlation
 
 
 def cosine_similarities(image_embeddings: jax.Array, text_embeddings: jax.Array) -> jax.Array:
@@ -28,12 +30,7 @@ def cosine_similarities(image_embeddings: jax.Array, text_embeddings: jax.Array)
       [[1. 0.]
        [0. 1.]]
     """
-    shapes = jnp.shape(image_embeddings), jnp.shape(text_embeddings)
-    if len(shapes[0]) != 2 or shapes[0] != shapes[1]:
-        raise UserError(
-            f"text_embeddings: got shape {shapes[1]} beside images {shapes[0]}, expected (B, E) of "
-            "both"
-        )
+    _check_shapes(image_embeddings, text_embeddings)
 
     def unit(x):
         x = jnp.asarray(x, jnp.promote_types(jnp.result_type(x), jnp.float32))
@@ -83,3 +80,56 @@ def image_text_matching(logits: jax.Array, same: jax.Array | None = None) -> jax
     by_image = jax.nn.logsumexp(logits, axis=1) - own
     by_text = jax.nn.logsumexp(logits, axis=0) - own
     return 0.5 * (jnp.mean(by_image) + jnp.mean(by_text))
+
+
+def barlow_twins(
+    image_embeddings: jax.Array, text_embeddings: jax.Array, redundancy_weight: float = 0.02
+) -> jax.Array:
+    """Makes the entries of two embeddings agree one by one, and each say something of its own.
+
+        L = 1/E [sum_i (1 - C_ii)^2 + w sum_(i != j) C_ij^2]
+
+    C_ij is the correlation over the batch of entry i of the image embeddings with entry j of the
+    text embeddings. Where examples are only to be told apart, a few entries do, and what is needed
+    for the rare hard cases has no room.
+
+    Args:
+      image_embeddings: (B, E) float.
+      text_embeddings: (B, E) float, row i of the same example.
+      redundancy_weight: w.
+
+    Returns:
+      float32 scalar, 0 where C is the identity.
+
+    Raises:
+      UserError: embeddings that are not of one shape (B, E).
+
+    Example:
+      >>> signs = jnp.array([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
+      >>> print(f"{barlow_twins(signs, 3 * signs):.4f} {barlow_twins(signs, -signs):.4f}")
+      0.0000 3.9996
+
+    Source: Zbontar et al. 2021, "Barlow Twins: Self-Supervised Learning via Redundancy Reduction",
+    equation 1; there of two views of an image, and in the sum over the entries.
+    """
+    _check_shapes(image_embeddings, text_embeddings)
+
+    def standardise(x):
+        x = jnp.asarray(x, jnp.promote_types(jnp.result_type(x), jnp.float32))
+        x = x - jnp.mean(x, axis=0, keepdims=True)
+        return x * jax.lax.rsqrt(jnp.mean(jnp.square(x), axis=0, keepdims=True) + _EPSILON)
+
+    size, entries = jnp.shape(image_embeddings)
+    correlations = standardise(image_embeddings).T @ standardise(text_embeddings) / size
+    own = jnp.diagonal(correlations)
+    others = jnp.sum(jnp.square(correlations)) - jnp.sum(jnp.square(own))
+    return (jnp.sum(jnp.square(1 - own)) + redundancy_weight * others) / entries
+
+
+def _check_shapes(image_embeddings: jax.Array, text_embeddings: jax.Array) -> None:
+    shapes = jnp.shape(image_embeddings), jnp.shape(text_embeddings)
+    if len(shapes[0]) != 2 or shapes[0] != shapes[1]:
+        raise UserError(
+            f"text_embeddings: got shape {shapes[1]} beside images {shapes[0]}, expected (B, E) of "
+            "both"
+        )

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxgan.losses import cosine_similarities, image_text_matching
+from jaxgan.losses import barlow_twins, cosine_similarities, image_text_matching
 from jaxgan.state import Player, PyTree, create_player, update_player
 from jaxgan.step import Metrics
 
@@ -55,7 +55,11 @@ def make_matching_step(
 ) -> Callable[[Player, PyTree], tuple[Player, Metrics]]:
     """Builds the pure step of matching images with captions.
 
-        L = image_text_matching(scale cosine(images, captions)), with the scale learnt
+        L = image_text_matching(scale cosine(images, captions)) + barlow_twins(images, captions),
+            with the scale learnt
+
+    Without the second term the embeddings of many things lie in few dimensions: enough to tell the
+    images of a batch apart, too little to say which of two things is the red one.
 
     Afterwards `text_encoder.apply({"params": player.params["text"]}, tokens)` are the embeddings.
 
@@ -66,15 +70,16 @@ def make_matching_step(
       (player, batch) -> (player, metrics), on batches {"image": (B, H, W, C) float, "tokens":
       int32 (B, length), "meaning": int32 (B,), optional, equal where captions say the same}.
       Captions of the same words are taken to say the same without it. `metrics` are float32
-      scalars: `matching_loss`, `scale`, and the shares of images whose caption is found first,
-      `image_to_text`, and of captions whose image is, `text_to_image`.
+      scalars: `matching_loss`, `correlation_loss`, `scale`, and the shares of images whose caption
+      is found first, `image_to_text`, and of captions whose image is, `text_to_image`.
 
     Example:
       >>> step = jax.jit(make_matching_step(text, image, tx), donate_argnums=0)  # doctest: +SKIP
       >>> player, metrics = step(player, batch)  # doctest: +SKIP
 
     Source: Radford et al. 2021, "Learning Transferable Visual Models From Natural Language
-    Supervision", section 2.3.
+    Supervision", section 2.3; Zbontar et al. 2021, "Barlow Twins: Self-Supervised Learning via
+    Redundancy Reduction", equation 1.
     """
 
     def step(player: Player, batch: PyTree) -> tuple[Player, Metrics]:
@@ -94,8 +99,14 @@ def make_matching_step(
             scale = jnp.minimum(jnp.exp(params["log_scale"]), _LARGEST_SCALE)
             similarities = cosine_similarities(images, texts)
             loss = image_text_matching(scale * similarities, same)
-            metrics = {"matching_loss": loss, "scale": scale, **_shares(similarities, same)}
-            return loss, (dict(model_state), metrics)
+            agreement = barlow_twins(images, texts)
+            metrics = {
+                "matching_loss": loss,
+                "correlation_loss": agreement,
+                "scale": scale,
+                **_shares(similarities, same),
+            }
+            return loss + agreement, (dict(model_state), metrics)
 
         grads, (model_state, metrics) = jax.grad(loss_fn, has_aux=True)(player.params)
         return update_player(player, grads, model_state, tx), metrics

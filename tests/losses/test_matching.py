@@ -7,7 +7,7 @@ import pytest
 from scipy.special import logsumexp
 
 from jaxgan.errors import UserError
-from jaxgan.losses import cosine_similarities, image_text_matching
+from jaxgan.losses import barlow_twins, cosine_similarities, image_text_matching
 
 
 def by_loops(logits, same):
@@ -83,9 +83,26 @@ def test_an_embedding_of_zero_gives_no_nan():
     assert np.isfinite(gradient).all()
 
 
+def test_correlations_are_numpys_whatever_the_scale_and_place():
+    rng = np.random.default_rng(0)
+    images = rng.standard_normal((40, 3)) @ rng.standard_normal((3, 3))
+    texts = images + rng.standard_normal((40, 3))
+    correlations = np.corrcoef(images.T, texts.T)[:3, 3:]
+    wrong = (correlations - np.eye(3)) ** 2
+    expected = (np.trace(wrong) + 0.5 * (wrong.sum() - np.trace(wrong))) / 3
+    made = barlow_twins(jnp.float32(5 * images + 2), jnp.float32(7 * texts), 0.5)
+    assert float(made) == pytest.approx(expected, rel=1e-3)
+    still = jax.grad(barlow_twins)(jnp.ones((4, 2)), jnp.ones((4, 2)))
+    assert np.isfinite(still).all()
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
+        (
+            lambda: barlow_twins(jnp.zeros((2, 3)), jnp.zeros((1, 3))),
+            "text_embeddings: got shape (1, 3) beside images (2, 3), expected (B, E) of both",
+        ),
         (lambda: image_text_matching(jnp.zeros((2, 3))), "logits: got shape (2, 3), expected"),
         (lambda: image_text_matching(jnp.zeros(4)), "logits: got shape (4,), expected (B, B)"),
         (

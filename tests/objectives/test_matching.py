@@ -7,7 +7,7 @@ import optax
 import pytest
 from tiny import difference
 
-from jaxgan.losses import cosine_similarities, image_text_matching
+from jaxgan.losses import barlow_twins, cosine_similarities, image_text_matching
 from jaxgan.networks import ImageEncoder, TextEncoder
 from jaxgan.objectives import init_matching, make_matching_step
 
@@ -73,10 +73,12 @@ def test_one_step_is_the_gradient_of_the_loss(with_meaning):
         )  # fmt: skip
         texts = TEXT.apply({"params": params["text"]}, data["tokens"])
         logits = jnp.exp(params["log_scale"]) * cosine_similarities(images, texts)
-        return image_text_matching(logits, jnp.asarray(same))
+        matching = image_text_matching(logits, jnp.asarray(same))
+        return matching + barlow_twins(images, texts), matching
 
-    value, grads = jax.jit(jax.value_and_grad(loss))(player.params)
+    (total, value), grads = jax.jit(jax.value_and_grad(loss, has_aux=True))(player.params)
     assert float(metrics["matching_loss"]) == pytest.approx(float(value), rel=1e-5)
+    assert float(metrics["correlation_loss"]) == pytest.approx(float(total - value), rel=1e-4)
     expected = jax.tree.map(lambda p, g: p - 0.1 * g, player.params, grads)
     assert difference(made.params, expected) < 1e-5
     assert difference(made.params, player.params) > 1e-4
