@@ -19,8 +19,7 @@ class TextEncoder(nn.Module):
     Residual convolutions over the words, a layer of its own for each word, the mean over them, as
     Reed et al. have it without the recurrence. What a word stands for is decided by the six
     words on either side, and a caption is the sum of its phrases: what was learnt of one thing
-    holds for two, and it stays known which of them is the red one. A transformer in this place
-    learnt only that something is red.
+    holds for two, and it stays known which of them is the red one.
 
     Attributes:
       vocabulary_size: how many numbers a word may be, `Vocabulary.size`; 0 is padding.
