@@ -108,7 +108,10 @@ def main():
     picture = WHAT[what](run)
     try:
         if what == "walk":
-            visualize.save_animation(out, picture, milliseconds=60, last_milliseconds=60)
+            scale = max(1, 112 // len(picture[0]))
+            visualize.save_animation(
+                out, picture, milliseconds=60, last_milliseconds=60, scale=scale
+            )
         else:
             visualize.save_image(out, picture, scale=2)
     except OSError as error:

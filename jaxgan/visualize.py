@@ -111,10 +111,7 @@ def save_image(path: str | os.PathLike, image: np.ndarray, scale: int = 1) -> Pa
         >>> save_image("grid.png", image_grid(images), scale=2)  # doctest: +SKIP
     """
     _check_integer("scale", scale, 1)
-    picture = _from_array(image)
-    if scale > 1:
-        size = (picture.width * int(scale), picture.height * int(scale))
-        picture = picture.resize(size, Image.Resampling.NEAREST)
+    picture = _enlarge(_from_array(image), scale)
     buffer = io.BytesIO()
     picture.save(buffer, format="PNG")
     return write_atomically(path, buffer.getvalue())
@@ -125,6 +122,7 @@ def save_animation(
     frames: Sequence[np.ndarray | str | os.PathLike],
     milliseconds: int = 120,
     last_milliseconds: int = 2000,
+    scale: int = 1,
 ) -> Path:
     """Write an endless GIF, atomically. Equal frames in a row become one that stays as long.
 
@@ -134,20 +132,22 @@ def save_animation(
             size. Grey frames keep their exact values, colour is reduced to 256 per frame.
         milliseconds: How long a frame stays, rounded down to 10 ms.
         last_milliseconds: How long the last one stays before the animation starts again.
+        scale: Each pixel becomes a square of `scale` by `scale` pixels.
 
     Returns:
         The path.
 
     Raises:
-        UserError: No frames, sizes that differ, a file that is no image, or a duration below
-            20 ms.
+        UserError: No frames, sizes that differ, a file that is no image, a duration below 20 ms,
+            or `scale` not a positive integer.
 
     Example:
         >>> save_animation("progress.gif", sorted(folder.glob("samples_*.png")))  # doctest: +SKIP
     """
     _check_integer("milliseconds", milliseconds, SHORTEST_FRAME)
     _check_integer("last_milliseconds", last_milliseconds, SHORTEST_FRAME)
-    pictures = [_load_frame(frame) for frame in frames]
+    _check_integer("scale", scale, 1)
+    pictures = [_enlarge(_load_frame(frame), scale) for frame in frames]
     if not pictures:
         raise UserError("frames: the animation needs at least one frame, got none")
     sizes = sorted({picture.size for picture in pictures})
@@ -164,6 +164,11 @@ def save_animation(
         loop=0,
     )
     return write_atomically(path, buffer.getvalue())
+
+
+def _enlarge(picture: Image.Image, scale: int) -> Image.Image:
+    size = picture.width * int(scale), picture.height * int(scale)
+    return picture if scale == 1 else picture.resize(size, Image.Resampling.NEAREST)
 
 
 def plot_curves(path: str | os.PathLike, rows: Sequence[dict], smoothing: float = 0.9) -> Path:

@@ -336,7 +336,7 @@ def test_the_page_depends_on_the_folder_alone(run):
     assert write_report(run).read_bytes() == first
 
 
-@pytest.mark.parametrize("name", ["config.json", "summary.json"])
+@pytest.mark.parametrize("name", ["config.json", "summary.json", "evaluation.json"])
 @pytest.mark.parametrize("text", ["{", "[1]"])
 def test_broken_settings_are_told(run, name, text):
     (run / name).write_text(text, encoding="utf-8")

@@ -166,6 +166,15 @@ def test_animation_from_files_and_arrays_together(tmp_path):
         assert file.convert("RGB").getpixel((0, 0)) == (255, 0, 0)
 
 
+def test_an_animation_is_enlarged_pixel_by_pixel(tmp_path):
+    frames = [np.arange(6, dtype=np.uint8).reshape(2, 3) + 9 * i for i in range(2)]
+    with Image.open(save_animation(tmp_path / "a.gif", frames, scale=3)) as file:
+        for index, frame in enumerate(frames):
+            file.seek(index)
+            expected = np.kron(frame, np.ones((3, 3), np.uint8))
+            np.testing.assert_array_equal(np.asarray(file.convert("L")), expected)
+
+
 def test_animation_of_one_frame(tmp_path):
     with Image.open(save_animation(tmp_path / "a.gif", [grey_frame(7)])) as file:
         assert file.n_frames == 1
@@ -187,6 +196,8 @@ def test_animation_refuses_bad_input(tmp_path):
             save_animation(path, frames)
     with pytest.raises(UserError, match="milliseconds"):
         save_animation(path, good, milliseconds=5)
+    with pytest.raises(UserError, match="scale"):
+        save_animation(path, good, scale=0)
     assert not path.exists()
 
 

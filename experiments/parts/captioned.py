@@ -71,8 +71,8 @@ def prepare(config: config_dict.ConfigDict, source, workdir: Path) -> Captions:
     rows = encode(captions).reshape(len(source), most, vocabulary.length)
     encoder = networks.TextEncoder(vocabulary.size, config.embedding_dim)
     size = config.stage_one_size
-    images = networks.ImageEncoder(config.embedding_dim)
-    images = images.clone(widths=images.widths[: max(1, size.bit_length() - 3)])
+    widths = networks.ImageEncoder.widths[: max(1, size.bit_length() - 3)]
+    images = networks.ImageEncoder(config.embedding_dim, widths)
     words = {"words": list(vocabulary.words), "length": vocabulary.length}
     described = {"vocabulary": words, "text_encoder": networks.describe(encoder)}
     both = {**described, "image_encoder": networks.describe(images), "image_size": size}

@@ -13,10 +13,7 @@ from jaxgan.saliency import guided_backpropagation
 
 def walk(run):
     path = latent.smooth_path(run.draw(8), 96, distribution=run.prior)
-    # As a GIF cannot be told to be shown larger, small images are.
-    frames = [visualize.image_grid(image[None], padding=0) for image in run.images(path)]
-    times = max(1, 112 // len(frames[0]))
-    return [np.repeat(np.repeat(frame, times, 0), times, 1) for frame in frames]
+    return [visualize.image_grid(image[None], padding=0) for image in run.images(path)]
 
 
 def grid(run):

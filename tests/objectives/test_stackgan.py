@@ -58,8 +58,8 @@ class Agreement(nn.Module):
         return scale * jnp.broadcast_to(images[:, 0, 0, 0], captions.shape) * captions
 
 
-# The second entry tells the discriminator nothing, but which caption is near which.
 EMBEDDINGS = np.array([0.5, -1.0, 2.0, 0.1], np.float32)
+# The second entry tells the discriminator nothing, but which caption is near which.
 PLANE = np.stack([EMBEDDINGS, np.array([0.5, 2.0, 1.0, 0.14], np.float32)], axis=1)
 NEAREST = [3, 3, 0, 0]  # at 45, 117, 27 and 54 degrees
 REAL = np.array([1.0, -0.7, 0.3, 2.0], np.float32)
