@@ -136,6 +136,9 @@ def _health(run: Run) -> str:
         for period in periods[-MOST_PERIODS:]
     )
     well = "<p>No sign of saturation, collapse or oscillation in what was logged.</p>"
+    if "accuracy_fake" not in rows[-1]:
+        # A critic gives no probabilities, from which the other two are told.
+        well = "<p>No sign of collapse in what was logged.</p>"
     return _card("Health", f'<ul class="findings">{items}</ul>' if items else well)
 
 

@@ -54,6 +54,19 @@ _KNOWN_CHARTS = (
         "line": 0.5,
     },
     {
+        "title": "Critic",
+        "note": "The mean output on real and on generated images. Only the difference means "
+        "something: with the Wasserstein loss it estimates how far the generator is from the "
+        "data, and falls as it learns. Dots are measured on held-out images: far from the line of "
+        "the training images, those were learnt by heart.",
+        "keys": {
+            "train/critic_real": "real",
+            "train/critic_fake": "generated",
+            "eval/critic_real": "held-out real",
+            "eval/critic_fake": "held-out generated",
+        },
+    },
+    {
         "title": "Jensen–Shannon divergence, lower bound",
         "note": "In nats: the real and the generated distribution are at least this far apart, by "
         "what the discriminator shows. 0: it sees no difference; at most log 2 = 0.693 (dotted): "

@@ -53,6 +53,18 @@ _PANELS = (
         ),
     ),
 )
+# In place of the last two, where the loss gives no probabilities.
+_CRITIC_PANEL = (
+    "Critic, mean output",
+    None,
+    None,
+    (
+        ("train/critic_real", "train, real", _REAL),
+        ("train/critic_fake", "train, fake", _FAKE),
+        ("eval/critic_real", "eval, real", _REAL),
+        ("eval/critic_fake", "eval, fake", _FAKE),
+    ),
+)
 
 
 def image_grid(images: np.ndarray, columns: int | None = None, padding: int = 2) -> np.ndarray:
@@ -172,7 +184,9 @@ def _enlarge(picture: Image.Image, scale: int) -> Image.Image:
 
 
 def plot_curves(path: str | os.PathLike, rows: Sequence[dict], smoothing: float = 0.9) -> Path:
-    """Draw losses, probabilities and accuracies over the steps into one PNG file, atomically.
+    """Draw the losses over the steps into one PNG file, atomically, and how D judges.
+
+    The second are probabilities and accuracies, or a critic's outputs, whichever was logged.
 
     Args:
         path: The file to write.
@@ -196,10 +210,14 @@ def plot_curves(path: str | os.PathLike, rows: Sequence[dict], smoothing: float 
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7.5, 8.0), dpi=144, layout="constrained", facecolor="white")
+    has_critic = any("train/critic_real" in row for row in rows)
+    panels = (_PANELS[0], _CRITIC_PANEL) if has_critic else _PANELS
+    figure = Figure(
+        figsize=(7.5, 0.2 + 2.6 * len(panels)), dpi=144, layout="constrained", facecolor="white"
+    )
     FigureCanvasAgg(figure)
-    axes = figure.subplots(len(_PANELS), 1, sharex=True)
-    for axis, (title, limits, dotted, curves) in zip(axes, _PANELS, strict=True):
+    axes = figure.subplots(len(panels), 1, sharex=True)
+    for axis, (title, limits, dotted, curves) in zip(axes, panels, strict=True):
         _draw_panel(axis, rows, curves, smoothing)
         _style_panel(axis, title, limits, dotted)
     axes[-1].set_xlabel("step", color="#444444")

@@ -308,7 +308,9 @@ def test_bad_input_is_one_line_and_leaves_nothing(tmp_path, name, arguments, con
 
 
 def test_help_lists_the_variants_and_the_settings():
-    text = run("mlp_gan", "unused", "--help").stdout
+    result = run("mlp_gan", "unused", "--help")
+    assert result.returncode == 0
+    text = result.stdout
     assert "--variant: <plain|dropout|batch_norm>" in text
     assert "generator_learning_rate: 0.0002" in text
     assert "--[no]distributed" in text

@@ -270,6 +270,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(tmp_path, variant, config, mes
         ("ring", "latent", "gaussian", "normal or uniform"),
         ("line", "latent_dim", 2, "1 on the line"),
         ("line", "packing", 2, "1 on the line"),
+        ("line", "loss", "wasserstein", "one that gives probabilities"),
         ("line", "ema_decay", 0.9, "0 on the line"),
     ],
 )

@@ -387,3 +387,18 @@ def test_a_line_without_a_step_is_left_out(tmp_path, line):
 def test_read_metrics_without_a_file(tmp_path):
     with pytest.raises(UserError, match=r"metrics\.jsonl"):
         read_metrics(tmp_path / "metrics.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("logged", "said"),
+    [
+        ({"accuracy_fake": 0.7}, "No sign of saturation, collapse or oscillation in"),
+        # From a critic's outputs the other two cannot be told.
+        ({"critic_fake": 7.0}, "No sign of collapse in"),
+        ({"critic_fake": 7.0, "diversity": 0.1}, "<b>Collapsed</b>, since step 10."),
+    ],
+)
+def test_the_page_says_what_goes_wrong(run, logged, said):
+    names = {"train/generator_loss": 1.0, **{f"train/{k}": value for k, value in logged.items()}}
+    write_rows(run, [{"step": step, **names} for step in range(1, 11)])
+    assert said in page_of(run).source

@@ -123,6 +123,8 @@ def _check_field_names(argv: list[str], config: config_dict.ConfigDict) -> None:
 def _parse_flags(argv: list[str]) -> list[str]:
     try:
         rest = flags.FLAGS(argv)
+    except SystemExit:
+        sys.exit(0)  # absl ends --help, and only that, as if it were an error
     except (flags.Error, TypeError, ValueError) as error:
         raise UserError(" ".join(str(error).split())) from None
     if len(rest) > 1:

@@ -148,3 +148,5 @@ def check_config(config: config_dict.ConfigDict) -> None:
     if config.variant == "line":
         for name, only in (("latent_dim", 1), ("packing", 1), ("ema_decay", 0)):
             expect(name, config[name] == only, f"{only} on the line, where densities are compared")
+        probable = adversarial.LOSSES[config.loss].log_probabilities is not None
+        expect("loss", probable, "one that gives probabilities, on the line, as non_saturating")

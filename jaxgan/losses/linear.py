@@ -100,7 +100,7 @@ def hinge_discriminator(
     return jnp.mean(jax.nn.relu(1 - real_logits)), jnp.mean(jax.nn.relu(1 + fake_logits))
 
 
-wasserstein = Loss(wasserstein_discriminator, wasserstein_generator, sigmoid_log_probabilities)
+wasserstein = Loss(wasserstein_discriminator, wasserstein_generator, log_probabilities=None)
 """WGAN, Arjovsky et al. 2017; the critic needs a penalty or normalised weights besides."""
 
 hinge = Loss(hinge_discriminator, wasserstein_generator, sigmoid_log_probabilities)

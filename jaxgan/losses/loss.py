@@ -20,18 +20,18 @@ class Loss(NamedTuple):
       generator: fake_logits (B,) -> scalar that the generator minimises; with
         `generator_sees_real`, (fake_logits, real_logits) -> scalar.
       log_probabilities: logits (B,) -> (log D, log(1 - D)), both (B,), where D is the probability
-        of being real that the loss gives to an output. What D(x) means in the metrics. Where the
-        loss gives none (Wasserstein, hinge, relativistic) it is sigmoid(logit). The bound on the
-        divergence then still holds, as it does for any D. The hinge loss divides real from fake
-        at 0, as the sigmoid does at 1/2; the other two fix logits only up to a constant, so that
-        of D(x) and of the accuracies it is their difference between real and fake that counts.
+        of being real that the loss gives to an output. What D(x) means in the metrics. The hinge
+        loss gives none, but divides real from fake at 0, as the sigmoid does at 1/2, and so has
+        its D; the bound on the divergence holds for any D. None where the loss fixes logits only
+        up to a constant (Wasserstein, relativistic): those of one kind of example alone then say
+        nothing.
       generator_sees_real: the generator's loss compares its examples with real ones. An objective
         then runs the discriminator on real examples for the generator's update too.
     """
 
     discriminator: Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
     generator: Callable[..., jax.Array]
-    log_probabilities: Callable[[jax.Array], tuple[jax.Array, jax.Array]]
+    log_probabilities: Callable[[jax.Array], tuple[jax.Array, jax.Array]] | None
     generator_sees_real: bool = False
 
 

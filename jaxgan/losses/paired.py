@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxgan.errors import UserError
-from jaxgan.losses.loss import Loss, check_logits, sigmoid_log_probabilities
+from jaxgan.losses.loss import Loss, check_logits
 
 __all__ = ["relativistic", "relativistic_discriminator", "relativistic_generator"]
 
@@ -80,7 +80,7 @@ def _advantage(real_logits: jax.Array, fake_logits: jax.Array) -> jax.Array:
 relativistic = Loss(
     relativistic_discriminator,
     relativistic_generator,
-    sigmoid_log_probabilities,
+    log_probabilities=None,
     generator_sees_real=True,
 )
 """RpGAN, Jolicoeur-Martineau 2018."""

@@ -11,7 +11,7 @@ from jaxgan.latent import sample_latents
 from jaxgan.losses import Loss
 from jaxgan.objectives.adversarial import adversarial
 from jaxgan.objectives.batches import entry, real_images
-from jaxgan.objectives.monitors import adversarial_metrics, diversity
+from jaxgan.objectives.monitors import adversarial_metrics, diversity, judge_held_out
 from jaxgan.objectives.players import init_players
 from jaxgan.state import PyTree, TrainState
 from jaxgan.step import Aux, Context, Metrics, Objective, apply_train, local_key
@@ -184,7 +184,8 @@ def make_acgan_evaluate(
       (state, batch, key) -> {"accuracy_real", "accuracy_fake", "class_accuracy_real",
       "class_accuracy_fake"}: the number judged right in this batch, and "count", the number of
       verdicts; sum over batches, then divide. `batch` is {"image": (B, H, W, C), "label": (B,),
-      "mask": (B,)}, mask 0 where a last batch was filled up.
+      "mask": (B,)}, mask 0 where a last batch was filled up. Instead of the first two "critic_real"
+      and "critic_fake", as in `make_evaluate`.
     """
 
     def evaluate(state: TrainState, batch: PyTree, key: jax.Array) -> Metrics:
@@ -196,9 +197,7 @@ def make_acgan_evaluate(
         for kind, shown in (("real", images), ("fake", fakes)):
             variables = state.discriminator.variables
             (logits, classes), _ = apply_train(discriminator, variables, shown, key=disc_key)
-            log_d, log_not_d = loss.log_probabilities(logits)
-            right = log_d > log_not_d if kind == "real" else log_d < log_not_d
-            counts[f"accuracy_{kind}"] = jnp.sum(mask * right)
+            counts |= judge_held_out(loss, logits, mask, kind)
             counts[f"class_accuracy_{kind}"] = jnp.sum(mask * _right(classes, labels))
         return counts
 

@@ -14,7 +14,7 @@ import optax
 from jaxgan.latent import sample_latents
 from jaxgan.losses import Loss
 from jaxgan.objectives.batches import entry, real_images
-from jaxgan.objectives.monitors import adversarial_metrics, diversity
+from jaxgan.objectives.monitors import adversarial_metrics, diversity, judge_held_out
 from jaxgan.objectives.players import init_players
 from jaxgan.penalties import lazily
 from jaxgan.state import PyTree, TrainState
@@ -222,7 +222,8 @@ def make_evaluate(
 
     Returns:
       (state, batch, key) -> {"accuracy_real", "accuracy_fake"}: the number judged right in this
-      batch, and "count", the number of verdicts; sum over batches, then divide. `batch` is
+      batch, or with a loss without probabilities {"critic_real", "critic_fake"}, the sums of
+      logits; and "count", the number of verdicts; sum over batches, then divide. `batch` is
       {"image": (B, H, W, C), "mask": (B,)}, mask 0 where a last batch was filled up, with classes
       also "label". Of packs, those without filling count.
     """
@@ -233,17 +234,14 @@ def make_evaluate(
         latents = sample_latents(latent_key, images.shape[0], latent_dim, distribution=latent)
         fakes, _ = apply_train(generator, state.generator.variables, latents, *labels, key=gen_key)
 
-        def right(images, real):
+        def judge(images, kind):
             variables = state.discriminator.variables
             if view is not None:
                 images = view(images, jax.random.fold_in(disc_key, 1), state.step)
             logits, _ = apply_train(discriminator, variables, images, *labels, key=disc_key)
             mask = jnp.min(batch["mask"].reshape(len(logits), -1), axis=1)
-            log_d, log_not_d = loss.log_probabilities(logits)
-            right = jnp.sum(mask * (log_d > log_not_d if real else log_d < log_not_d))
-            return right, jnp.sum(mask)
+            return {**judge_held_out(loss, logits, mask, kind), "count": jnp.sum(mask)}
 
-        (right_real, count), (right_fake, _) = right(images, True), right(fakes, False)
-        return {"accuracy_real": right_real, "accuracy_fake": right_fake, "count": count}
+        return {**judge(images, "real"), **judge(fakes, "fake")}
 
     return evaluate

@@ -4,9 +4,10 @@ import jax
 import jax.numpy as jnp
 
 from jaxgan.losses import Loss
+from jaxgan.losses.loss import check_logits
 from jaxgan.step import Metrics
 
-__all__ = ["adversarial_metrics", "diversity"]
+__all__ = ["adversarial_metrics", "diversity", "judge_held_out"]
 
 
 def adversarial_metrics(loss: Loss, real_logits: jax.Array, fake_logits: jax.Array) -> Metrics:
@@ -20,7 +21,9 @@ def adversarial_metrics(loss: Loss, real_logits: jax.Array, fake_logits: jax.Arr
       float32 scalars: `d_real` E[D(x)], `d_fake` E[D(G(z))], `accuracy_real` and `accuracy_fake`
       (the share on the right side of D = 1/2), `d_ratio` E[D(x) / (D(x) + D(G(z)))] over pairs,
       and `jsd_lower_bound` log 2 + 1/2 E[log D(x)] + 1/2 E[log(1 - D(G(z)))] in nats, which is
-      at most the Jensen-Shannon divergence of data and generator, itself at most log 2.
+      at most the Jensen-Shannon divergence of data and generator, itself at most log 2. Where the
+      loss gives logits no probability: `critic_real` and `critic_fake`, their means, of which only
+      the difference means something.
 
     Source: Goodfellow et al. 2014, "Generative Adversarial Networks", theorem 1, for the bound.
 
@@ -30,6 +33,11 @@ def adversarial_metrics(loss: Loss, real_logits: jax.Array, fake_logits: jax.Arr
       >>> print(f"{metrics['jsd_lower_bound']:.3f} {metrics['accuracy_real']:.1f}")
       0.693 1.0
     """
+    if loss.log_probabilities is None:
+        return {
+            "critic_real": jnp.mean(check_logits("real_logits", real_logits)),
+            "critic_fake": jnp.mean(check_logits("fake_logits", fake_logits)),
+        }
     log_d_real, log_not_d_real = loss.log_probabilities(real_logits)
     log_d_fake, log_not_d_fake = loss.log_probabilities(fake_logits)
     return {
@@ -40,6 +48,32 @@ def adversarial_metrics(loss: Loss, real_logits: jax.Array, fake_logits: jax.Arr
         "d_ratio": jnp.mean(jax.nn.sigmoid(log_d_real - log_d_fake)),
         "jsd_lower_bound": jnp.log(2.0) + 0.5 * (jnp.mean(log_d_real) + jnp.mean(log_not_d_fake)),
     }
+
+
+def judge_held_out(loss: Loss, logits: jax.Array, mask: jax.Array, kind: str) -> Metrics:
+    """What a test of the discriminator counts of one kind of example; divide by their number.
+
+    Args:
+      loss: as for `adversarial_metrics`.
+      logits: (B,) float.
+      mask: (B,) float, 0 where a batch was filled up, else 1.
+      kind: "real" or "fake", what the examples are.
+
+    Returns:
+      {"accuracy_real"} or {"accuracy_fake"}, how many are judged rightly; where the loss gives
+      logits no probability {"critic_real"} or {"critic_fake"}, their sum.
+
+    Example:
+      >>> from jaxgan import losses
+      >>> counts = judge_held_out(losses.hinge, jnp.array([3.0, -1.0]), jnp.ones(2), "real")
+      >>> print(counts["accuracy_real"])
+      1.0
+    """
+    if loss.log_probabilities is None:
+        return {f"critic_{kind}": jnp.sum(mask * check_logits("logits", logits))}
+    log_d, log_not_d = loss.log_probabilities(logits)
+    right = log_d > log_not_d if kind == "real" else log_d < log_not_d
+    return {f"accuracy_{kind}": jnp.sum(mask * right)}
 
 
 def diversity(real: jax.Array, fake: jax.Array, axis_name: str | None = None) -> jax.Array:

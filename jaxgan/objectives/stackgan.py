@@ -284,8 +284,11 @@ def _matching_aware(
             "discriminator_loss_fake": fake,
             "discriminator_loss_wrong": wrong,
             **adversarial_metrics(loss, right_logits, fake_logits),
-            "d_wrong": on_wrong["d_fake"],
-            "accuracy_wrong": on_wrong["accuracy_fake"],
+            **{
+                name.replace("_fake", "_wrong"): value
+                for name, value in on_wrong.items()
+                if name.endswith("_fake")
+            },
             "diversity": diversity(images, fakes, axis_name),
         }
         return 0.5 * (real + fake + real_again + wrong), Aux(model_state, metrics)
