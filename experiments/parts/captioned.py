@@ -4,6 +4,7 @@ An encoder of captions and one of images are trained until captions find their i
 frozen; WORKDIR/encoders.msgpack keeps both. With `config.embeddings` there are none.
 """
 
+import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -143,8 +144,8 @@ def train_encoders(config: config_dict.ConfigDict, encoder, images, source, rows
     alone = {"process_index": 0, "process_count": 1}
     arrays, batches, take = image_batches(config, source, size, batch_size, **alone)
     arrays = {"images": arrays, "tokens": rows}
-    if "meaning" in source[0]:
-        arrays["meaning"] = np.array([example["meaning"] for example in source])
+    if hasattr(source, "meaning"):
+        arrays["meaning"] = np.array([source.meaning(i) for i in range(len(source))])
     arrays = jax.device_put(arrays)
 
     def step(player, arrays, batch, number):
@@ -187,18 +188,24 @@ def image_batches(
       (arrays or None, batches, take): take(arrays, batch) -> (float32 (B, H, W, C) in [-1, 1],
       int32 (B,)), to be compiled.
     """
-    look = {"image_size": image_size, "channels": config.channels}
     order = {"batch_size": batch_size, "seed": config.seed, **process}
     if common.fits_on_device(config, len(source), image_size):
-        arrays = {"image": data.load_arrays(source, **look)["image"]}
+        arrays = {"image": _read_images(source, image_size, config.channels)}
         batches = data.index_iterator(len(source), **order)
 
         def take(arrays, batch):
             return data.take_batch(arrays, batch["index"])["image"], batch["index"]
 
         return arrays, batches, take
+    look = {"image_size": image_size, "channels": config.channels}
     batches = data.train_iterator(_Numbered(source), **order, **look)
     return None, batches, lambda arrays, batch: (batch["image"], batch["label"])
+
+
+# The encoders and Stage I have the same images, which take longer to draw than to keep.
+@functools.lru_cache(maxsize=1)
+def _read_images(source, image_size: int, channels: int) -> np.ndarray:
+    return data.load_arrays(source, image_size=image_size, channels=channels)["image"]
 
 
 class _Numbered:

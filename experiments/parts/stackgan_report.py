@@ -24,7 +24,7 @@ CHANGES = {"digit": len(DIGITS), "colour": len(COLOURS), "size": len(SIZES), "gr
 
 
 def report(config, workdir):
-    """Prints the figures of both stages on unseen captions, and keeps them in evaluation.json."""
+    """Prints both stages' figures on unseen captions; stage2/evaluation.json keeps them."""
     folder = Path(workdir) / "stage2"
     shape = common.image_shape(config)
     scenes = config.dataset == "scenes" and shape == (SCENE_SIZE, SCENE_SIZE, 3)
@@ -58,8 +58,8 @@ def report(config, workdir):
     print(f"\n{format_table(f'{NUM} unseen captions', table)}")
     changed = measure_changes(generate, read, examples, noise)
     print(f"\n{format_table('one word changed', changed)}")
-    record = {**table, "one word changed": changed}
-    print(write_evaluation(workdir, generate.step, record, table["Stage II"]))
+    record = {**table, **{f"{what} changed": figures for what, figures in changed.items()}}
+    print(write_evaluation(folder, generate.step, record, table["Stage II"]))
 
 
 def measure_changes(generate, read, examples, noise):

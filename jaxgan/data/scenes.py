@@ -69,9 +69,9 @@ def scenes(
     Returns:
         A Grain random access source of {"image": uint8 (64, 64, 3), "caption": str, "digit",
         "colour", "size", "place": int32 (2,), in the order of the places and -1 where there is no
-        second digit, "ground": int32 scalar, "meaning": int32 scalar, the same for scenes that
-        share their captions}, with `num_classes` None. `source.captions(i)` are the `wordings`
-        captions of scene i, of which "caption" is the first.
+        second digit, "ground": int32 scalar}, with `num_classes` None. `source.captions(i)` are the
+        `wordings` captions of scene i, of which "caption" is the first; `source.meaning(i)` is a
+        number that scenes share if the same captions are true of them.
 
     Raises:
         UserError: a field is out of its range.
@@ -120,13 +120,15 @@ class _Scenes:
             "size": size,
             "place": place,
             "ground": np.int32(scene.ground),
-            "meaning": np.int32(grammar.meaning(scene)),
         }
 
     def captions(self, index):
         scene, wording, _ = self._draw(index)
         numbers = ((wording + i * _WORDING_STEP) % NUM_WORDINGS for i in range(self._wordings))
         return tuple(grammar.word(scene, number) for number in numbers)
+
+    def meaning(self, index):
+        return grammar.meaning(self._draw(index)[0])
 
     def __repr__(self):
         return f"scenes({self._split!r}, {self._size})"

@@ -158,10 +158,11 @@ def test_a_scene_depends_on_seed_and_number_alone():
 
 
 def test_scenes_share_a_meaning_when_they_share_their_captions():
-    examples = some("train", 600, two=0.2)
+    source = scenes("train", 600, two=0.2)
+    examples = [source[i] for i in range(600)]
     by_meaning = {}
-    for example in examples:
-        by_meaning.setdefault(int(example["meaning"]), set()).add(truth(example))
+    for i, example in enumerate(examples):
+        by_meaning.setdefault(source.meaning(i), set()).add(truth(example))
     assert all(len(found) == 1 for found in by_meaning.values())
     assert len(by_meaning) == len({truth(example) for example in examples}) < len(examples)
 
