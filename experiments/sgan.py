@@ -18,7 +18,7 @@ from parts import adversarial, common, generation
 from jaxgan import data, make_train_step, networks
 from jaxgan.objectives import init_sgan, make_sgan_evaluate, sgan
 from jaxgan.report import read_metrics
-from jaxgan.state import create_player
+from jaxgan.state import create_player, init_variables
 from jaxgan.supervised import make_supervised_step
 from jaxgan.workdir import write_json
 
@@ -51,7 +51,7 @@ def make_game(config, source, key):
     game_key, alone_key, labelled_key = jax.random.split(key, 3)
     options = {"image_shape": shape, "ema": config.ema_decay > 0, **rules}
     state = init_sgan(game_key, *players, *txs, **options)
-    alone = jax.jit(discriminator.init)(alone_key, jnp.zeros((1, *shape)))
+    alone = init_variables(discriminator, alone_key, jnp.zeros((1, *shape)))
     state = state.replace(extra=create_player(alone, txs[1]))
     options = {"latent": config.latent, "feature_matching": config.feature_matching, **rules}
     averaging = {"disc_steps": config.disc_steps, "ema_decay": config.ema_decay or None}

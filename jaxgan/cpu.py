@@ -2,10 +2,11 @@
 
 import ctypes
 import functools
+import os
 
 import jax
 
-__all__ = ["compiler_options", "keep_memory"]
+__all__ = ["compiler_options", "keep_memory", "quick_options"]
 
 # <malloc.h> of glibc: the parameters of mallopt.
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX, _ARENA_MAX = -1, -2, -4, -8
@@ -60,6 +61,29 @@ def compiler_options() -> dict[str, str]:
       >>> double = jax.jit(lambda x: 2 * x, compiler_options=jaxgan.cpu.compiler_options())
     """
     return dict(_OPTIONS) if jax.default_backend() == "cpu" and _known() else {}
+
+
+def quick_options() -> dict[str, str]:
+    """Options of `jax.jit` for a program that runs once: it is compiled in a third of the time.
+
+    The generator of random numbers is laid open at each parameter of a network, and LLVM works
+    longest on that: on the initialisation of a DCGAN's generator 7.9 seconds, or 2.8 at its lowest
+    level of optimisation that gives the same numbers, to the last bit.
+
+    Returns:
+      For `jax.jit(function, compiler_options=...)`; empty where the default device is no CPU, or
+      where the environment's XLA_FLAGS choose a level.
+
+    Example:
+      >>> import jax, jaxgan
+      >>> key = jax.random.key(0)
+      >>> draw = jax.jit(jax.random.normal, compiler_options=jaxgan.cpu.quick_options())
+      >>> draw(key) == jax.random.normal(key)
+      Array(True, dtype=bool)
+    """
+    level = "xla_backend_optimization_level"
+    chosen = level in os.environ.get("XLA_FLAGS", "")
+    return {} if chosen or jax.default_backend() != "cpu" else {level: "1"}
 
 
 _OPTIONS = {

@@ -2,14 +2,24 @@
 
 from typing import Any
 
+import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
 
+from jaxgan import cpu
+
 PyTree = Any
 
-__all__ = ["Player", "TrainState", "create_player", "create_train_state", "update_player"]
+__all__ = [
+    "Player",
+    "TrainState",
+    "create_player",
+    "create_train_state",
+    "init_variables",
+    "update_player",
+]
 
 
 class Player(flax.struct.PyTreeNode):
@@ -57,6 +67,25 @@ class TrainState(flax.struct.PyTreeNode):
     generator: Player
     discriminator: Player
     extra: PyTree = None
+
+
+def init_variables(module: nn.Module, key: jax.Array, *inputs: jax.Array) -> dict[str, PyTree]:
+    """`module.init(key, *inputs)`, compiled as a program that runs once.
+
+    Args:
+      module: a Flax network.
+      key: a PRNG key.
+      *inputs: as the module takes them; of a batch, one example is enough.
+
+    Returns:
+      The module's variables: "params" and any other collections.
+
+    Example:
+      >>> from flax import linen as nn
+      >>> init_variables(nn.Dense(2), jax.random.key(0), jnp.zeros((1, 3)))["params"]["bias"]
+      Array([0., 0.], dtype=float32)
+    """
+    return jax.jit(module.init, compiler_options=cpu.quick_options())(key, *inputs)
 
 
 def create_player(

@@ -6,7 +6,9 @@ import sys
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
+import tiny
 
 from jaxgan import cpu
 from jaxgan.networks.convolution import conv
@@ -76,3 +78,22 @@ def test_no_options_where_xla_does_not_know_them(monkeypatch):
 def test_no_options_on_other_platforms(monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
     assert cpu.compiler_options() == {}
+
+
+def test_what_is_compiled_quickly_draws_the_same_numbers(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "")
+    quick = cpu.quick_options()
+    generator, _ = tiny.players()
+    inputs = jax.random.key(3), jnp.zeros((1, tiny.LATENT_DIM))
+    found, expected = (
+        jax.jit(generator.init, compiler_options=options)(*inputs)
+        for options in (quick, {"xla_backend_optimization_level": "3"})
+    )
+    jax.tree.map(np.testing.assert_array_equal, found, expected)
+    monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
+    assert cpu.quick_options() == {}
+
+
+def test_a_level_that_the_user_has_chosen_stays(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "--xla_backend_optimization_level=2")
+    assert cpu.quick_options() == {}

@@ -17,7 +17,7 @@ import numpy as np
 from parts import common
 
 from jaxgan import cpu, data, load_discriminator
-from jaxgan.state import create_player
+from jaxgan.state import create_player, init_variables
 from jaxgan.supervised import make_supervised_step
 from jaxgan.workdir import write_json
 
@@ -75,7 +75,7 @@ def train_alone(config, num_classes, arrays):
         return learn(player, data.take_batch(arrays, index, (low, high)), train_key)[0]
 
     images = jnp.zeros((1, *arrays["image"].shape[1:]))
-    player = create_player(jax.jit(module.init)(init_key, images), tx)
+    player = create_player(init_variables(module, init_key, images), tx)
     order = {"batch_size": config.batch_size, "seed": config.seed}
     batches = data.index_iterator(len(arrays["image"]), **order)
     for _ in range(config.num_steps * config.disc_steps):

@@ -15,7 +15,7 @@ import optax
 from jaxgan import cpu, data
 from jaxgan.data.captions import COLOURS, DIGITS, GROUNDS, PLACES, SIZES
 from jaxgan.networks.layers import BatchNorm, Conv, LeakyReLU
-from jaxgan.state import create_player, update_player
+from jaxgan.state import create_player, init_variables, update_player
 
 STEPS, BATCH = 2_000, 100
 HEADS = {"digit": len(DIGITS), "colour": len(COLOURS), "size": len(SIZES)}
@@ -103,7 +103,7 @@ def train_reader(seed: int = 0):
     examples = [source[number] for number in range(len(source))]
     images = np.stack([example["image"] for example in examples])
     arrays = jax.device_put((images, contents_of(examples)))
-    variables = jax.jit(module.init)(jax.random.key(seed), jnp.zeros((1, 64, 64, 3)))
+    variables = init_variables(module, jax.random.key(seed), jnp.zeros((1, 64, 64, 3)))
     player = create_player(variables, tx)
 
     @functools.partial(jax.jit, donate_argnums=0, compiler_options=cpu.compiler_options())

@@ -18,7 +18,7 @@ from jaxgan.evaluation import collect_features, frechet, real_batches
 from jaxgan.evaluation_files import format_table, write_evaluation
 from jaxgan.load_translator import load_translator, make_translate
 from jaxgan.metrics.lenet import load_lenet
-from jaxgan.state import create_player, update_player
+from jaxgan.state import create_player, init_variables, update_player
 from jaxgan.step import apply_train
 
 SUPERVISED_STEPS = 1_000
@@ -146,7 +146,7 @@ def train_with_pairs(config: config_dict.ConfigDict, workdir) -> list:
     for number, both in enumerate((pairs, pairs[::-1])):
         key = jax.random.fold_in(jax.random.key(config.seed), number)
         images = jnp.zeros((1, *common.image_shape(config)))
-        player = create_player(jax.jit(module.init)(key, images), tx)
+        player = create_player(init_variables(module, key, images), tx)
         order = {"batch_size": config.batch_size, "seed": config.seed}
         batches = data.index_iterator(len(plain), **order)
         for _ in range(SUPERVISED_STEPS):

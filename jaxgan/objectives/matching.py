@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxgan.losses import barlow_twins, cosine_similarities, image_text_matching
-from jaxgan.state import Player, PyTree, create_player, update_player
+from jaxgan.state import Player, PyTree, create_player, init_variables, update_player
 from jaxgan.step import Metrics
 
 __all__ = ["init_matching", "make_matching_step"]
@@ -40,8 +40,8 @@ def init_matching(
       A `Player` of params {"text", "image", "log_scale"}; its model state is the image encoder's.
     """
     text_key, image_key = jax.random.split(key)
-    text = jax.jit(text_encoder.init)(text_key, jnp.ones((1, length), jnp.int32))
-    image = jax.jit(image_encoder.init)(image_key, jnp.zeros((1, *image_shape)))
+    text = init_variables(text_encoder, text_key, jnp.ones((1, length), jnp.int32))
+    image = init_variables(image_encoder, image_key, jnp.zeros((1, *image_shape)))
     params = {
         "text": text["params"],
         "image": image.pop("params"),

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxgan.errors import UserError
-from jaxgan.state import PyTree, TrainState, create_player, create_train_state
+from jaxgan.state import PyTree, TrainState, create_player, create_train_state, init_variables
 
 __all__ = ["init_players"]
 
@@ -68,6 +68,6 @@ def init_players(
         raise UserError(f"discriminator: got logits {shapes} for one image, expected {expected}")
     return create_train_state(
         train_key,
-        create_player(jax.jit(generator.init)(gen_key, *latents), gen_tx, ema=ema),
-        create_player(jax.jit(discriminator.init)(disc_key, *shown), disc_tx),
+        create_player(init_variables(generator, gen_key, *latents), gen_tx, ema=ema),
+        create_player(init_variables(discriminator, disc_key, *shown), disc_tx),
     )

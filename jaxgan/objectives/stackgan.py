@@ -15,7 +15,7 @@ from jaxgan.errors import UserError
 from jaxgan.latent import sample_latents
 from jaxgan.losses import Loss, cosine_similarities, gaussian_kl, non_saturating
 from jaxgan.objectives.monitors import adversarial_metrics, diversity
-from jaxgan.state import PyTree, TrainState, create_player, create_train_state
+from jaxgan.state import PyTree, TrainState, create_player, create_train_state, init_variables
 from jaxgan.step import Aux, Context, Objective, apply_train, local_key
 
 __all__ = [
@@ -328,8 +328,8 @@ def _init(key, generator, inputs, discriminator, gen_tx, disc_tx, image_shape, e
         )
     return create_train_state(
         train_key,
-        create_player(jax.jit(generator.init)(gen_key, *inputs), gen_tx, ema=ema),
-        create_player(jax.jit(discriminator.init)(disc_key, images, inputs[-1]), disc_tx),
+        create_player(init_variables(generator, gen_key, *inputs), gen_tx, ema=ema),
+        create_player(init_variables(discriminator, disc_key, images, inputs[-1]), disc_tx),
         extra,
     )
 

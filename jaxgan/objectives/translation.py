@@ -14,7 +14,7 @@ import optax
 
 from jaxgan.errors import UserError
 from jaxgan.losses import Loss
-from jaxgan.state import PyTree, TrainState, create_player, create_train_state
+from jaxgan.state import PyTree, TrainState, create_player, create_train_state, init_variables
 from jaxgan.step import Context, Metrics, apply_train
 
 __all__ = [
@@ -196,7 +196,7 @@ def init_translation(
                     f"image_shapes: got {tuple(image_shapes[name[1]])} for domain {name[1]}, "
                     f"expected {made.shape[1:]}, which is what the generator {name!r} makes"
                 )
-        variables[name] = jax.jit(module.init)(keys[name], source)
+        variables[name] = init_variables(module, keys[name], source)
     return create_train_state(
         train_key,
         create_player(_by_collection({k: variables[k] for k in ("ab", "ba")}), gen_tx, ema=ema),
