@@ -27,6 +27,7 @@ MODULES = {module_name(path): path for path in FILES}
 ERRORS = {"errors"}
 ALLOWED = {
     "errors": set(),
+    "cpu": set(),
     "losses": ERRORS,
     "penalties": ERRORS,
     "augment": ERRORS,
@@ -34,7 +35,7 @@ ALLOWED = {
     "metrics": ERRORS,
     "data": ERRORS,
     "latent": ERRORS,
-    "state": ERRORS,
+    "state": ERRORS | {"cpu"},
     "step": ERRORS | {"state"},
 }
 FORBIDDEN = {"objectives": {"loop", "data", "networks"}}
