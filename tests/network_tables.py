@@ -143,18 +143,17 @@ def sn_resnet_pair(make, size, channels, base, ups, width):
     )  # fmt: skip
 
 
-def r3gan_pair(make, size, channels, base, width, blocks, group=16, last=None):
-    """Stages of `width` channels, but the last, of `last`, where that is another number."""
-    c, last = channels, last or width
-    stages = (size // base).bit_length()
-    widths = [width] * (stages - 1) + [last]
+def r3gan_pair(make, size, channels, base, widths, blocks, group=16):
+    """Stages of these widths from the generator's first to its last, each of twice the side."""
+    c, width, last = channels, widths[0], widths[-1]
+    assert size == base * 2 ** (len(widths) - 1)
     inner = [
         [(1, 1, w, 2 * w), (3, 3, group, 2 * w), (1, 1, 2 * w, w)]
         for w in widths
         for _ in range(blocks)
     ]
     inner = [kernel for block in inner for kernel in block]
-    between = [] if last == width else [(width, last)]
+    between = [(a, b) for a, b in itertools.pairwise(widths) if a != b]
     shared = (
         sum(blocks * (2 * w * w + 2 * w + 9 * group * 2 * w + 2 * w + 2 * w * w) for w in widths)
         + sum(i * o for i, o in between)
@@ -237,14 +236,14 @@ PAIRS |= {
     "sn_resnet 28 1": sn_resnet_pair(partial(sn_resnet, 28, 1), 28, 1, 7, 2, 64),
     "sn_resnet 28 3 narrow": sn_resnet_pair(partial(sn_resnet, 28, 3, width=16), 28, 3, 7, 2, 16),
     "r3gan 32 3 published": r3gan_pair(
-        partial(r3gan, 32, 3, width=768, blocks=2), 32, 3, 4, 768, 2
+        partial(r3gan, 32, 3, width=768, blocks=2), 32, 3, 4, [768] * 4, 2
     ),
     "r3gan 64 3 published": r3gan_pair(
-        partial(r3gan, 64, 3, width=768, blocks=2), 64, 3, 4, 768, 2, last=384
+        partial(r3gan, 64, 3, width=768, blocks=2), 64, 3, 4, [*[768] * 4, 384], 2
     ),
-    "r3gan 28 1": r3gan_pair(partial(r3gan, 28, 1), 28, 1, 7, 32, 1),
+    "r3gan 28 1": r3gan_pair(partial(r3gan, 28, 1), 28, 1, 7, [64, 32, 16], 1),
     "r3gan 28 3 wide": r3gan_pair(
-        partial(r3gan, 28, 3, width=64, group_size=8), 28, 3, 7, 64, 1, 8
+        partial(r3gan, 28, 3, width=96, group_size=8), 28, 3, 7, [96, 48, 24], 1, 8
     ),
 }
 

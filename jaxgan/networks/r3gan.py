@@ -253,7 +253,7 @@ def r3gan(
     image_size: int = 28,
     channels: int = 1,
     *,
-    width: int = 32,
+    width: int = 64,
     blocks: int = 1,
     group_size: int = 16,
     num_classes: int | None = None,
@@ -262,14 +262,15 @@ def r3gan(
 ) -> tuple[R3GANGenerator, R3GANDiscriminator]:
     """The pair of the modern baseline, small by default.
 
-    From 4x4, at 28 pixels from 7x7, each side has `width` channels, and 64 pixels half of them.
-    Published with width 768, two blocks and groups of 16, latents of size 64, the relativistic
-    pairing loss with R1 and R2, and Adam with b1 = 0; at 28 pixels nothing is published.
+    From 4x4 on each side has `width` channels, and 64 pixels half of them. Published with width
+    768, two blocks and groups of 16, latents of size 64, the relativistic pairing loss with R1 and
+    R2, and Adam with b1 = 0. At 28 pixels nothing is published: 7x7 has `width` channels, which
+    halve with each doubling of the side, as at 64 pixels and beyond.
 
     Args:
       image_size: 28, 32 or 64 pixels.
       channels: 1 or 3.
-      width: channels of the feature maps.
+      width: channels of the smallest feature map.
       blocks: residual blocks for each side.
       group_size: channels of a group of the 3x3 convolutions, which see twice the width.
       num_classes: for a pair that takes labels.
@@ -290,7 +291,7 @@ def r3gan(
     configurations D and E.
     """
     if image_size == 28:
-        base_size, widths = 7, (width,) * 3
+        base_size, widths = 7, (width, width // 2, width // 4)
     elif image_size == 32:
         base_size, widths = 4, (width,) * 4
     elif image_size == 64:
