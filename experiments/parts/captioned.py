@@ -99,7 +99,7 @@ def prepare(config: config_dict.ConfigDict, source, workdir: Path) -> Captions:
 
     def encode_image(extra, shown):
         small = jax.image.resize(shown, (len(shown), size, size, config.channels), "linear")
-        return images.apply(extra["image_encoder"], small)
+        return images.apply(extra["image_encoder"], small)[0]
 
     extra["embeddings"] = jax.jit(embed)(extra, _some(rows))
     return Captions(rows, embed, encode, encode_image, extra, described)

@@ -18,7 +18,8 @@ With r and f the logits of real and of generated examples, they are
 and `smooth_labels` varies the first two. All stay finite up to |logit| = 1e4 and beyond. Logits of
 any other rank are an error: (B, 1) against (B,) would broadcast to (B, B) without a word.
 `feature_matching` compares features in place of logits, `image_text_matching` and `barlow_twins`
-embeddings of images with those of captions, and `gaussian_kl` Gaussians with the standard one.
+embeddings of images with those of captions, `word_prediction` tells words from images, and
+`gaussian_kl` compares Gaussians with the standard one.
 Where a discriminator has logits of K classes, `real_logits` gives the one that these losses take,
 and `class_cross_entropy` is the loss of examples with a label.
 """
@@ -41,7 +42,12 @@ from jaxgan.losses.linear import (
     wasserstein_generator,
 )
 from jaxgan.losses.loss import Loss
-from jaxgan.losses.matching import barlow_twins, cosine_similarities, image_text_matching
+from jaxgan.losses.matching import (
+    barlow_twins,
+    cosine_similarities,
+    image_text_matching,
+    word_prediction,
+)
 from jaxgan.losses.paired import (
     relativistic,
     relativistic_discriminator,
@@ -80,4 +86,5 @@ __all__ = [
     "wasserstein",
     "wasserstein_discriminator",
     "wasserstein_generator",
+    "word_prediction",
 ]

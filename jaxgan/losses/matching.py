@@ -1,11 +1,12 @@
-"""Matching images with captions: each is to find its own among the others of the batch."""
+"""Matching images with captions: each finds its own in the batch, and images tell its words."""
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from jaxgan.errors import UserError
 
-__all__ = ["barlow_twins", "cosine_similarities", "image_text_matching"]
+__all__ = ["barlow_twins", "cosine_similarities", "image_text_matching", "word_prediction"]
 
 _EPSILON = 1e-4  # of a variance, so that an entry that never varies has no correlation
 
@@ -124,6 +125,46 @@ def barlow_twins(
     own = jnp.diagonal(correlations)
     others = jnp.sum(jnp.square(correlations)) - jnp.sum(jnp.square(own))
     return (jnp.sum(jnp.square(1 - own)) + redundancy_weight * others) / entries
+
+
+def word_prediction(logits: jax.Array, tokens: jax.Array) -> jax.Array:
+    """Cross entropy of saying from an image which words its caption has, each word on its own.
+
+        L = -E_i sum_w [y_iw log sigmoid(l_iw) + (1 - y_iw) log(1 - sigmoid(l_iw))]
+
+    y_iw is 1 where word w is in caption i, else 0. Matching is done once captions are told apart,
+    by whatever tells them apart most easily; this asks for the rest.
+
+    Args:
+      logits: (B, V) float, made of the images.
+      tokens: int (B, L), the captions as numbers of words below V; 0 is padding and does not count.
+
+    Returns:
+      float32 scalar in nats, at least 0.
+
+    Raises:
+      UserError: shapes that do not belong together.
+
+    Example:
+      >>> logits = jnp.array([[0.0, 20.0, -20.0]])
+      >>> print(f"{word_prediction(logits, jnp.array([[1, 0]])):.4f}")
+      0.0000
+      >>> print(f"{word_prediction(0 * logits, jnp.array([[1, 0]])):.4f}")
+      1.3863
+
+    Source: Joulin et al. 2016, "Learning Visual Features from Large Weakly Supervised Data",
+    section 3.1; there with a softmax.
+    """
+    shapes = jnp.shape(logits), jnp.shape(tokens)
+    if len(shapes[0]) != 2 or len(shapes[1]) != 2 or shapes[0][0] != shapes[1][0]:
+        raise UserError(
+            f"tokens: got shape {shapes[1]} beside logits {shapes[0]}, expected (B, L) and (B, V)"
+        )
+    logits = jnp.asarray(logits, jnp.promote_types(jnp.result_type(logits), jnp.float32))
+    rows = jnp.arange(len(tokens))[:, None]
+    there = jnp.zeros_like(logits).at[rows, tokens].set(1.0)
+    entropies = optax.sigmoid_binary_cross_entropy(logits, there)
+    return jnp.mean(jnp.sum(entropies[:, 1:], axis=1))
 
 
 def _check_shapes(image_embeddings: jax.Array, text_embeddings: jax.Array) -> None:

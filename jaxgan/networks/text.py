@@ -57,10 +57,11 @@ class TextEncoder(nn.Module):
 
 
 class ImageEncoder(nn.Module):
-    """Images (B, S, S, C) -> float32 embeddings (B, E) of mean square 1, by strided convolutions.
+    """Images (B, S, S, C) -> float32 embeddings (B, E) of mean square 1, and features (B, F).
 
-    4x4 kernels of stride 2, batch norm on all but the first, LeakyReLU 0.2, one dense layer. With
-    another one below it an image would no longer be the sum of its parts, as a caption is.
+    The features are those of strided convolutions: 4x4 kernels of stride 2, batch norm on all but
+    the first, LeakyReLU 0.2. One dense layer makes the embeddings of them: with another one below
+    it an image would no longer be the sum of its parts, as a caption is.
 
     Attributes:
       embedding_dim: E.
@@ -76,8 +77,8 @@ class ImageEncoder(nn.Module):
     param_dtype: Dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
-        """(B, S, S, C) -> float32 (B, E)."""
+    def __call__(self, images: jax.Array, train: bool = False) -> tuple[jax.Array, jax.Array]:
+        """(B, S, S, C) -> float32 (B, E), (B, F)."""
         options = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         x = images
         for i, width in enumerate(self.widths):
@@ -86,7 +87,7 @@ class ImageEncoder(nn.Module):
                 x = BatchNorm(train, self.axis_name, **options)(x)
             x = LeakyReLU(0.2)(x)
         x = x.reshape(x.shape[0], -1)
-        return _normalise(nn.Dense(self.embedding_dim, **options, name="embedding")(x))
+        return _normalise(nn.Dense(self.embedding_dim, **options, name="embedding")(x)), x
 
 
 def _normalise(x: jax.Array) -> jax.Array:

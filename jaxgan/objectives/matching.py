@@ -8,13 +8,19 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxgan.losses import barlow_twins, cosine_similarities, image_text_matching
+from jaxgan.losses import (
+    barlow_twins,
+    cosine_similarities,
+    image_text_matching,
+    word_prediction,
+)
 from jaxgan.state import Player, PyTree, create_player, init_variables, update_player
 from jaxgan.step import Metrics
 
 __all__ = ["init_matching", "make_matching_step"]
 
 _FIRST_SCALE, _LARGEST_SCALE = 1 / 0.07, 100.0
+_WORD_WEIGHT = 0.3
 
 
 def init_matching(
@@ -30,21 +36,26 @@ def init_matching(
 
     Args:
       key: `jax.random.key(seed)`.
-      text_encoder: module, int32 (B, length) -> (B, E).
-      image_encoder: module, (B, H, W, C) -> (B, E), taking `train`.
-      tx: the Optax optimiser of all three.
+      text_encoder: module, int32 (B, length) -> (B, E), with a `vocabulary_size`.
+      image_encoder: module, (B, H, W, C) -> ((B, E), features (B, F)), taking `train`.
+      tx: the Optax optimiser of all that is learnt.
       length: of an encoded caption.
       image_shape: (H, W, C).
 
     Returns:
-      A `Player` of params {"text", "image", "log_scale"}; its model state is the image encoder's.
+      A `Player` of params {"text", "image", "words", "log_scale"}, of which "words" are a dense
+      layer from the features to the words; its model state is the image encoder's.
     """
     text_key, image_key = jax.random.split(key)
+    images = jnp.zeros((1, *image_shape))
     text = init_variables(text_encoder, text_key, jnp.ones((1, length), jnp.int32))
-    image = init_variables(image_encoder, image_key, jnp.zeros((1, *image_shape)))
+    image = init_variables(image_encoder, image_key, images)
+    _, features = jax.eval_shape(image_encoder.apply, image, images)
+    words = _word_layer(text_encoder).init(key, jnp.zeros(features.shape))
     params = {
         "text": text["params"],
         "image": image.pop("params"),
+        "words": words["params"],
         "log_scale": jnp.asarray(math.log(_FIRST_SCALE), jnp.float32),
     }
     return create_player({"params": params, **image}, tx)
@@ -55,11 +66,12 @@ def make_matching_step(
 ) -> Callable[[Player, PyTree], tuple[Player, Metrics]]:
     """Builds the pure step of matching images with captions.
 
-        L = image_text_matching(scale cosine(images, captions)) + barlow_twins(images, captions),
-            with the scale learnt
+        L = image_text_matching(scale cosine(images, captions)) + barlow_twins(images, captions)
+            + 0.3 word_prediction(W features(images), captions), with the scale and W learnt
 
     Without the second term the embeddings of many things lie in few dimensions: enough to tell the
-    images of a batch apart, too little to say which of two things is the red one.
+    images of a batch apart, too little to say which of two things is the red one. The third has
+    the features see what seldom decides between captions, as what digit the second one is.
 
     Afterwards `text_encoder.apply({"params": player.params["text"]}, tokens)` are the embeddings.
 
@@ -70,8 +82,9 @@ def make_matching_step(
       (player, batch) -> (player, metrics), on batches {"image": (B, H, W, C) float, "tokens":
       int32 (B, length), "meaning": int32 (B,), optional, equal where captions say the same}.
       Captions of the same words are taken to say the same without it. `metrics` are float32
-      scalars: `matching_loss`, `correlation_loss`, `scale`, and the shares of images whose caption
-      is found first, `image_to_text`, and of captions whose image is, `text_to_image`.
+      scalars: `matching_loss`, `correlation_loss`, `word_loss`, `scale`, and the shares of images
+      whose caption is found first, `image_to_text`, and of captions whose image is,
+      `text_to_image`.
 
     Example:
       >>> step = jax.jit(make_matching_step(text, image, tx), donate_argnums=0)  # doctest: +SKIP
@@ -79,7 +92,8 @@ def make_matching_step(
 
     Source: Radford et al. 2021, "Learning Transferable Visual Models From Natural Language
     Supervision", section 2.3; Zbontar et al. 2021, "Barlow Twins: Self-Supervised Learning via
-    Redundancy Reduction", equation 1.
+    Redundancy Reduction", equation 1; Joulin et al. 2016, "Learning Visual Features from Large
+    Weakly Supervised Data", section 3.1.
     """
 
     def step(player: Player, batch: PyTree) -> tuple[Player, Metrics]:
@@ -90,7 +104,7 @@ def make_matching_step(
 
         def loss_fn(params):
             texts = text_encoder.apply({"params": params["text"]}, tokens, train=True)
-            images, model_state = image_encoder.apply(
+            (images, features), model_state = image_encoder.apply(
                 {"params": params["image"], **player.model_state},
                 batch["image"],
                 train=True,
@@ -100,18 +114,25 @@ def make_matching_step(
             similarities = cosine_similarities(images, texts)
             loss = image_text_matching(scale * similarities, same)
             agreement = barlow_twins(images, texts)
+            logits = _word_layer(text_encoder).apply({"params": params["words"]}, features)
+            words = word_prediction(logits, tokens)
             metrics = {
                 "matching_loss": loss,
                 "correlation_loss": agreement,
+                "word_loss": words,
                 "scale": scale,
                 **_shares(similarities, same),
             }
-            return loss + agreement, (dict(model_state), metrics)
+            return loss + agreement + _WORD_WEIGHT * words, (dict(model_state), metrics)
 
         grads, (model_state, metrics) = jax.grad(loss_fn, has_aux=True)(player.params)
         return update_player(player, grads, model_state, tx), metrics
 
     return step
+
+
+def _word_layer(text_encoder: nn.Module) -> nn.Dense:
+    return nn.Dense(text_encoder.vocabulary_size, kernel_init=nn.initializers.zeros)
 
 
 def _shares(similarities: jax.Array, same: jax.Array) -> Metrics:

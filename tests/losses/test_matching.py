@@ -4,10 +4,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.special import logsumexp
+from scipy.special import log_expit, logsumexp
 
 from jaxgan.errors import UserError
-from jaxgan.losses import barlow_twins, cosine_similarities, image_text_matching
+from jaxgan.losses import (
+    barlow_twins,
+    cosine_similarities,
+    image_text_matching,
+    word_prediction,
+)
 
 
 def by_loops(logits, same):
@@ -124,3 +129,25 @@ def test_errors(call, message):
         call()
     assert str(error.value).startswith(message)
     assert "\n" not in str(error.value)
+
+
+def test_words_are_told_each_on_its_own():
+    rng = np.random.default_rng(2)
+    logits, tokens = 3 * rng.standard_normal((5, 6)), rng.integers(0, 6, (5, 4))
+    tokens[0] = [3, 3, 0, 0]  # a word that comes twice is one word
+    total = 0.0
+    for row, words in zip(logits, tokens, strict=True):
+        for word in range(1, 6):
+            total -= log_expit(row[word] if word in words else -row[word])
+    made = word_prediction(jnp.float32(logits), jnp.asarray(tokens))
+    assert float(made) == pytest.approx(total / 5, rel=1e-5)
+    # Padding is no word to tell.
+    gradient = jax.grad(word_prediction)(jnp.float32(logits), jnp.asarray(tokens))
+    np.testing.assert_array_equal(gradient[:, 0], 0)
+    assert np.all(gradient[:, 1:] != 0)
+
+
+@pytest.mark.parametrize("shape", [(4,), (4, 1, 2), (3, 2)])
+def test_captions_of_other_images_have_no_words_to_tell(shape):
+    with pytest.raises(UserError, match=r"^tokens: got shape .* beside logits \(4, 6\), expected"):
+        word_prediction(jnp.zeros((4, 6)), jnp.zeros(shape, jnp.int32))

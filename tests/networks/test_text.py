@@ -65,8 +65,12 @@ def test_an_empty_row_gives_no_nan(params):
 def test_embeddings_of_images_have_mean_square_one():
     images = np.random.default_rng(0).standard_normal((4, 16, 16, 3)).astype(np.float32)
     encoder = ImageEncoder(5, widths=(4, 6))
-    made, variables = jax.jit(encoder.init_with_output)(jax.random.key(0), images)
+    (made, features), variables = jax.jit(encoder.init_with_output)(jax.random.key(0), images)
     assert made.shape == (4, 5)
+    assert features.shape == (4, 4 * 4 * 6)
+    made_of_them = features @ variables["params"]["embedding"]["kernel"]
+    scale = np.sqrt(np.mean(np.square(made_of_them), -1, keepdims=True))
+    np.testing.assert_allclose(made, made_of_them / scale, rtol=1e-3)
     np.testing.assert_allclose(np.mean(np.square(made), -1), 1, rtol=1e-2)
     count = sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
     assert count == (4 * 4 * 3 * 4 + 4) + (4 * 4 * 4 * 6 + 2 * 6) + (4 * 4 * 6 * 5 + 5)
