@@ -70,7 +70,7 @@ class TrainState(flax.struct.PyTreeNode):
 
 
 def init_variables(module: nn.Module, key: jax.Array, *inputs: jax.Array) -> dict[str, PyTree]:
-    """`module.init(key, *inputs)`, compiled as a program that runs once.
+    """`module.init(key, *inputs)`, compiled as a program that runs once, or as part of another.
 
     Args:
       module: a Flax network.
@@ -85,7 +85,11 @@ def init_variables(module: nn.Module, key: jax.Array, *inputs: jax.Array) -> dic
       >>> init_variables(nn.Dense(2), jax.random.key(0), jnp.zeros((1, 3)))["params"]["bias"]
       Array([0., 0.], dtype=float32)
     """
-    return jax.jit(module.init, compiler_options=cpu.quick_options())(key, *inputs)
+    # Options are for a program of its own; within `jit` or `vmap` this is a part of theirs, which
+    # an array that is made there tells.
+    within = any(isinstance(x, jax.core.Tracer) for x in (key, *inputs, jnp.zeros(())))
+    options = {} if within else cpu.quick_options()
+    return jax.jit(module.init, compiler_options=options)(key, *inputs)
 
 
 def create_player(

@@ -12,6 +12,7 @@ import tiny
 
 from jaxgan import cpu
 from jaxgan.networks.convolution import conv
+from jaxgan.state import init_variables
 
 PROGRAM = """
 import resource
@@ -92,6 +93,20 @@ def test_what_is_compiled_quickly_draws_the_same_numbers(monkeypatch):
     jax.tree.map(np.testing.assert_array_equal, found, expected)
     monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
     assert cpu.quick_options() == {}
+
+
+def test_networks_are_initialised_within_other_programs_too(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "")
+    generator, _ = tiny.players()
+    key, latents = jax.random.key(3), jnp.zeros((1, tiny.LATENT_DIM))
+    alone = init_variables(generator, key, latents)
+    for within in (
+        jax.jit(lambda: init_variables(generator, key, latents))(),
+        jax.vmap(lambda key: init_variables(generator, key, latents), out_axes=0)(key[None]),
+    ):
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b.reshape(a.shape), atol=1e-6), alone, within
+        )
 
 
 def test_a_level_that_the_user_has_chosen_stays(monkeypatch):

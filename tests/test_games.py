@@ -32,7 +32,11 @@ def train(module, workdir, *variant, **changes):
 
 @pytest.mark.parametrize(
     ("module", "changes"),
-    [(wgan_gp, {"disc_steps": 2}), (r3gan, {}), (r3gan, {"conditional": True})],
+    [
+        (wgan_gp, {"disc_steps": 2}),
+        (r3gan, {"width": 32}),
+        (r3gan, {"width": 32, "conditional": True}),
+    ],
 )
 def test_it_can_be_compiled(module, changes):
     """Traced, which finds what no longer fits together, in a tenth of the time."""
@@ -78,7 +82,7 @@ def test_sngan_makes_what_class_is_asked_for(tmp_path):
 @pytest.mark.long
 @pytest.mark.parametrize("module", [wgan_gp, r3gan])
 def test_it_trains(module, tmp_path):
-    _, generate, rows = train(module, tmp_path / "run")
+    _, generate, rows = train(module, tmp_path / "run", width=32)
     assert generate(np.zeros((2, 6), np.float32)).shape == (2, 28, 28, 1)
     assert all(np.isfinite(row["train/penalty"]) for row in rows if "train/penalty" in row)
 
