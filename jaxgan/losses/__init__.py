@@ -19,9 +19,9 @@ and `smooth_labels` varies the first two. All stay finite up to |logit| = 1e4 an
 any other rank are an error: (B, 1) against (B,) would broadcast to (B, B) without a word.
 `feature_matching` compares features in place of logits, `image_text_matching` and `barlow_twins`
 embeddings of images with those of captions, `word_prediction` tells words from images, and
-`gaussian_kl` compares Gaussians with the standard one.
-Where a discriminator has logits of K classes, `real_logits` gives the one that these losses take,
-and `class_cross_entropy` is the loss of examples with a label.
+`gaussian_kl` compares Gaussians with the standard one. Where a discriminator has logits of K
+classes, `real_logits` gives the one that these losses take, and `class_cross_entropy` is the loss
+of examples with a label.
 """
 
 from jaxgan.losses.cross_entropy import (

@@ -51,6 +51,7 @@ def init_matching(
     text = init_variables(text_encoder, text_key, jnp.ones((1, length), jnp.int32))
     image = init_variables(image_encoder, image_key, images)
     _, features = jax.eval_shape(image_encoder.apply, image, images)
+    # It begins at 0: no random number is drawn from the key.
     words = _word_layer(text_encoder).init(key, jnp.zeros(features.shape))
     params = {
         "text": text["params"],

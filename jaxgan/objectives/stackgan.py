@@ -68,7 +68,8 @@ def stackgan_stage_one(
       An `Objective` on batches {"image": (B, H, W, C) float32, "embedding": (B, E) float32}, with
       embeddings that are not trained. Its metrics are those of `adversarial_metrics` on right
       pairs and generated ones, `discriminator_loss_real`, `_fake` and `_wrong`, `d_wrong` and
-      `accuracy_wrong` on wrong pairs, `diversity`, `kl`, and `matching`, the cosine.
+      `accuracy_wrong`, or `critic_wrong`, on wrong pairs, `diversity`, `kl`, and `matching`, the
+      cosine.
 
     Raises:
       UserError: a loss that compares fakes with real images for the generator, a weight without

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from loss_tables import GAMES, LOSSES, SMOOTHED, WRONG
 from scipy.special import expit, log_expit
 
 from jaxgan import losses
@@ -52,7 +53,6 @@ def paper_relativistic(real, fake):
 
 
 BOTH, FAKE = ("real_logits", "fake_logits"), ("fake_logits",)
-SMOOTHED = losses.smooth_labels(losses.non_saturating, 0.2)
 CASES = {
     "minimax_discriminator": Case(
         losses.minimax_discriminator, paper_cross_entropy, BOTH, 0.0, (math.log(2), math.log(2))
@@ -200,17 +200,6 @@ def test_the_result_is_a_float32_scalar(case, dtype):
     )
 
 
-WRONG = {
-    "a column": np.zeros((4, 1), np.float32),
-    "a map": np.zeros((4, 3, 3), np.float32),
-    "a scalar": np.float32(0),
-    "a number": 0.0,
-    "integers": np.zeros(4, np.int32),
-    "booleans": np.zeros(4, bool),
-    "complex numbers": np.zeros(4, np.complex64),
-}
-
-
 @pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG.keys())
 @every_loss
 def test_wrong_logits_are_refused_by_name(case, wrong):
@@ -233,14 +222,6 @@ def test_pairs_need_as_many_fakes_as_real_examples():
             call()
 
 
-LOSSES = {
-    name: getattr(losses, name)
-    for name in (
-        *("minimax", "non_saturating", "least_squares"),
-        *("wasserstein", "hinge", "relativistic"),
-    )
-}
-GAMES = {**LOSSES, "smoothed": SMOOTHED}
 every_game = pytest.mark.parametrize("loss", GAMES.values(), ids=GAMES.keys())
 
 
