@@ -38,7 +38,7 @@ def get_config():
     config.latent_dim = 100
     config.kl_weight = 0.002  # the authors have 2 / 128, for few captions with gaps to fill
     # Of the generator's images being found by their captions; 0 is the paper's loss.
-    config.matching_weight = 20.0
+    config.matching_weight = 50.0
     config.stage_one_size = 32
     config.stage_one_steps = 4_500
     config.stage_one_width = 32  # channels of the last feature map of Stage I's generator

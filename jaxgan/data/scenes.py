@@ -22,6 +22,8 @@ SCENE_SIZE = 64
 
 _SPLITS = {"train": 60_000, "test": 10_000, "unseen": 10_000, "all": 60_000}
 _OF_TRAINING = ("train", "all")  # written with MNIST's training digits
+# Pairs are the harder to learn, and so there are more of them to learn from.
+_TWO_IN_TRAINING, _TWO = 0.5, 0.25
 _COLOUR_VALUES = (
     (230, 45, 45),
     (50, 200, 70),
@@ -48,7 +50,12 @@ _WORDING_STEP = 47
 
 
 def scenes(
-    split: str, size: int | None = None, *, seed: int = 0, two: float = 0.25, wordings: int = 4
+    split: str,
+    size: int | None = None,
+    *,
+    seed: int = 0,
+    two: float | None = None,
+    wordings: int = 4,
 ) -> RandomAccessDataSource:
     """Returns scenes of one or two MNIST digits with captions that say all of what is in them.
 
@@ -63,7 +70,8 @@ def scenes(
         size: how many scenes; None is 60,000 for "train" and "all", 10,000 for the others. Scene i
             is the same whatever the size.
         seed: a non-negative integer.
-        two: the share of scenes with two digits, from 0 to 1.
+        two: the share of scenes with two digits, from 0 to 1; None is 0.5 for "train" and "all", of
+            which the harder ones are to be learnt, and 0.25 for the others.
         wordings: how many captions each scene has.
 
     Returns:
@@ -78,12 +86,14 @@ def scenes(
 
     Example:
         >>> source = scenes("train")
-        >>> source[1]["image"].shape, source[1]["caption"]
-        ((64, 64, 3), 'on a black background, in the upper right corner a small blue five')
+        >>> source[2]["image"].shape, source[2]["caption"]
+        ((64, 64, 3), 'in the lower left corner a big red seven on a dark blue ground')
     """
     if split not in _SPLITS:
         raise UserError(f"split: got {split!r}, expected {', '.join(map(repr, _SPLITS))}")
     size = _SPLITS[split] if size is None else size
+    if two is None:
+        two = _TWO_IN_TRAINING if split in _OF_TRAINING else _TWO
     for name, value, low, high in (
         ("size", size, 1, 2**31 - 1),
         ("seed", seed, 0, 2**63),
