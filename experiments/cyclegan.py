@@ -1,4 +1,4 @@
-"""CycleGAN (Zhu et al. 2017): from one domain of images to another and back, without pairs.
+r"""CycleGAN (Zhu et al. 2017): from one domain of images to another and back, without pairs.
 
     python experiments/cyclegan.py --workdir runs/cyclegan
     python experiments/cyclegan.py --workdir runs/zebras --config.dataset=cycle_gan/horse2zebra \

@@ -1,4 +1,4 @@
-"""DCGAN (Radford et al. 2015) on MNIST, or on any images of 28, 32, 64 or 128 pixels.
+r"""DCGAN (Radford et al. 2015) on MNIST, or on any images of 28, 32, 64 or 128 pixels.
 
     python experiments/dcgan.py --workdir runs/
     python experiments/dcgan.py --workdir runs/faces --config.dataset=folder:PATH \

@@ -1,4 +1,4 @@
-"""DiscoGAN (Kim et al. 2017): relations between two domains of images, without pairs.
+r"""DiscoGAN (Kim et al. 2017): relations between two domains of images, without pairs.
 
     python experiments/discogan.py --workdir runs/discogan
     python experiments/discogan.py --workdir runs/shoes --config.dataset=folder:BAGS,SHOES \

@@ -1,4 +1,4 @@
-"""R3GAN (Huang et al. 2024): no normalisation, grouped convolutions, relativistic loss, R1 and R2.
+r"""R3GAN (Huang et al. 2024): no normalisation, grouped convolutions, relativistic loss, R1 and R2.
 
     python experiments/r3gan.py --workdir runs/r3gan
     python experiments/r3gan.py --workdir runs/cifar --config.dataset=cifar10 \

@@ -1,4 +1,4 @@
-"""SNGAN with projection (Miyato et al. 2018): residual networks, spectral norm, the hinge loss.
+r"""SNGAN with projection (Miyato et al. 2018): residual networks, spectral norm, the hinge loss.
 
     python experiments/sngan.py --workdir runs/sngan
     python experiments/sngan.py --workdir runs/cifar --config.dataset=cifar10 \

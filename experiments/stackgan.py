@@ -1,4 +1,4 @@
-"""StackGAN (Zhang et al. 2017): images from captions, a small one first, then a large one of it.
+r"""StackGAN (Zhang et al. 2017): images from captions, a small one first, then a large one of it.
 
     python experiments/stackgan.py --workdir runs/stackgan
     python experiments/stackgan_sample.py --workdir runs/stackgan --caption "a small red seven at \

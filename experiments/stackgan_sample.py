@@ -1,10 +1,12 @@
-"""Draws images of a caption with a trained StackGAN.
+r"""Draws images of a caption with a trained StackGAN.
 
     python experiments/stackgan_sample.py --workdir runs/stackgan --caption "a small red seven at \
         the top left on a dark blue ground"
 
-Says which words the run does not know. Writes a grid of images, by default caption.png in the run's
-folder.
+The default run knows one or two digits, red, green, blue, yellow, pink or white, small or large,
+in a corner or at the centre, on a black, grey, brown, dark blue or dark green ground. Words that a
+run does not know are told; of what it never saw said, such as a red ground, it makes anything.
+Writes a grid of images, by default caption.png in the run's folder.
 """
 
 import argparse
@@ -20,13 +22,15 @@ from jaxgan.load_stackgan import load_stackgan
 
 
 def parse_arguments():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     command_line.add_run_arguments(parser)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--caption", help="what to draw")
     what.add_argument("--embedding", help="a .npy file of one, for a run that was given embeddings")
     parser.add_argument("--stage", type=int, choices=(1, 2), default=2, help="which stage (2)")
-    parser.add_argument("--num", type=int, default=8, help="how many images (8)")
+    parser.add_argument("--num", type=int, default=9, help="how many images (9)")
     parser.add_argument("--seed", type=int, default=0, help="of the noise (0)")
     parser.add_argument("--out", help="the picture to write (WORKDIR/caption.png)")
     return parser.parse_args()
@@ -39,6 +43,10 @@ def main():
     out = arguments.out or str(Path(arguments.workdir) / "caption.png")
     if not out.endswith(".png"):
         raise UserError(f"out: got {out!r}, expected a file name ending in .png")
+    if (Path(arguments.workdir) / "checkpoints").is_dir():
+        raise UserError(
+            f"workdir: {arguments.workdir} is the folder of one stage, expected that with both"
+        )
     folder = Path(arguments.workdir) / f"stage{arguments.stage}"
     generate = load_stackgan(folder, ema=arguments.ema, step=arguments.step)
     embedding = read_embedding(arguments, generate)
@@ -60,10 +68,13 @@ def read_embedding(arguments, generate):
         return array[None]
     if generate.embed is None:
         raise UserError("caption: the run was given embeddings, expected --embedding FILE.npy")
+    words = split_words(arguments.caption)
     unknown = generate.vocabulary.unknown_words(arguments.caption)
+    if len(unknown) == len({*words}):
+        raise UserError(f"caption: the run knows no word of {arguments.caption!r}, expected some")
     if unknown:
         print(f"words that the run does not know: {', '.join(unknown)}")
-    if generate.vocabulary.length < len(split_words(arguments.caption)):
+    if generate.vocabulary.length < len(words):
         print(f"it reads the first {generate.vocabulary.length} words alone")
     return generate.embed([arguments.caption])
 

@@ -42,7 +42,11 @@ def open_checkpoints(workdir: str | Path, *, keep: int | None = None) -> ocp.Che
     """
     folder = Path(workdir).absolute() / "checkpoints"
     if keep is None and not folder.is_dir():
-        raise UserError(f"workdir: {workdir} has no checkpoints, expected the folder of a run")
+        inside = sorted(folder.parent.glob("*/checkpoints"))
+        such = f", such as {inside[-1].parent}" if inside else ""
+        raise UserError(
+            f"workdir: {workdir} has no checkpoints, expected the folder of a run{such}"
+        )
     options = ocp.CheckpointManagerOptions(
         max_to_keep=keep,
         create=keep is not None,

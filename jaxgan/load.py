@@ -63,7 +63,10 @@ def load_generator(
     """
     step, description, variables, averaged = restore_player(workdir, step, "generator", ema)
     if "latent_dim" not in description:
-        raise UserError(f"workdir: {workdir} holds no run that makes images of latents")
+        raise UserError(
+            f"workdir: {workdir} holds no run that makes images of latents alone, expected one; "
+            "others have load_stackgan and load_translator"
+        )
     generate = make_generate(
         networks.from_description(description["generator"]) if generator is None else generator,
         variables,

@@ -37,11 +37,12 @@ def load_stackgan(workdir: str | Path, *, ema: bool = True, step: int | None = N
       (noise (B, noise_dim), embeddings (B, E)) float -> images in [0, 1], (B, H, W, C) float32. Its
       attributes are those of `make_text_to_image`; `vocabulary`, the words that it knows, and
       `embed`, from a sequence of captions to embeddings (B, E), both None where the run was given
-      embeddings in place of captions; `step` and `config`.
+      embeddings in place of captions; `step` and `config`. `embed` takes words that it does not
+      know for one and the same, which says nothing: `vocabulary.unknown_words(caption)` tells them.
 
     Raises:
       UserError: no run there, no such checkpoint, no run of a StackGAN; when called, arrays of
-        another shape; of `embed`, a caption without a word.
+        another shape; of `embed`, no captions, or one without a word.
 
     Example:
       >>> generate = load_stackgan("runs/stackgan/stage2")  # doctest: +SKIP
@@ -183,6 +184,8 @@ def _make_embed(encoder: nn.Module, params: PyTree, vocabulary: Vocabulary) -> C
     def embed(captions: Sequence[str]) -> jax.Array:
         if isinstance(captions, str):
             raise UserError("captions: got one string, expected a sequence of them")
+        if not len(captions) or not all(isinstance(caption, str) for caption in captions):
+            raise UserError(f"captions: got {captions!r}, expected a sequence of strings")
         tokens = np.stack([vocabulary.encode(caption) for caption in captions])
         return apply(params, tokens)
 

@@ -55,7 +55,10 @@ def health(run: Run) -> str:
 
 
 def measured(evaluation: dict) -> str:
-    """The dicts of figures in it, as columns; what else it says stands below."""
+    """The dicts of figures in it, as columns; what else it says stands below.
+
+    Those that share no name with the first stand in another table.
+    """
     columns = {
         head: figures
         for head, figures in evaluation.items()
@@ -63,6 +66,18 @@ def measured(evaluation: dict) -> str:
     }
     if not columns:
         return ""
+    tables, left = "", columns
+    while left:
+        first = next(iter(left.values()))
+        alike = {head: of for head, of in left.items() if not first.keys().isdisjoint(of)}
+        left = {head: of for head, of in left.items() if head not in alike}
+        tables += _figures(alike)
+    rest = {key: value for key, value in evaluation.items() if key not in columns}
+    note = html.escape("; ".join(f"{key}: {text(value)}" for key, value in rest.items()))
+    return _card("Measured", f'{tables}<p class="note">{note}</p>')
+
+
+def _figures(columns: dict[str, dict]) -> str:
     names = dict.fromkeys(name for figures in columns.values() for name in figures)
     heads = "".join(f"<td>{html.escape(head)}</td>" for head in columns)
     rows = "".join(
@@ -71,10 +86,7 @@ def measured(evaluation: dict) -> str:
         + "</tr>"
         for name in names
     )
-    rest = {key: value for key, value in evaluation.items() if key not in columns}
-    note = html.escape("; ".join(f"{key}: {text(value)}" for key, value in rest.items()))
-    table = f"<table><tr><th></th>{heads}</tr>{rows}</table>"
-    return _card("Measured", f'{table}<p class="note">{note}</p>')
+    return f'<table class="figures"><tr><th></th>{heads}</tr>{rows}</table>'
 
 
 def _cell(value: Any) -> str:
@@ -124,7 +136,7 @@ def _slider(count: int, total: int) -> str:
         '<div class="player"><button type="button" id="play" aria-label="Play">▶</button>'
         f'<input type="range" id="grid-slider" min="0" max="{count - 1}" value="{count - 1}" '
         'aria-label="Training step of the samples">'
-        f'</div><p class="note">The same latent vectors at each step: {shown}. '
+        f'</div><p class="note">The same inputs at each step: {shown}. '
         "Drag, or use the arrow keys ← →.</p>"
     )
 

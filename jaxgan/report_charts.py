@@ -17,7 +17,7 @@ _KNOWN_CHARTS = (
         "title": "Losses",
         "note": "What each network tries to make small. They pull against each other, so neither "
         "has to fall: steady is good, one at zero is not. With the original loss the "
-        "discriminator's sum is log 4 = 1.386 when it cannot tell.",
+        "discriminator's sum over real and generated images is log 4 = 1.386 when it cannot tell.",
         "keys": {
             "train/discriminator_loss": "discriminator",
             "train/discriminator_loss_real": "… on real",
@@ -86,7 +86,17 @@ _KNOWN_CHARTS = (
 _FAMILY_NOTES = {
     "fid": "Fréchet distance between features of real and generated images: lower is nearer, "
     "0 is no difference that the features can see.",
-    "other losses": "Further terms that a network tries to make small.",
+    "other losses": "Further terms that a network tries to make small; wrong are real images with "
+    "the captions of others.",
+    "other accuracies": "Share that is judged rightly; wrong are real images with the captions of "
+    "others.",
+    "kl": "In nats: how far the Gaussian about a caption, which images are drawn from, is from the "
+    "standard one.",
+    "matching": "Cosine of the embeddings of a generated image and of its caption: 1 is a match.",
+    "mse": "Mean squared error of translations against the truth, of [-1, 1] pixels.",
+    "ssim": "Structural similarity of translations and the truth: 1 where they are the same.",
+    "cycle": "Mean absolute error after there and back, of [-1, 1] pixels.",
+    "read": "Share of digits that a classifier reads after translation.",
     "diversity": "How far generated images spread about their mean, in shares of how far real ones "
     "do: 1 is as varied, near 0 they are all alike.",
     "generator": "Slope: the norm of the generator's gradient at a generated image. Near 0 the "
@@ -164,7 +174,8 @@ def _family(key: str) -> str:
 def _title(name: str) -> str:
     """fid_lenet_10k becomes FID lenet 10k, grad_norm becomes Grad norm."""
     first, *rest = name.replace("_", " ").split(" ")
-    return " ".join([first.upper() if len(first) <= 3 else first.capitalize(), *rest])
+    short = len(first) <= 3 or first == "ssim"
+    return " ".join([first.upper() if short else first.capitalize(), *rest])
 
 
 def _series(labels: dict[str, str]) -> list[dict]:

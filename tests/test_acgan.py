@@ -182,7 +182,7 @@ def test_the_network_that_the_discriminator_is_compared_with_learns(images):
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("dataset", "folder:faces", "dataset: folder:faces has no classes, which this experiment"),
+        ("dataset", "folder:faces", "dataset: folder:faces has no classes, expected labelled"),
         ("class_weight", -1.0, "class_weight: got -1.0, expected a number of at least 0"),
         ("class_weight", float("inf"), "class_weight: got inf, expected a number of at least 0"),
         ("loss", "hing", "loss: got 'hing', expected one of minimax"),

@@ -94,7 +94,7 @@ def test_classes_are_needed_where_they_are_asked_for():
     class Faces:
         num_classes = None
 
-    with pytest.raises(UserError, match=r"^dataset: folder:faces has no classes, which"):
+    with pytest.raises(UserError, match=r"^dataset: folder:faces has no classes, expected"):
         adversarial.make_game(sngan.make_players, config, Faces(), jax.random.key(0))
 
 

@@ -157,6 +157,14 @@ def test_page_shows_what_was_measured(run):
     assert 'step: 100; network: {"name": "lenet"}' in page.all_text("p", **{"class": "note"})
 
 
+def test_figures_of_other_names_stand_in_another_table(run):
+    figures = {"one": {"fid": 1.0}, "other": {"new": 3.0}, "two": {"fid": 2.0}}
+    write_json(run / "evaluation.json", {"step": 100, **figures})
+    cells = page_of(run).all_text("td")
+    start = cells.index("one")
+    assert cells[start : start + 6] == ["one", "two", "1", "2", "other", "3"]
+
+
 def test_embedded_rows_are_the_rows(run):
     assert page_of(run).data["rows"] == ROWS
 

@@ -63,7 +63,7 @@ class Unlabelled:
         (data.mnist("test"), {"labels": 10_010}, "labels: got 10010, expected at most 10000"),
         (data.mnist("test"), {"labels": 10_000}, "labels: got 10000, expected at most 8920, since"),
         (data.mnist("test"), {"labelled_batch_size": 0}, "labelled_batch_size: got 0, expected 1"),
-        (Unlabelled(), {"dataset": "folder:x"}, "dataset: folder:x has no classes, which this"),
+        (Unlabelled(), {"dataset": "folder:x"}, "dataset: folder:x has no classes, expected"),
     ],
 )
 def test_bad_input_is_one_line(source, fields, message):

@@ -97,6 +97,11 @@ def test_a_stage_is_a_function_of_noise_and_embeddings(finished):
         generate(noise[:, :3], embeddings)
     with pytest.raises(UserError, match=r"^captions: got one string"):
         generate.embed("noise 3")
+    for wrong in ([], [3]):
+        with pytest.raises(UserError, match=r"^captions: got .*, expected a sequence of strings"):
+            generate.embed(wrong)
+    with pytest.raises(UserError, match=r"^workdir: .* no checkpoints, .*, such as .*/stage2$"):
+        load_stackgan(finished)
     with pytest.raises(UserError, match=r"^caption: got '', expected at least one word"):
         generate.embed([""])
 
@@ -128,6 +133,10 @@ def test_captions_are_drawn_and_unknown_words_told(finished, monkeypatch, capsys
         assert picture.size == (3 * 16 + 4 * 2, 3 * 16 + 4 * 2)
     with pytest.raises(UserError, match=r"^caption: got ' ', expected at least one word"):
         call("--caption", " ")
+    with pytest.raises(UserError, match=r"^caption: the run knows no word of 'purple zebra'"):
+        call("--caption", "purple zebra")
+    with pytest.raises(UserError, match=r"^workdir: .*stage2 is the folder of one stage, expected"):
+        call("--workdir", str(finished / "stage2"), "--caption", "noise 3")
 
 
 @pytest.mark.parametrize(
@@ -170,7 +179,7 @@ def test_captions_without_images_and_images_without_captions_are_refused(tmp_pat
     Image.new("RGB", (20, 20)).save(tmp_path / "a.png")
     for text, message in (
         ("b.png\ta bird", "^captions: line 1 of .* is of 'b.png', expected an image of the folder"),
-        ("", "^captions: .*a.png' has none, expected one for each image"),
+        ("", "^captions: got none of .*a.png', expected one for each image"),
         ("a.png\t ", "^captions: line 1 of .* has an empty caption, expected words"),
     ):
         (tmp_path / "captions.tsv").write_text(text)

@@ -49,7 +49,7 @@ def report(config, workdir):
     }
     print(f"\nof {len(both)} test images read rightly")
     for name, of in figures.items():
-        print(f"{name:28}{of['accuracy']:.2%}, {of['right alone']} of them by it alone")
+        print(f"{name:28}{of['accuracy']:.2%}, {of['right alone']} where the other is wrong")
     print(write_json(Path(workdir) / "classifiers.json", {"step": discriminate.step, **figures}))
 
 

@@ -123,7 +123,7 @@ def make_game(
 def number_of_classes(config: config_dict.ConfigDict, source) -> int:
     """How many classes the data has, which it must."""
     if not source.num_classes:
-        raise UserError(f"dataset: {config.dataset} has no classes, which this experiment needs")
+        raise UserError(f"dataset: {config.dataset} has no classes, expected labelled images")
     return source.num_classes
 
 

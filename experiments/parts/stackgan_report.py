@@ -30,6 +30,7 @@ def report(config, workdir):
     scenes = config.dataset == "scenes" and shape == (SCENE_SIZE, SCENE_SIZE, 3)
     if not scenes or config.embeddings or not is_finished(folder):
         return
+    print(f"\nmeasuring it on {NUM:,} captions, which takes a few minutes")
     generate, source = load_stackgan(folder), data.scenes("unseen")
     examples = [source[number] for number in range(NUM)]
     said = scene_reader.contents_of(examples)

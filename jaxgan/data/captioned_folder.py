@@ -65,7 +65,7 @@ def captioned_folder(
     captions = _read_captions(root, set(names))
     bare = next((name for name in names if name not in captions), None)
     if bare is not None:
-        raise UserError(f"captions: {str(root / bare)!r} has none, expected one for each image")
+        raise UserError(f"captions: got none of {str(root / bare)!r}, expected one for each image")
     return _CaptionedFolder(root, names, [tuple(captions[name]) for name in names])
 
 

@@ -55,7 +55,7 @@ def folder(path: str | os.PathLike, split: str = "train") -> RandomAccessDataSou
     if path == "":  # Which `Path` takes for the working directory.
         raise UserError("dataset: got an empty path, expected a folder of images")
     if not root.is_dir():
-        what = "a file" if root.exists() else "nothing there"
+        what = "a file" if root.exists() else "not there"
         raise UserError(f"dataset: {str(root)!r} is {what}, expected a folder of images")
     has_splits = (root / "train").is_dir() and (root / "test").is_dir()
     if split == "test" and not has_splits:

@@ -62,7 +62,7 @@ WHOLE = "b.png\tb\ndeep/a.png\ta\n"
 @pytest.mark.parametrize(
     ("captions", "message"),
     [
-        ("b.png\tb\n", r"captions: '.*/deep/a.png' has none, expected one for each image$"),
+        ("b.png\tb\n", r"captions: got none of '.*/deep/a.png', expected one for each image$"),
         (WHOLE + "c.png\tc\n", r"captions: line 3 of .* is of 'c.png', expected an image of the"),
         ("b.png\t \n" + WHOLE, r"captions: line 1 of .* has an empty caption, expected words$"),
         ("b.png\t--\n" + WHOLE, r"captions: line 1 of .* has an empty caption, expected words$"),

@@ -196,9 +196,7 @@ def test_file_that_went_away_is_named(tmp_path):
 
 
 def test_missing_path(tmp_path):
-    with pytest.raises(
-        UserError, match=r"^dataset: '.*nowhere' is nothing there, expected a folder"
-    ):
+    with pytest.raises(UserError, match=r"^dataset: '.*nowhere' is not there, expected a folder"):
         folder(tmp_path / "nowhere")
 
 

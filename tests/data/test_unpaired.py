@@ -176,7 +176,7 @@ def test_folders_with_splits(tmp_path):
         (lambda: batches(channels=2), "channels: got 2"),
         (lambda: load_domains("folder:x", "train"), "dataset: got 'folder:x', expected two fold"),
         (lambda: load_domains("folder:x,y,z", "train"), "dataset: got 'folder:x,y,z', expected"),
-        (lambda: load_domains("folder:/no,/no", "train"), "dataset: '/no' is nothing there"),
+        (lambda: load_domains("folder:/no,/no", "train"), "dataset: '/no' is not there"),
         (lambda: load_domains(None, "train"), "dataset: got None, expected 'digits'"),
         (lambda: load_domains("digits", "valid"), "split: got 'valid'"),
     ],
