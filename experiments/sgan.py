@@ -28,10 +28,11 @@ def get_config():
     config.labels = 100  # how many images keep their label
     config.labelled_batch_size = 20  # how many of them a batch has besides its batch_size others
     config.feature_matching = True  # or else the generator wants its images taken for real ones
+    config.consistency = 5.0  # weight of being of one mind about an image judged twice
     config.conditional = False  # the generator is given a class
-    config.num_steps = 6_000
-    config.generator_learning_rate = config.discriminator_learning_rate = 1e-3
-    config.sample_every = config.eval_every = 300
+    config.num_steps = 4_000
+    config.generator_learning_rate = config.discriminator_learning_rate = 3e-3
+    config.sample_every = config.eval_every = 400
     return config
 
 
@@ -53,9 +54,9 @@ def make_game(config, source, key):
     state = init_sgan(game_key, *players, *txs, **options)
     alone = init_variables(discriminator, alone_key, jnp.zeros((1, *shape)))
     state = state.replace(extra=create_player(alone, txs[1]))
-    options = {"latent": config.latent, "feature_matching": config.feature_matching, **rules}
+    options = {name: config[name] for name in ("latent", "feature_matching", "consistency")}
     averaging = {"disc_steps": config.disc_steps, "ema_decay": config.ema_decay or None}
-    play = make_train_step(sgan(*players, **options), *txs, **averaging)
+    play = make_train_step(sgan(*players, **options, **rules), *txs, **averaging)
     learn_alone = make_supervised_step(discriminator, txs[1])
     test = make_sgan_evaluate(discriminator)
 

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.special import log_softmax
+from scipy.special import log_softmax, softmax
 
 from jaxgan import UserError, losses
 
@@ -53,6 +53,20 @@ def test_what_has_no_label_has_no_part_in_value_or_slope():
     assert not np.any(slope)
 
 
+def test_two_minds_are_the_squared_gap_of_their_probabilities():
+    other = RNG.standard_normal(LOGITS.shape)
+    value, slopes = jax.value_and_grad(losses.class_consistency, argnums=(0, 1))(
+        jnp.asarray(LOGITS, jnp.float32), jnp.asarray(other, jnp.float32)
+    )
+    gap = softmax(LOGITS, axis=1) - softmax(other, axis=1)
+    assert (value.shape, value.dtype) == ((), jnp.float32)
+    assert value == pytest.approx(np.sum(gap**2) / 6, rel=1e-5)
+    for p, slope, sign in zip((LOGITS, other), slopes, (1, -1), strict=True):
+        p = softmax(p, axis=1)
+        pulled = sign * 2 / 6 * p * (gap - np.sum(gap * p, axis=1, keepdims=True))
+        np.testing.assert_allclose(slope, pulled, rtol=1e-4, atol=1e-7)
+
+
 def test_large_logits_stay_finite():
     given = jnp.array([[1e4, -1e4], [-1e4, -1e4], [1e4, 1e4]])
     np.testing.assert_allclose(losses.real_logits(given), [1e4, -1e4, 1e4], rtol=1e-4)
@@ -87,6 +101,8 @@ def test_wrong_input_is_refused_by_name(logits, labels, message):
     with pytest.raises(UserError) as error:
         losses.class_cross_entropy(logits, labels)
     assert str(error.value).startswith(message)
+    with pytest.raises(UserError, match=r"^other_logits: got shape \(6, 1\), expected \(6, 4\)$"):
+        losses.class_consistency(np.asarray(LOGITS, np.float32), np.zeros((6, 1), np.float32))
     if message.startswith("class_logits"):
         with pytest.raises(UserError, match=r"^class_logits: got [^\n]*$"):
             losses.real_logits(logits)

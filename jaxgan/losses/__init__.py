@@ -21,7 +21,7 @@ any other rank are an error: (B, 1) against (B,) would broadcast to (B, B) witho
 embeddings of images with those of captions, `word_prediction` tells words from images, and
 `gaussian_kl` compares Gaussians with the standard one. Where a discriminator has logits of K
 classes, `real_logits` gives the one that these losses take, and `class_cross_entropy` is the loss
-of examples with a label.
+of examples with a label; `class_consistency` needs none.
 """
 
 from jaxgan.losses.cross_entropy import (
@@ -53,7 +53,7 @@ from jaxgan.losses.paired import (
     relativistic_discriminator,
     relativistic_generator,
 )
-from jaxgan.losses.semi_supervised import class_cross_entropy, real_logits
+from jaxgan.losses.semi_supervised import class_consistency, class_cross_entropy, real_logits
 from jaxgan.losses.squared_error import (
     least_squares,
     least_squares_discriminator,
@@ -63,6 +63,7 @@ from jaxgan.losses.squared_error import (
 __all__ = [
     "Loss",
     "barlow_twins",
+    "class_consistency",
     "class_cross_entropy",
     "cosine_similarities",
     "feature_matching",

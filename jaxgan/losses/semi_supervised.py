@@ -1,11 +1,11 @@
-"""Semi-supervised losses: the logits of K classes also tell real examples from generated ones."""
+"""Semi-supervised losses: of K classes, which also tell real examples from generated ones."""
 
 import jax
 import jax.numpy as jnp
 
 from jaxgan.errors import UserError
 
-__all__ = ["class_cross_entropy", "real_logits"]
+__all__ = ["class_consistency", "class_cross_entropy", "real_logits"]
 
 
 def real_logits(class_logits: jax.Array) -> jax.Array:
@@ -74,6 +74,40 @@ def class_cross_entropy(class_logits: jax.Array, labels: jax.Array) -> jax.Array
     )[:, 0]
     losses = jax.nn.logsumexp(class_logits, axis=1) - of_class
     return jnp.sum(jnp.where(known, losses, 0)) / jnp.maximum(jnp.sum(known), 1)
+
+
+def class_consistency(class_logits: jax.Array, other_logits: jax.Array) -> jax.Array:
+    """How differently the same examples are put in classes when judged twice.
+
+        L = E[sum_k (p(k | x) - q(k | x))^2],  p = softmax(l), q = softmax(l')
+
+    The two judgements differ by the noise and the dropout of a network in training. No labels are
+    needed: what is learnt of a labelled example spreads to those like it.
+
+    Args:
+      class_logits: (B, K) float, l.
+      other_logits: (B, K) float, l'; the slope is of both.
+
+    Returns:
+      float32 scalar, from 0 to 2.
+
+    Raises:
+      UserError: logits that are not of rank 2, not floating point, or of two shapes.
+
+    Example:
+      >>> one, other = jnp.log(jnp.array([[1.0, 3.0]])), jnp.log(jnp.array([[3.0, 1.0]]))
+      >>> print(f"{class_consistency(one, other):.2f}")  # (1/4 - 3/4)^2, twice
+      0.50
+
+    Source: Sajjadi et al. 2016, "Regularization With Stochastic Transformations and Perturbations
+    for Deep Semi-Supervised Learning", section 3; in a GAN, Wei et al. 2018, "Improving the
+    Improved Training of Wasserstein GANs", section 3.3.
+    """
+    one, other = _check(class_logits), _check(other_logits)
+    if one.shape != other.shape:
+        raise UserError(f"other_logits: got shape {other.shape}, expected {one.shape}")
+    gap = jax.nn.softmax(one, axis=1) - jax.nn.softmax(other, axis=1)
+    return jnp.mean(jnp.sum(gap**2, axis=1))
 
 
 def _check(class_logits: jax.Array) -> jax.Array:

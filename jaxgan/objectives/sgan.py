@@ -1,5 +1,6 @@
 """SGAN: a few labels, many images without, and a discriminator that is the classifier."""
 
+import math
 from collections.abc import Callable
 
 import flax.linen as nn
@@ -8,6 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxgan import losses
+from jaxgan.errors import UserError
 from jaxgan.latent import sample_latents
 from jaxgan.losses import Loss
 from jaxgan.objectives.batches import entry, real_images
@@ -28,6 +30,7 @@ def sgan(
     num_classes: int,
     loss: Loss = losses.non_saturating,
     feature_matching: bool = True,
+    consistency: float = 0.0,
     latent: str = "normal",
     conditional: bool = False,
     axis_name: str | None = None,
@@ -35,7 +38,8 @@ def sgan(
     """The objective of a semi-supervised GAN.
 
         s = log sum_k exp(l_k), the logit of being real, of any of the K classes
-        discriminator: L_D(s(x), s(G(z))) + E[-log p(y | x, real)], the latter where y is known
+        discriminator: L_D(s(x), s(G(z))) + E[-log p(y | x, real)], the latter where y is known,
+                       + w E[|p(. | x, real) - p'(. | x, real)|^2]
         generator: || E[f(x)] - E[f(G(z))] ||^2, or L_G(s(G(z)))
 
     With the non-saturating loss this is the cross-entropy of K + 1 outputs, the last of them,
@@ -52,6 +56,8 @@ def sgan(
       num_classes: K.
       loss: L_D and L_G, from `jaxgan.losses`.
       feature_matching: False for the generator's L_G.
+      consistency: w, at least 0, of being of one mind about a real image that is judged twice,
+        with other noise and dropout. 0 judges once.
       latent: "normal" or "uniform".
       conditional: the generator is given a class, each as often as any other, and its loss has
         E[-log p(y | G(z, y), real)] besides.
@@ -60,11 +66,12 @@ def sgan(
     Returns:
       An `Objective` on batches {"image": (B, H, W, C) float32, "label": (B,) int32, -1 where it is
       not known}; other entries are ignored. Its metrics are those of `adversarial_metrics`,
-      `diversity`, and of the labelled images `class_loss` and `class_accuracy`.
+      `diversity`, and of the labelled images `class_loss` and `class_accuracy`; with a weight,
+      `consistency_loss`, unweighted.
 
     Raises:
-      UserError: while tracing, a batch without images or labels, or of another shape than the
-        generator's.
+      UserError: a consistency below 0 or not finite; while tracing, a batch without images or
+        labels, or of another shape than the generator's.
 
     Example:
       >>> from jaxgan import networks
@@ -72,8 +79,11 @@ def sgan(
       >>> objective = sgan(generator, discriminator, latent_dim=100, num_classes=10)
 
     Source: Odena 2016, "Semi-Supervised Learning with Generative Adversarial Networks"; Salimans
-    et al. 2016, "Improved Techniques for Training GANs", sections 3.1 and 5.
+    et al. 2016, "Improved Techniques for Training GANs", sections 3.1 and 5; for w, see
+    `losses.class_consistency`.
     """
+    if not 0 <= consistency < math.inf:
+        raise UserError(f"consistency: got {consistency}, expected a number of at least 0")
 
     def requested(batch_size: int) -> tuple[jax.Array, ...]:
         return (jnp.arange(batch_size) % num_classes,) if conditional else ()
@@ -108,7 +118,13 @@ def sgan(
             **adversarial_metrics(loss, real_logits, fake_logits),
             "diversity": diversity(images, fakes, axis_name),
         }
-        return real_part + fake_part + class_loss, Aux(model_state, metrics)
+        total = real_part + fake_part + class_loss
+        if consistency:
+            again_key = jax.random.fold_in(real_key, 1)
+            again, _ = apply_train(discriminator, disc_vars, images, key=again_key)
+            metrics["consistency_loss"] = losses.class_consistency(real_classes, again)
+            total += consistency * metrics["consistency_loss"]
+        return total, Aux(model_state, metrics)
 
     def gen_loss(
         gen_vars: PyTree, disc_vars: PyTree, fakes: jax.Array, batch: PyTree, context: Context

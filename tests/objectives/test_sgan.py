@@ -71,6 +71,26 @@ def test_the_discriminator_pays_the_cross_entropy_of_k_plus_one():
     assert aux.metrics["d_real"] == pytest.approx(np.mean(np.exp(of_any)), rel=1e-5)
 
 
+def test_it_may_pay_for_two_minds_about_real_images():
+    game, batch, context = play(consistency=3.0)
+    loss, aux = game.disc_loss(DISC_VARS, jnp.asarray(FAKE), batch, context)
+    assert aux.metrics["consistency_loss"] == 0  # what has no dropout is of one mind
+    images = {"image": RNG.uniform(-1, 1, (6, *SMALL)).astype(np.float32), "label": LABELS}
+    variables, fakes = small_state().discriminator.variables, jnp.zeros((6, *SMALL))
+
+    def loss_of(consistency):
+        game = sgan(
+            GENERATOR, DISCRIMINATOR, latent_dim=4, num_classes=3, consistency=consistency
+        )  # fmt: skip
+        return game.disc_loss(variables, fakes, images, context)
+
+    plain, plain_aux = loss_of(0.0)
+    loss, aux = loss_of(3.0)
+    assert aux.metrics["consistency_loss"] > 1e-4
+    assert loss - plain == pytest.approx(3 * float(aux.metrics["consistency_loss"]), rel=1e-4)
+    assert aux.metrics["class_loss"] == plain_aux.metrics["class_loss"]
+
+
 def test_the_generator_matches_the_mean_features_and_so_says_its_slope():
     game, batch, context = play()
 
@@ -181,6 +201,9 @@ def test_the_test_counts_what_is_in_its_class():
 
 def test_bad_input_is_told():
     game, batch, context = play()
+    for wrong in (-1.0, float("nan"), float("inf")):
+        with pytest.raises(UserError, match=f"consistency: got {wrong}, expected a number of at"):
+            play(consistency=wrong)
     with pytest.raises(UserError, match="batch: got entries image, expected 'label' among them"):
         game.disc_loss(DISC_VARS, jnp.asarray(FAKE), {"image": batch["image"]}, context)
     with pytest.raises(UserError, match=r"image: got a batch of shape \(6, 1, 1, 2\), expected"):
