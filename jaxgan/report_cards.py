@@ -21,6 +21,7 @@ _SHOWN_ELSEWHERE = {
         "jax_version",
         "command",
         "use",
+        "layout",
     ),
 }
 
@@ -111,7 +112,10 @@ def samples(run: Run) -> str:
             for step, grid in run.grids
         )
         slider = _slider(len(run.grids), len(run.grid_steps))
-        figures.append(_figure(picture, caption, f'<div class="stack">{stack}</div>{slider}'))
+        layout = text(run.summary.get("layout"))
+        note = f'<p class="note">{html.escape(layout)}</p>' if layout else ""
+        content = f'<div class="stack">{stack}</div>{note}{slider}'
+        figures.append(_figure(picture, caption, content))
     if run.real:
         content = _image(run.real, "Real images")
         figures.append(_figure(run.real, "Real, from the training set", content))

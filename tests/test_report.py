@@ -263,7 +263,10 @@ def test_many_rows_are_thinned_but_rare_ones_stay(run):
 def test_text_of_the_run_is_escaped(run):
     evil = '</script </script><b id="evil">&amp;"\'{{data}}'
     write_json(run / "config.json", {evil: evil, "none": None, "list": [1, evil]})
-    write_json(run / "summary.json", {"title": evil, "status": evil, "devices": evil, "x": evil})
+    write_json(
+        run / "summary.json",
+        {"title": evil, "status": evil, "devices": evil, "layout": evil, "x": evil},
+    )
     write_rows(run, [{"step": 1, evil: 2.0, "text": evil}])
     page = page_of(run)
     assert page.all("b", id="evil") == []

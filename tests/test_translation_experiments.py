@@ -79,7 +79,9 @@ def test_a_run_leaves_pictures_curves_and_how_to_use_it(finished):
     rows = read_metrics(workdir / "metrics.jsonl")
     assert [row["step"] for row in rows if "eval/cycle_a" in row] == [2, 4]
     assert all(np.isfinite(list(row.values())).all() for row in rows)
-    assert "translate.py --workdir" in (workdir / "index.html").read_text()
+    page = (workdir / "index.html").read_text()
+    assert "translate.py --workdir" in page
+    assert "Rows: images of a, their translations, the way back; then the same of b." in page
 
 
 def test_broken_off_and_started_again_it_ends_bit_for_bit_the_same(finished, tmp_path):

@@ -107,6 +107,7 @@ def fit_images(
     arrays,
     description: dict[str, Any],
     use: dict[str, str],
+    layout: str = "",
     **records,
 ) -> TrainState:
     """Runs the loop by the config's schedule, on all devices.
@@ -121,6 +122,7 @@ def fit_images(
       arrays: data that lives on the devices, any pytree.
       description: what checkpoints carry besides the config.
       use: what for -> a command, or Python; the first is printed at the end.
+      layout: what the rows and the columns of the samples are, for the page.
       **records: the other arguments of `fit`.
 
     Returns:
@@ -149,6 +151,7 @@ def fit_images(
             "jax_version": jax.__version__,
             "command": command_line.as_started(),
             "use": use,
+            "layout": layout,
         },
         **records,
     )

@@ -160,6 +160,7 @@ def train(
             f"--workdir {folder} --num 64 --out grid.png",
             "Or in Python": f"import jaxgan\n\ngenerate = jaxgan.load_generator({str(workdir)!r})",
         },
+        layout="A latent a row, a class a column." if game.num_classes else "",
         images_per_step=images_per_step,
         keep_best=keep_best,
     )

@@ -148,6 +148,9 @@ def train(
             "Or in Python": "from jaxgan.load_translator import load_translator\n\n"
             f'translate = load_translator({str(workdir)!r}, "ab")',
         },
+        layout="Rows: images of a, their translations, "
+        + ("the truth, " if knows_truth else "")
+        + "the way back; then the same of b.",
         images_per_step=config.batch_size,
     )
 
