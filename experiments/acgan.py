@@ -33,7 +33,7 @@ def make_game(config: config_dict.ConfigDict, source, key) -> generation.Game:
     common.expect_field(config, "loss", config.loss in known, f"one of {', '.join(known)}")
     right = weight >= 0 and math.isfinite(weight)
     common.expect_field(config, "class_weight", right, "a number of at least 0")
-    num_classes = adversarial.number_of_classes(config, source)
+    num_classes = common.number_of_classes(config, source)
     generator, discriminator, gen_tx, disc_tx = dcgan.make_players(config, num_classes=num_classes)
     state = init_acgan(
         key,

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from ml_collections import config_dict
-from parts import command_line
+from parts import command_line, common
 
 from jaxgan import UserError, data, metrics
 from jaxgan.metrics.lenet import LeNet, pack_lenet
@@ -83,8 +83,7 @@ def train(config, workdir):
         if not least <= config[name] < 2**31:
             raise UserError(f"{name}: got {config[name]}, expected a number from {least} on")
     source = data.load(config.dataset, "train", config.data_dir)
-    if not source.num_classes:
-        raise UserError(f"dataset: {config.dataset} has no classes, expected labelled images")
+    num_classes = common.number_of_classes(config, source)
     test = data.load(config.dataset, "test", config.data_dir)
     look = {name: config[name] for name in ("image_size", "channels")}
     arrays = jax.device_put(data.load_arrays(source, **look))
@@ -92,7 +91,7 @@ def train(config, workdir):
     batches = data.index_iterator(len(source), batch_size=config.batch_size, seed=config.seed)
     workdir = open_workdir(workdir, config.to_dict(), change_config=True)
 
-    module, image_shape = LeNet(source.num_classes), arrays["image"].shape[1:]
+    module, image_shape = LeNet(num_classes), arrays["image"].shape[1:]
     steps_per_epoch = math.ceil(len(source) / config.batch_size)
     num_steps = config.epochs * steps_per_epoch
     tx = optax.adam(optax.cosine_decay_schedule(config.learning_rate, num_steps))

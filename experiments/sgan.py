@@ -13,7 +13,7 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
-from parts import adversarial, common, generation
+from parts import common, generation
 
 from jaxgan import data, make_train_step, networks
 from jaxgan.objectives import init_sgan, make_sgan_evaluate, sgan
@@ -40,7 +40,7 @@ def make_game(config, source, key):
     """Makes what is trained, as the config says."""
     enough = config.labelled_batch_size >= 1
     common.expect_field(config, "labelled_batch_size", enough, "1 or more")
-    num_classes = adversarial.number_of_classes(config, source)
+    num_classes = common.number_of_classes(config, source)
     labelled = draw_labelled(config, source, num_classes)
     shape, conditional = common.image_shape(config), config.conditional
     rules = {"num_classes": num_classes, "conditional": conditional}

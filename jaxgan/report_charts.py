@@ -22,6 +22,7 @@ _KNOWN_CHARTS = (
             "train/discriminator_loss": "discriminator",
             "train/discriminator_loss_real": "… on real",
             "train/discriminator_loss_fake": "… on generated",
+            "train/discriminator_loss_wrong": "… on wrong captions",
             "train/generator_loss": "generator",
         },
     },
@@ -32,6 +33,7 @@ _KNOWN_CHARTS = (
         "keys": {
             "train/d_real": "D(x)",
             "train/d_fake": "D(G(z))",
+            "train/d_wrong": "D(x) with a wrong caption",
             "train/d_ratio": "share of D(x)",
         },
         "low": 0,
@@ -46,6 +48,7 @@ _KNOWN_CHARTS = (
         "keys": {
             "train/accuracy_real": "real",
             "train/accuracy_fake": "generated",
+            "train/accuracy_wrong": "real with a wrong caption",
             "eval/accuracy_real": "held-out real",
             "eval/accuracy_fake": "held-out generated",
         },
@@ -62,6 +65,7 @@ _KNOWN_CHARTS = (
         "keys": {
             "train/critic_real": "real",
             "train/critic_fake": "generated",
+            "train/critic_wrong": "real with a wrong caption",
             "eval/critic_real": "held-out real",
             "eval/critic_fake": "held-out generated",
         },
@@ -86,10 +90,8 @@ _KNOWN_CHARTS = (
 _FAMILY_NOTES = {
     "fid": "Fréchet distance between features of real and generated images: lower is nearer, "
     "0 is no difference that the features can see.",
-    "other losses": "Further terms that a network tries to make small; wrong are real images with "
-    "the captions of others.",
-    "other accuracies": "Share that is judged rightly; wrong are real images with the captions of "
-    "others.",
+    "other losses": "Further terms that a network tries to make small.",
+    "other accuracies": "Share that is judged rightly.",
     "kl": "In nats: how far the Gaussian about a caption, which images are drawn from, is from the "
     "standard one.",
     "matching": "Cosine of the embeddings of a generated image and of its caption: 1 is a match.",

@@ -360,10 +360,6 @@ def test_no_such_folder(tmp_path):
         write_report(tmp_path / "missing")
 
 
-def test_read_metrics(run):
-    assert read_metrics(run / "metrics.jsonl") == ROWS
-
-
 @pytest.mark.parametrize("tail", [b'{"step": 15', b'{"step": 150, "note": "\xc3', b"{}", b"\n"])
 def test_a_broken_last_line_is_ignored(run, tail):
     with (run / "metrics.jsonl").open("ab") as file:
@@ -374,30 +370,12 @@ def test_a_broken_last_line_is_ignored(run, tail):
     assert "Unreadable" not in page.source
 
 
-def test_a_whole_last_line_needs_no_line_break(tmp_path):
-    path = tmp_path / "metrics.jsonl"
-    path.write_text('{"step": 1}\n{"step": 2}', encoding="utf-8")
-    assert read_metrics(path) == [{"step": 1}, {"step": 2}]
-
-
 def test_a_broken_line_before_the_last_is_counted(run):
     text = (run / "metrics.jsonl").read_text(encoding="utf-8")
     broken = '{"step": 150, "tra{"step": 150, "train/d_real": 0.5}\n'
     (run / "metrics.jsonl").write_text(broken + text, encoding="utf-8")
     assert read_metrics(run / "metrics.jsonl") == ROWS
     assert "Unreadable lines of metrics.jsonl, left out: 1." in page_of(run).source
-
-
-@pytest.mark.parametrize("line", ["[1]", '{"a": 1}', '{"step": NaN}', '{"step": "1"}', "{"])
-def test_a_line_without_a_step_is_left_out(tmp_path, line):
-    path = tmp_path / "metrics.jsonl"
-    path.write_text(line + '\n{"step": 2}\n', encoding="utf-8")
-    assert read_metrics(path) == [{"step": 2}]
-
-
-def test_read_metrics_without_a_file(tmp_path):
-    with pytest.raises(UserError, match=r"metrics\.jsonl"):
-        read_metrics(tmp_path / "metrics.jsonl")
 
 
 @pytest.mark.parametrize(

@@ -101,8 +101,11 @@ def test_wrong_input_is_refused_by_name(logits, labels, message):
     with pytest.raises(UserError) as error:
         losses.class_cross_entropy(logits, labels)
     assert str(error.value).startswith(message)
-    with pytest.raises(UserError, match=r"^other_logits: got shape \(6, 1\), expected \(6, 4\)$"):
-        losses.class_consistency(np.asarray(LOGITS, np.float32), np.zeros((6, 1), np.float32))
     if message.startswith("class_logits"):
         with pytest.raises(UserError, match=r"^class_logits: got [^\n]*$"):
             losses.real_logits(logits)
+
+
+def test_judgements_of_other_shapes_are_refused():
+    with pytest.raises(UserError, match=r"^other_logits: got shape \(6, 1\), expected \(6, 4\)$"):
+        losses.class_consistency(np.asarray(LOGITS, np.float32), np.zeros((6, 1), np.float32))

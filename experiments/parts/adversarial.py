@@ -9,7 +9,7 @@ import optax
 from ml_collections import config_dict
 from parts import common, generation
 
-from jaxgan import UserError, augment, losses, make_train_step, penalties
+from jaxgan import augment, losses, make_train_step, penalties
 from jaxgan.objectives import adversarial, init_adversarial, make_evaluate
 
 LOSSES = {
@@ -72,7 +72,7 @@ def make_game(
     check_config(config)
     num_classes, options = None, {}
     if "conditional" in config:
-        num_classes = number_of_classes(config, source) if config.conditional else None
+        num_classes = common.number_of_classes(config, source) if config.conditional else None
         options = {"num_classes": num_classes}
     generator, discriminator, gen_tx, disc_tx = make_players(config, **options)
     conditional = num_classes is not None
@@ -118,13 +118,6 @@ def make_game(
     return generation.Game(
         generator, discriminator, state, step, evaluate, num_classes, description
     )
-
-
-def number_of_classes(config: config_dict.ConfigDict, source) -> int:
-    """How many classes the data has, which it must."""
-    if not source.num_classes:
-        raise UserError(f"dataset: {config.dataset} has no classes, expected labelled images")
-    return source.num_classes
 
 
 def check_config(config: config_dict.ConfigDict) -> None:

@@ -223,3 +223,10 @@ def _join_processes() -> None:
 
 def _count(params) -> int:
     return sum(leaf.size for leaf in jax.tree.leaves(params))
+
+
+def number_of_classes(config: config_dict.ConfigDict, source) -> int:
+    """How many classes the data has, which it must."""
+    if not source.num_classes:
+        raise UserError(f"dataset: {config.dataset} has no classes, expected labelled images")
+    return source.num_classes

@@ -95,7 +95,7 @@ def report(config: config_dict.ConfigDict, workdir) -> None:
     tests = data.load_domains(config.dataset, "test", config.data_dir)
     if tests is None:
         return
-    print("\nmeasuring it on the test images", "of", min(map(len, tests)))
+    print(f"\nmeasuring it on {min(map(len, tests)):,} test images")
     measure = Figures(config, tests)
     ways = {"run": [load_translator(workdir, direction) for direction in ("ab", "ba")]}
     if is_embedded(config):

@@ -79,9 +79,8 @@ def test_it_may_pay_for_two_minds_about_real_images():
     variables, fakes = small_state().discriminator.variables, jnp.zeros((6, *SMALL))
 
     def loss_of(consistency):
-        game = sgan(
-            GENERATOR, DISCRIMINATOR, latent_dim=4, num_classes=3, consistency=consistency
-        )  # fmt: skip
+        rules = {"latent_dim": 4, "num_classes": 3, "consistency": consistency}
+        game = sgan(GENERATOR, DISCRIMINATOR, **rules)
         return game.disc_loss(variables, fakes, images, context)
 
     plain, plain_aux = loss_of(0.0)
