@@ -4,10 +4,11 @@
     python experiments/stacked_mnist.py --workdir runs/stacked_packed --variant=packed
     python experiments/stacked_mnist.py --workdir runs/stacked_plain --variant=plain
 
-All have the DCGAN's generator. `plain` is the DCGAN, `packed` its discriminator judges two images
-at once (PacGAN), `r1` judges without batch norm and with a penalty on its slope. The run ends with
-the modes that 26,000 images have and their divergence from equally frequent ones, as the digit
-classifier reads them, in stacked_mnist.json too; real images of unseen digits stand beside.
+All are the DCGAN. `plain` is as it is, in `packed` the discriminator judges two images at once
+(PacGAN), `quick` learns five times as fast as the paper's, at rates that fall to zero, and from
+smaller batches. The run ends with the modes that 26,000 images have and their divergence from
+equally frequent ones, as the digit classifier reads them, in stacked_mnist.json too; real images of
+unseen digits stand beside.
 """
 
 import functools
@@ -16,7 +17,7 @@ from pathlib import Path
 import dcgan
 import jax.numpy as jnp
 import numpy as np
-from parts import adversarial
+from parts import adversarial, common
 
 from jaxgan import data, load_generator, metrics
 from jaxgan.evaluation import generated_batches, real_batches
@@ -24,7 +25,7 @@ from jaxgan.evaluation_files import format_table
 from jaxgan.metrics.lenet import load_lenet
 from jaxgan.workdir import write_json
 
-VARIANTS = ("r1", "packed", "plain")
+VARIANTS = ("quick", "packed", "plain")
 NUM_IMAGES = 26_000
 
 
@@ -35,14 +36,18 @@ def get_config(variant):
     config.channels = 3
     if variant == "packed":
         config.packing = 2
-    if variant == "r1":
-        config.penalty = "r1"
-        config.penalty_weight = 1.0
+    if variant == "quick":
+        config.generator_learning_rate = config.discriminator_learning_rate = 1e-3
+        config.batch_size = 64
+        config.num_steps = 4_000
     return config
 
 
 def make_players(config):
-    return dcgan.make_players(config, disc_batch_norm=not config.penalty)
+    generator, discriminator, *tx = dcgan.make_players(config, disc_batch_norm=not config.penalty)
+    if config.variant == "quick":
+        tx = common.falling_adams(config, config.num_steps)
+    return generator, discriminator, *tx
 
 
 def report(config, workdir):

@@ -59,7 +59,7 @@ def folders(tmp_path_factory):
         ("gaussians", ("--variant=grid",), TOY),
         ("stacked_mnist", ("--variant=plain",), FEW),
         ("stacked_mnist", ("--variant=packed",), FEW),
-        ("stacked_mnist", ("--variant=r1",), FEW),
+        ("stacked_mnist", ("--variant=quick",), FEW),
         ("cyclegan", (), {**NARROW, "dataset": "folder:{0}/a,{0}/b", "image_size": 32}),
         ("discogan", (), {**NARROW, "dataset": "folder:{0}/a,{0}/b", "image_size": 32}),
         ("stackgan", (), {**STACKGAN, "dataset": "folder:{0}/a"}),
