@@ -19,12 +19,11 @@ FIGURES = ("fid", "kid", "precision", "recall", "density", "coverage")
 
 
 def call(script: str, *arguments: str) -> None:
-    """Runs a script of the experiments as a user does."""
-    subprocess.run(
-        [sys.executable, EXPERIMENTS / f"{script}.py", *arguments],
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
+    """Runs a script of the experiments as a user does; ends as it does where it fails."""
+    command = [sys.executable, EXPERIMENTS / f"{script}.py", *arguments]
+    status = subprocess.run(command, stdout=subprocess.DEVNULL).returncode
+    if status:
+        sys.exit(status)
 
 
 def train(experiment: str, seed: int, folder: Path) -> str:

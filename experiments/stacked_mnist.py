@@ -44,7 +44,7 @@ def get_config(variant):
 
 
 def make_players(config):
-    generator, discriminator, *tx = dcgan.make_players(config, disc_batch_norm=not config.penalty)
+    generator, discriminator, *tx = dcgan.make_players(config)
     if config.variant == "quick":
         tx = common.falling_adams(config, config.num_steps)
     return generator, discriminator, *tx

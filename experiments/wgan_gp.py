@@ -21,7 +21,7 @@ def get_config():
     return config
 
 
-make_players = functools.partial(dcgan.make_players, b1=0.0, b2=0.9, disc_batch_norm=False)
+make_players = functools.partial(dcgan.make_players, b1=0.0, b2=0.9)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import functools
 import json
 
+import dcgan
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -33,6 +34,7 @@ def train(module, workdir, *variant, **changes):
 @pytest.mark.parametrize(
     ("module", "changes"),
     [
+        (dcgan, {"penalty": "r1"}),
         (wgan_gp, {"disc_steps": 2}),
         (r3gan, {"width": 32}),
         (r3gan, {"width": 32, "conditional": True}),
