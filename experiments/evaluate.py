@@ -93,7 +93,6 @@ def main(given=None):
         count = len(measured[0].features)
         table[f"{kind} ({count})"] = figures
         named[kind] = {metric_name(k, network.name, count): v for k, v in figures.items()}
-    print(format_table(f"{network.name}, step {generate.step}", table))
     record = {
         "ema": arguments.ema,
         "seed": arguments.seed,
@@ -101,7 +100,9 @@ def main(given=None):
         "reference": f"{len(reference[0].features)} training images",
         **named,
     }
-    print(write_evaluation(arguments.workdir, generate.step, record, named["generated"]))
+    file = write_evaluation(arguments.workdir, generate.step, record, named["generated"])
+    print(format_table(f"{network.name}, step {generate.step}", table))
+    print(file)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -40,11 +41,15 @@ def command(name, workdir, *arguments, **config):
     return [sys.executable, EXPERIMENTS / f"{name}.py", "--workdir", workdir, *arguments, *fields]
 
 
-def run(*arguments, **config):
+def run(*arguments, stdout=subprocess.PIPE, **config):
     # One device, as on a laptop: the eight of this suite are for the tests of sharding.
     environment = {**os.environ, "XLA_FLAGS": ""}
     return subprocess.run(
-        command(*arguments, **config), capture_output=True, text=True, env=environment
+        command(*arguments, **config),
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
     )
 
 
@@ -181,6 +186,19 @@ def test_evaluate_measures_a_run(unbroken, tmp_path, monkeypatch):
     assert any(b"evaluation/fid_lenet_50" in content for content in events)
     assert "<th>fid_lenet_50</th>" in (workdir / "index.html").read_text()
     assert len(list((tmp_path / ".cache/jaxgan/statistics").iterdir())) == 2
+
+
+def test_evaluate_keeps_its_figures_where_nobody_reads_them(unbroken, tmp_path):
+    workdir = shutil.copytree(unbroken[0], tmp_path / "run")
+    (workdir / "evaluation.json").unlink(missing_ok=True)
+    reader, writer = os.pipe()
+    os.close(reader)  # as `evaluate.py ... | head -1` does sooner or later
+    with os.fdopen(writer, "wb") as nobody:
+        result = run("evaluate", workdir, "--num", "50", "--metrics", "fid", stdout=nobody)
+    assert result.returncode == 1
+    assert result.stderr.splitlines() == ["evaluate.py: nobody reads its output any more"]
+    record = json.loads((workdir / "evaluation.json").read_text())
+    assert list(record["generated"]) == ["fid_lenet_50"]
 
 
 @pytest.mark.parametrize(

@@ -47,10 +47,11 @@ def report(config, workdir):
         name: {"accuracy": float(np.mean(of)), "right alone": int(np.sum(of & ~both))}
         for name, of in right.items()
     }
+    file = write_json(Path(workdir) / "classifiers.json", {"step": discriminate.step, **figures})
     print(f"\nof {len(both)} test images read rightly")
     for name, of in figures.items():
         print(f"{name:28}{of['accuracy']:.2%}, {of['right alone']} where the other is wrong")
-    print(write_json(Path(workdir) / "classifiers.json", {"step": discriminate.step, **figures}))
+    print(file)
 
 
 class ClassHead(nn.Module):

@@ -25,6 +25,7 @@ def reporting_errors(function: Callable[[], None]) -> None:
     keep_compilations()
     try:
         function()
+        sys.stdout.flush()
     except Stopped as stopped:
         sys.exit(f"{program}: {stopped}")
     except KeyboardInterrupt:
@@ -33,6 +34,10 @@ def reporting_errors(function: Callable[[], None]) -> None:
     except UserError as error:
         print(f"{program}: error: {error}", file=sys.stderr)
         sys.exit(2)
+    except BrokenPipeError:
+        # What is still to be flushed at the exit has to go somewhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(f"{program}: nobody reads its output any more")
 
 
 def as_started() -> str:

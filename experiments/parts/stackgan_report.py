@@ -56,11 +56,12 @@ def report(config, workdir):
         **scene_reader.shares_right(said, contents),
         "fid": frechet(reference, features),
     }
-    print(f"\n{format_table(f'{NUM} unseen captions', table)}")
     changed = measure_changes(generate, read, examples, noise)
-    print(f"\n{format_table('one word changed', changed)}")
     record = {**table, **{f"{what} changed": figures for what, figures in changed.items()}}
-    print(write_evaluation(folder, generate.step, record, table["Stage II"]))
+    file = write_evaluation(folder, generate.step, record, table["Stage II"])
+    print(f"\n{format_table(f'{NUM} unseen captions', table)}")
+    print(f"\n{format_table('one word changed', changed)}")
+    print(file)
 
 
 def measure_changes(generate, read, examples, noise):

@@ -116,8 +116,9 @@ def report(config: config_dict.ConfigDict, workdir) -> None:
             made_b, made_a = measure.features(*both)
             table[name] |= {"fid_b": frechet(real[1], made_b), "fid_a": frechet(real[0], made_a)}
     step = ways["run"][0].step
+    file = write_evaluation(workdir, step, table, table["run"])
     print("\n" + format_table(f"step {step}, {min(map(len, tests))} images", table))
-    print(write_evaluation(workdir, step, table, table["run"]))
+    print(file)
 
 
 def train_with_pairs(config: config_dict.ConfigDict, workdir) -> list:
