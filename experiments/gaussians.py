@@ -97,7 +97,8 @@ def run(config, workdir):
     figures = shown.measure(state)
     summary = gaussian_figures.summarize(figures)
     record = {"step": config.num_steps, "num_samples": config.num_samples}
-    file = write_json(workdir / "gaussians.json", {**record, **summary, "trials": figures})
+    record |= {**summary, "trials": [gaussian_figures.without_nan(trial) for trial in figures]}
+    file = write_json(workdir / "gaussians.json", record)
     print(gaussian_figures.format_summary(summary))
     print(f"{file} has them; {workdir}/index.html shows the run")
 

@@ -20,7 +20,9 @@ def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     command_line.add_run_arguments(parser)
     parser.add_argument("--out", required=True, help="the picture to write, a .png file")
-    parser.add_argument("--num", type=int, default=64, help="how many images (64)")
+    parser.add_argument(
+        "--num", type=int, default=64, help="how many images, with all classes in whole rows (64)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the latents (0)")
     parser.add_argument(
         "--truncation", type=float, help="keep normal latents within this bound (no bound)"
@@ -59,12 +61,12 @@ def main():
         images, columns = generate(latents, np.full(rows, label)), None
     else:
         images, columns = generate(*across_classes(latents, classes)), classes
-    grid = visualize.image_grid(np.asarray(images[: arguments.num]), columns=columns)
+    grid = visualize.image_grid(np.asarray(images), columns=columns)
     try:
         visualize.save_image(arguments.out, grid)
     except OSError as error:
         raise UserError(f"out: cannot write {arguments.out}: {error.strerror}") from None
-    print(f"{arguments.out}: {arguments.num} images from step {generate.step}")
+    print(f"{arguments.out}: {len(images)} images from step {generate.step}")
 
 
 if __name__ == "__main__":

@@ -98,8 +98,9 @@ def report(config, workdir):
     for row in [row for row in rows if "eval/accuracy" in row][-1:]:
         mine, alone = row["eval/accuracy"], row["eval/accuracy_supervised"]
         figures = {"labels": config.labels, "accuracy": mine, "accuracy_supervised": alone}
-        write_json(Path(workdir) / "sgan.json", figures)
+        file = write_json(Path(workdir) / "sgan.json", figures)
         print(f"{config.labels} labels: {mine:.2%} of test images right, {alone:.2%} without a GAN")
+        print(file)
 
 
 if __name__ == "__main__":

@@ -44,6 +44,9 @@ def get_config(variant):
 
 
 def make_players(config):
+    common.expect_field(config, "dataset", config.dataset == "stacked_mnist", "stacked_mnist")
+    common.expect_field(config, "image_size", config.image_size == 28, "28")
+    common.expect_field(config, "channels", config.channels == 3, "3, one for each digit")
     generator, discriminator, *tx = dcgan.make_players(config)
     if config.variant == "quick":
         tx = common.falling_adams(config, config.num_steps)
@@ -70,8 +73,9 @@ def report(config, workdir):
         "generated": count(generated_batches(load_generator(workdir), NUM_IMAGES)),
         "real": count(real_batches(data.stacked_mnist("test"), NUM_IMAGES, **look)),
     }
-    write_json(Path(workdir) / "stacked_mnist.json", figures)
+    file = write_json(Path(workdir) / "stacked_mnist.json", figures)
     print(format_table(f"{NUM_IMAGES} images", figures))
+    print(file)
 
 
 if __name__ == "__main__":

@@ -64,8 +64,8 @@ def load_generator(
     step, description, variables, averaged = restore_player(workdir, step, "generator", ema)
     if "latent_dim" not in description:
         raise UserError(
-            f"workdir: {workdir} holds no run that makes images of latents alone, expected one; "
-            "others have load_stackgan and load_translator"
+            f"workdir: {workdir} holds no generator of images from latents, with or without "
+            "classes; for captions there is load_stackgan, for translation load_translator"
         )
     generate = make_generate(
         networks.from_description(description["generator"]) if generator is None else generator,

@@ -131,6 +131,7 @@ def fit(
             progress.say(f"goes on from the checkpoint of step {saved}")
         else:
             progress.say(parameters)
+        progress.say("compiling", live=True)
         # Set aside like all that follows: TensorFlow, which the records need, takes seconds to
         # import, in which the step is better compiled.
         set_aside = [functools.partial(run.begin, start, real)]

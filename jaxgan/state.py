@@ -1,5 +1,6 @@
 """The one state that training carries: two players, a step counter and a key."""
 
+import functools
 from typing import Any
 
 import flax.linen as nn
@@ -69,13 +70,16 @@ class TrainState(flax.struct.PyTreeNode):
     extra: PyTree = None
 
 
-def init_variables(module: nn.Module, key: jax.Array, *inputs: jax.Array) -> dict[str, PyTree]:
-    """`module.init(key, *inputs)`, compiled as a program that runs once, or as part of another.
+def init_variables(
+    module: nn.Module, key: jax.Array, *inputs: jax.Array, **options: Any
+) -> dict[str, PyTree]:
+    """`module.init(key, *inputs, **options)`, compiled to run once, or as part of another program.
 
     Args:
       module: a Flax network.
       key: a PRNG key.
       *inputs: as the module takes them; of a batch, one example is enough.
+      **options: what it takes that is no array, such as `train=False`.
 
     Returns:
       The module's variables: "params" and any other collections.
@@ -88,8 +92,8 @@ def init_variables(module: nn.Module, key: jax.Array, *inputs: jax.Array) -> dic
     # Options are for a program of its own; within `jit` or `vmap` this is a part of theirs, which
     # an array that is made there tells.
     within = any(isinstance(x, jax.core.Tracer) for x in (key, *inputs, jnp.zeros(())))
-    options = {} if within else cpu.quick_options()
-    return jax.jit(module.init, compiler_options=options)(key, *inputs)
+    init = functools.partial(module.init, **options)
+    return jax.jit(init, compiler_options={} if within else cpu.quick_options())(key, *inputs)
 
 
 def create_player(

@@ -64,11 +64,20 @@ def open_workdir(
     if old is not None and old != config and not change_config:
         names = sorted(k for k in old.keys() | config.keys() if old.get(k) != config.get(k))
         fields = ", ".join(f"{k} was {old.get(k)!r} and is {config.get(k)!r}" for k in names)
+        title = _title(folder)
         raise UserError(
-            f"workdir: {workdir} holds a run with another config ({fields}); choose another "
+            f"workdir: {workdir} holds a run{title} with another config ({fields}); choose another "
             "folder, or --change_config to go on from its newest checkpoint with the new one"
         )
     return folder
+
+
+def _title(folder: Path) -> str:
+    """ " of dcgan on mnist", as the summary of a run has it, "" where it has none."""
+    try:
+        return f" of {json.loads((folder / 'summary.json').read_text())['title']}"
+    except (OSError, ValueError, LookupError, TypeError):
+        return ""
 
 
 @contextlib.contextmanager

@@ -100,10 +100,24 @@ def test_classes_are_needed_where_they_are_asked_for():
         adversarial.make_game(sngan.make_players, config, Faces(), jax.random.key(0))
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "expected"),
+    [("channels", 1, "3"), ("image_size", 32, "28"), ("dataset", "mnist", "stacked_mnist")],
+)
+def test_other_images_than_three_digits_have_no_thousand_modes(field, value, expected):
+    config = stacked_mnist.get_config("quick")
+    config[field] = value
+    with pytest.raises(UserError, match=f"^{field}: got {value!r}, expected {expected}"):
+        stacked_mnist.make_players(config)
+
+
 def test_packed_noisy_and_augmented_it_trains_and_tells_the_modes(tmp_path, monkeypatch):
     monkeypatch.setattr(stacked_mnist, "NUM_IMAGES", 1000)
+    # Grey digits are read in no time; the network sees them in three channels.
+    load = data.load
+    monkeypatch.setattr(data, "load", lambda _, *options: load("mnist", *options))
     look = {"augment": "translation,cutout", "instance_noise": 0.1, "label_smoothing": 0.1}
-    config, _, rows = train(stacked_mnist, tmp_path / "run", "packed", dataset="mnist", **look)
+    config, _, rows = train(stacked_mnist, tmp_path / "run", "packed", **look)
     assert config.packing == 2
     assert any("eval/accuracy_fake" in row for row in rows)
     discriminate = load_discriminator(tmp_path / "run")

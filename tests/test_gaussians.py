@@ -1,6 +1,7 @@
 """Gaussians with a known answer: densities, the optimum, the protocol's data, the script."""
 
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -182,6 +183,10 @@ def test_the_summary_names_the_worst():
     assert summary["modes"] == {"mean": 7.0, "std": 1.0, "worst": 6.0}
     assert summary["reverse_kl"] == {"mean": None, "std": None, "worst": None}
     assert "7.0000" in gaussian_figures.format_summary(summary)
+    assert gaussian_figures.without_nan({"modes": 0, "reverse_kl": math.nan}) == {
+        "modes": 0.0,
+        "reverse_kl": None,
+    }
 
 
 @pytest.fixture(scope="module")

@@ -61,18 +61,20 @@ def run_with_config(
       names: of the script's own flags, which its --help shows as well.
     """
     _check_field_names(sys.argv, config)
-    flags.DEFINE_string("workdir", None, "The run's folder: made, or gone on with.", required=True)
+    flags.DEFINE_string("workdir", None, "The run's folder: made, or gone on with.")
     config_flags.DEFINE_config_dict(
         "config",
         config,
         "The settings, each a flag, as in --config.batch_size=128; what they mean is said beside "
-        "them in get_config of this script, and in base_config of parts/common.py.",
+        "them, in this script and in common.py, generation.py and adversarial.py of parts/.",
     )
     for name in ("workdir", "config", *names):
         # Only flags of the script itself are shown by --help.
         flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[name])
 
     def with_flags(_) -> None:
+        if flags.FLAGS.workdir is None:
+            raise UserError("workdir: got none, expected the run's folder, as --workdir runs/")
         run(flags.FLAGS.config, flags.FLAGS.workdir)
 
     app.run(with_flags, flags_parser=_parse_flags)

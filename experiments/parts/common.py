@@ -228,5 +228,9 @@ def _count(params) -> int:
 def number_of_classes(config: config_dict.ConfigDict, source) -> int:
     """How many classes the data has, which it must."""
     if not source.num_classes:
-        raise UserError(f"dataset: {config.dataset} has no classes, expected labelled images")
+        hint = ", or --config.conditional=False" if "conditional" in config else ""
+        raise UserError(
+            f"dataset: {config.dataset} has no classes, expected labelled images, such as mnist or "
+            f"a labelled set of TensorFlow Datasets{hint}"
+        )
     return source.num_classes

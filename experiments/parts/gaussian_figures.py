@@ -8,6 +8,13 @@ import numpy as np
 from parts import adversarial, gaussian_pictures, gaussian_toys
 
 LOWEST_IS_WORST = ("modes", "high_quality")
+MEANINGS = {
+    "modes": "that have a sample",
+    "high_quality": "the share of samples within three standard deviations of a mode",
+    "reverse_kl": "of the modes' frequencies against equal ones, 0 is best; - is without any mode",
+    "distance": "mean |D(x) - p/(p+q)|, 0 is best",
+    "total_variation": "of generator and data: 0 is alike, 1 has nothing in common",
+}
 
 
 class Plane:
@@ -114,11 +121,12 @@ def summarize(figures):
         worst = np.min(values) if name in LOWEST_IS_WORST else np.max(values)
         spread = np.std(values, ddof=1) if len(values) > 1 else 0.0
         summary[name] = {"mean": np.mean(values), "std": spread, "worst": worst}
-    # JSON knows no NaN, which the reverse KL of a trial without any mode is.
-    return {
-        name: {k: float(v) if math.isfinite(v) else None for k, v in row.items()}
-        for name, row in summary.items()
-    }
+    return {name: without_nan(row) for name, row in summary.items()}
+
+
+def without_nan(row):
+    """Numbers for JSON, which knows no NaN: that of a trial without any mode is its reverse KL."""
+    return {name: float(v) if math.isfinite(v) else None for name, v in row.items()}
 
 
 def format_summary(summary):
@@ -126,5 +134,5 @@ def format_summary(summary):
     rows = [f"{'':16}{'mean':>10}{'std':>10}{'worst':>10}"]
     for name, row in summary.items():
         cells = ("-" if value is None else f"{value:.4f}" for value in row.values())
-        rows.append(f"{name:16}" + "".join(f"{cell:>10}" for cell in cells))
+        rows.append(f"{name:16}" + "".join(f"{cell:>10}" for cell in cells) + f"  {MEANINGS[name]}")
     return "\n".join(rows)

@@ -10,7 +10,7 @@ import optax
 from jaxgan.latent import sample_latents
 from jaxgan.losses import Loss
 from jaxgan.objectives.adversarial import adversarial
-from jaxgan.objectives.batches import entry, real_images
+from jaxgan.objectives.batches import class_labels, entry, real_images
 from jaxgan.objectives.monitors import adversarial_metrics, diversity, judge_held_out
 from jaxgan.objectives.players import init_players
 from jaxgan.state import PyTree, TrainState
@@ -77,7 +77,7 @@ def acgan(
     )
 
     def disc_loss(disc_vars: PyTree, fakes: jax.Array, batch: PyTree, context: Context):
-        images, labels = real_images(batch, fakes), entry(batch, "label")
+        images, labels = real_images(batch, fakes), class_labels(batch)
         real_key, fake_key = jax.random.split(local_key(context.key, axis_name))
         # In passes of their own, since batch norm would mix their statistics.
         (real_logits, real_classes), model_state = apply_train(
@@ -189,7 +189,7 @@ def make_acgan_evaluate(
     """
 
     def evaluate(state: TrainState, batch: PyTree, key: jax.Array) -> Metrics:
-        images, labels, mask = (entry(batch, name) for name in ("image", "label", "mask"))
+        images, labels, mask = entry(batch, "image"), class_labels(batch), entry(batch, "mask")
         latent_key, gen_key, disc_key = jax.random.split(key, 3)
         latents = sample_latents(latent_key, images.shape[0], latent_dim, distribution=latent)
         fakes, _ = apply_train(generator, state.generator.variables, latents, labels, key=gen_key)

@@ -13,7 +13,7 @@ import optax
 
 from jaxgan.latent import sample_latents
 from jaxgan.losses import Loss
-from jaxgan.objectives.batches import entry, real_images
+from jaxgan.objectives.batches import class_labels, entry, real_images
 from jaxgan.objectives.monitors import adversarial_metrics, diversity, judge_held_out
 from jaxgan.objectives.players import init_players
 from jaxgan.penalties import lazily
@@ -46,8 +46,8 @@ def adversarial(
     generated images in passes of their own, since batch norm would mix their statistics.
 
     Args:
-      generator: module (B, latent_dim) -> (B, H, W, C), taking `train`; with classes it takes
-        (latents, labels).
+      generator: module (B, latent_dim) -> (B, H, W, C), taking `train`, a bool, by that name; with
+        classes it takes (latents, labels).
       discriminator: module (B, H, W, C) -> logits (B,), taking `train`; with classes it takes
         (images, labels).
       latent_dim: size of the latents.
@@ -69,8 +69,8 @@ def adversarial(
       `diversity`; `penalty` where there is one.
 
     Raises:
-      UserError: while tracing, a batch without images or labels, or of another shape than the
-        generator's.
+      UserError: while tracing, a batch without images or labels, images that are no floats or of
+        another shape than the generator's, labels that are not one integer an image.
 
     Example:
       >>> from jaxgan import augment, losses, networks
@@ -85,7 +85,7 @@ def adversarial(
     """
 
     def labels(batch: PyTree) -> tuple[jax.Array, ...]:
-        return (entry(batch, "label"),) if conditional else ()
+        return (class_labels(batch),) if conditional else ()
 
     def shown(images: jax.Array, key: jax.Array, context: Context) -> jax.Array:
         return images if view is None else view(images, jax.random.fold_in(key, 1), context.step)
@@ -229,7 +229,7 @@ def make_evaluate(
     """
 
     def evaluate(state: TrainState, batch: PyTree, key: jax.Array) -> Metrics:
-        images, labels = batch["image"], (entry(batch, "label"),) if conditional else ()
+        images, labels = batch["image"], (class_labels(batch),) if conditional else ()
         latent_key, gen_key, disc_key = jax.random.split(key, 3)
         latents = sample_latents(latent_key, images.shape[0], latent_dim, distribution=latent)
         fakes, _ = apply_train(generator, state.generator.variables, latents, *labels, key=gen_key)

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 
 import jax
+import jax.numpy as jnp
 
 from jaxgan.errors import UserError
 from jaxgan.state import PyTree
 
-__all__ = ["entry", "real_images"]
+__all__ = ["class_labels", "entry", "real_images"]
 
 
 def entry(batch: PyTree, name: str) -> jax.Array:
@@ -18,9 +19,24 @@ def entry(batch: PyTree, name: str) -> jax.Array:
     return batch[name]
 
 
+def class_labels(batch: PyTree) -> jax.Array:
+    """The classes of a batch, which are refused if they are not one integer an image."""
+    labels, expected = entry(batch, "label"), entry(batch, "image").shape[:1]
+    if labels.shape != expected or not jnp.issubdtype(labels.dtype, jnp.integer):
+        raise UserError(
+            f"label: got {labels.dtype} of shape {labels.shape}, expected int {expected}, one of "
+            "each image"
+        )
+    return labels
+
+
 def real_images(batch: PyTree, fakes: jax.Array) -> jax.Array:
-    """The images of a batch, which are refused if they are of another shape than the fakes."""
+    """The images of a batch, which are refused if they are not of the fakes' kind and shape."""
     images = entry(batch, "image")
+    if not jnp.issubdtype(images.dtype, jnp.floating):
+        raise UserError(
+            f"image: got {images.dtype}, expected float32 pixels in the generator's value_range"
+        )
     if images.shape != fakes.shape:
         raise UserError(
             f"image: got a batch of shape {images.shape}, expected {fakes.shape}, which is "

@@ -1,5 +1,6 @@
 """The two players of a game of images, freshly initialised and checked against the data."""
 
+import functools
 from collections.abc import Callable
 
 import flax.linen as nn
@@ -56,18 +57,24 @@ def init_players(
     label = (jnp.zeros((1,), jnp.int32),)
     latents = (jnp.zeros((1, latent_dim)), *label * generator_takes_labels)
     shown = (jnp.zeros((1, *(shown_shape or image_shape))), *label * discriminator_takes_labels)
-    made, _ = jax.eval_shape(generator.init_with_output, gen_key, *latents)
+    made = _output(generator, gen_key, *latents)
     if made.shape != (1, *image_shape):
         raise UserError(
             f"image_size, channels: got data of shape {tuple(image_shape)}, expected "
             f"{made.shape[1:]}, which is what the generator makes"
         )
-    outputs, _ = jax.eval_shape(discriminator.init_with_output, disc_key, *shown)
+    outputs = _output(discriminator, disc_key, *shown)
     shapes = jax.tree.map(lambda output: output.shape, outputs)
     if not is_right(shapes):
         raise UserError(f"discriminator: got logits {shapes} for one image, expected {expected}")
     return create_train_state(
         train_key,
-        create_player(init_variables(generator, gen_key, *latents), gen_tx, ema=ema),
-        create_player(init_variables(discriminator, disc_key, *shown), disc_tx),
+        create_player(init_variables(generator, gen_key, *latents, train=False), gen_tx, ema=ema),
+        create_player(init_variables(discriminator, disc_key, *shown, train=False), disc_tx),
     )
+
+
+def _output(module: nn.Module, key: jax.Array, *inputs: jax.Array) -> PyTree:
+    """What a module gives for inputs, in shape and dtype alone."""
+    init = functools.partial(module.init_with_output, train=False)
+    return jax.eval_shape(init, key, *inputs)[0]

@@ -12,7 +12,7 @@ from jaxgan import losses
 from jaxgan.errors import UserError
 from jaxgan.latent import sample_latents
 from jaxgan.losses import Loss
-from jaxgan.objectives.batches import entry, real_images
+from jaxgan.objectives.batches import class_labels, entry, real_images
 from jaxgan.objectives.monitors import adversarial_metrics, diversity
 from jaxgan.objectives.players import init_players
 from jaxgan.saliency import last_features
@@ -98,7 +98,7 @@ def sgan(
         return apply_train(generator, gen_vars, latents, *requested(batch_size), key=key)
 
     def disc_loss(disc_vars: PyTree, fakes: jax.Array, batch: PyTree, context: Context):
-        images, labels = real_images(batch, fakes), entry(batch, "label")
+        images, labels = real_images(batch, fakes), class_labels(batch)
         real_key, fake_key = jax.random.split(local_key(context.key, axis_name))
         # In passes of their own, since batch norm would mix their statistics.
         real_classes, model_state = apply_train(discriminator, disc_vars, images, key=real_key)

@@ -14,6 +14,7 @@ import optax
 from jaxgan.errors import UserError
 from jaxgan.latent import sample_latents
 from jaxgan.losses import Loss, cosine_similarities, gaussian_kl, non_saturating
+from jaxgan.objectives.batches import real_images
 from jaxgan.objectives.monitors import adversarial_metrics, diversity
 from jaxgan.state import PyTree, TrainState, create_player, create_train_state, init_variables
 from jaxgan.step import Aux, Context, Objective, apply_train, local_key
@@ -88,7 +89,7 @@ def stackgan_stage_one(
     """
 
     def generate(gen_vars: PyTree, batch: PyTree, context: Context):
-        _, embeddings = _pairs(batch)
+        embeddings = _embeddings(batch)
         latent_key, key = jax.random.split(context.key)
         latents = sample_latents(
             latent_key,
@@ -144,7 +145,7 @@ def stackgan_stage_two(
     """
 
     def generate(gen_vars: PyTree, batch: PyTree, context: Context):
-        _, embeddings = _pairs(batch)
+        embeddings = _embeddings(batch)
         if not isinstance(context.extra, Mapping) or "stage_one" not in context.extra:
             raise UserError(
                 "stage_one: got none in the state's extra, expected Stage I's variables"
@@ -262,12 +263,7 @@ def _matching_aware(
         raise UserError(f"matching_weight: got {matching_weight} without encode, expected both")
 
     def disc_loss(disc_vars: PyTree, fakes: jax.Array, batch: PyTree, context: Context):
-        images, embeddings = _pairs(batch)
-        if images.shape != fakes.shape:
-            raise UserError(
-                f"image: got a batch of shape {images.shape}, expected {fakes.shape}, which is "
-                "what the generator makes"
-            )
+        images, embeddings = real_images(batch, fakes), _embeddings(batch)
         real_key, fake_key = jax.random.split(local_key(context.key, axis_name))
         captions = jnp.stack([embeddings, embeddings[_nearest_others(embeddings)]])
         (right_logits, wrong_logits), model_state = apply_train(
@@ -297,7 +293,7 @@ def _matching_aware(
     def gen_loss(
         gen_vars: PyTree, disc_vars: PyTree, fakes: jax.Array, batch: PyTree, context: Context
     ):
-        _, embeddings = _pairs(batch)
+        embeddings = _embeddings(batch)
         key = local_key(context.key, axis_name)
         logits, _ = apply_train(discriminator, disc_vars, fakes, embeddings, key=key)
         kl = gaussian_kl(*generator.apply(gen_vars, embeddings, method="condition"))
@@ -335,8 +331,8 @@ def _init(key, generator, inputs, discriminator, gen_tx, disc_tx, image_shape, e
     )
 
 
-def _pairs(batch: PyTree) -> tuple[jax.Array, jax.Array]:
-    """The images and embeddings of a batch, which is refused if they do not make pairs."""
+def _embeddings(batch: PyTree) -> jax.Array:
+    """The embeddings of a batch, which is refused if they do not make pairs with its images."""
     names = set(batch) if isinstance(batch, Mapping) else set()
     if not {"image", "embedding"} <= names:
         got = f"entries {', '.join(batch)}" if names else type(batch).__name__
@@ -347,7 +343,7 @@ def _pairs(batch: PyTree) -> tuple[jax.Array, jax.Array]:
             f"embedding: got shape {embeddings.shape} for {len(images)} images, expected (B, E) "
             "for two images or more"
         )
-    return images, embeddings
+    return embeddings
 
 
 def _shapes(tree: PyTree) -> PyTree:

@@ -9,7 +9,7 @@ import numpy as np
 import optax
 import pytest
 
-from jaxgan import Context, UserError, augment, losses, networks, penalties
+from jaxgan import Context, UserError, augment, losses, make_train_step, networks, penalties
 from jaxgan.objectives import adversarial, init_adversarial, make_evaluate
 
 
@@ -160,6 +160,34 @@ def test_with_classes_both_networks_are_given_those_of_the_batch():
     assert loss == pytest.approx(float(losses.hinge.generator(FAKE.ravel() - labels)))
     with pytest.raises(UserError, match="batch: got entries image, expected 'label' among them"):
         game.generate(gen_vars, {"image": batch["image"]}, context)
+    for wrong in (labels[:, None], labels[:2], np.eye(3)[labels], labels.astype(np.float32)):
+        with pytest.raises(UserError, match=r"^label: got .* of shape \(.*\), expected int \(3,\)"):
+            game.generate(gen_vars, {**batch, "label": wrong}, context)
+    pixels = (255 * batch["image"]).astype(jnp.uint8)
+    with pytest.raises(UserError, match=r"^image: got uint8, expected float32 pixels"):
+        game.disc_loss(disc_vars, jnp.asarray(FAKE), {**batch, "image": pixels}, context)
+
+
+class Strict(nn.Module):
+    """Takes `train` by name alone and without a default, as networks of others do."""
+
+    of: nn.Module
+
+    @nn.compact
+    def __call__(self, inputs, *, train):
+        assert isinstance(train, bool)
+        return self.of(inputs)
+
+
+def test_train_needs_no_default():
+    players = Strict(Shade()), Strict(Mean(lambda _: None))
+    tx = optax.sgd(0.1)
+    state = init_adversarial(
+        jax.random.key(0), *players, tx, tx, latent_dim=1, image_shape=(1, 1, 1)
+    )
+    game = adversarial(*players, latent_dim=1, loss=losses.hinge)
+    _, metrics = make_train_step(game, tx, tx)(state, {"image": jnp.asarray(REAL)})
+    assert np.isfinite(metrics["generator_loss"])
 
 
 def test_the_discriminator_is_shown_the_view_of_all_images_each_time_with_another_key():
