@@ -100,6 +100,13 @@ def test_classes_are_needed_where_they_are_asked_for():
         adversarial.make_game(sngan.make_players, config, Faces(), jax.random.key(0))
 
 
+def test_packs_have_no_class():
+    config = sngan.get_config()
+    config.packing = 2
+    with pytest.raises(UserError, match=r"^packing: got 2, expected 1 where classes are asked for"):
+        adversarial.make_game(sngan.make_players, config, data.mnist("test"), jax.random.key(0))
+
+
 @pytest.mark.parametrize(
     ("field", "value", "expected"),
     [("channels", 1, "3"), ("image_size", 32, "28"), ("dataset", "mnist", "stacked_mnist")],

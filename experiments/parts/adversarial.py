@@ -74,8 +74,11 @@ def make_game(
     if "conditional" in config:
         num_classes = common.number_of_classes(config, source) if config.conditional else None
         options = {"num_classes": num_classes}
-    generator, discriminator, gen_tx, disc_tx = make_players(config, **options)
     conditional = num_classes is not None
+    # A pack has several classes, and the discriminator is told one.
+    expected = "1 where classes are asked for"
+    common.expect_field(config, "packing", config.packing == 1 or not conditional, expected)
+    generator, discriminator, gen_tx, disc_tx = make_players(config, **options)
     height, width, channels = common.image_shape(config)
     state = init_adversarial(
         key,
