@@ -140,7 +140,7 @@ def test_a_folder_is_translated_file_by_file(finished, tmp_path, monkeypatch, ca
 
 def test_what_a_run_is_not_is_told(finished):
     _, workdir = finished
-    with pytest.raises(UserError, match=r"^workdir: .* holds no run that makes images of latents"):
+    with pytest.raises(UserError, match=r"^workdir: .* holds no generator of images from latents"):
         load_generator(workdir)
     with pytest.raises(UserError, match=r"^direction: got 'a', expected 'ab' or 'ba'"):
         load_translator(workdir, "a")
