@@ -73,7 +73,7 @@ def open_workdir(
 
 
 def _title(folder: Path) -> str:
-    """ " of dcgan on mnist", as the summary of a run has it, "" where it has none."""
+    """What a run is of, as " of dcgan on mnist", by its summary; "" where it has none."""
     try:
         return f" of {json.loads((folder / 'summary.json').read_text())['title']}"
     except (OSError, ValueError, LookupError, TypeError):

@@ -74,11 +74,8 @@ def make_game(
     if "conditional" in config:
         num_classes = common.number_of_classes(config, source) if config.conditional else None
         options = {"num_classes": num_classes}
-    conditional = num_classes is not None
-    # A pack has several classes, and the discriminator is told one.
-    expected = "1 where classes are asked for"
-    common.expect_field(config, "packing", config.packing == 1 or not conditional, expected)
     generator, discriminator, gen_tx, disc_tx = make_players(config, **options)
+    conditional = num_classes is not None
     height, width, channels = common.image_shape(config)
     state = init_adversarial(
         key,
@@ -139,6 +136,9 @@ def check_config(config: config_dict.ConfigDict) -> None:
     expect("augment", not config.augment or known, f"some of {names}, joined by commas")
     divides = config.packing >= 1 and config.batch_size % config.packing == 0
     expect("packing", divides, f"a divisor of batch_size={config.batch_size}")
+    # A pack has several classes, and the discriminator is told one.
+    single = config.packing == 1 or not config.get("conditional")
+    expect("packing", single, "1 where classes are asked for")
 
 
 def _loss(config):
