@@ -226,7 +226,7 @@ def main() -> None:
     }
     text = json.dumps(result, indent=1)
     # A list of numbers on one line.
-    text = re.sub(r"\[[^][{}]*\]", lambda found: re.sub(r"\s+", " ", found[0]), text)
+    text = re.sub(r"\[[^][{}]*\]", lambda found: json.dumps(json.loads(found[0])), text)
     path.write_text(text + "\n")
     for name, difference in largest.items():
         verdict = "" if difference <= TOLERANCE[name] else f", above {TOLERANCE[name]:g}"

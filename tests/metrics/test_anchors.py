@@ -17,7 +17,9 @@ from jaxgan import metrics
 from jaxgan.metrics.inception import InceptionV3, load_inception
 from jaxgan.metrics.inception_weights import convert_weights
 
-FIGURES = json.loads((Path(__file__).parents[2] / "results" / "anchors.json").read_text())["figures"]
+FIGURES = json.loads((Path(__file__).parents[2] / "results" / "anchors.json").read_text())[
+    "figures"
+]
 MANIFOLD, INCEPTION = FIGURES["manifold"], FIGURES["inception"]
 PAIRS, TIED, LOGITS = (
     anchor_inputs.feature_pairs(),
@@ -107,18 +109,14 @@ def test_the_network_has_pytorch_fids_tensors_and_no_others(tensors):
     assert jax.tree.structure(variables) == jax.tree.structure(like)
 
 
-@pytest.mark.parametrize("size", ["28x28 grey", "340x512"])
+@pytest.mark.parametrize(
+    "size",
+    [  # Every size is compiled anew; `prepare_images`, all that they differ in, has its own tests.
+        size if size == "28x28 grey" else pytest.param(size, marks=pytest.mark.long)
+        for size in INCEPTION["cases"]
+    ],
+)
 def test_features_and_logits_are_pytorch_fids(inception, size):
-    check_inception(inception, size)
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("size", ["96x64", "299x299"])
-def test_features_and_logits_of_further_sizes_are_pytorch_fids(inception, size):
-    check_inception(inception, size)
-
-
-def check_inception(inception, size):
     outputs, figures = inception(anchor_inputs.draw_images(size)), INCEPTION["cases"][size]
     assert {name: output.shape for name, output in outputs.items()} == {
         "features": (2, 2048),
