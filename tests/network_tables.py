@@ -17,6 +17,7 @@ from jaxgan.networks import (
     MLPDiscriminator,
     MLPGenerator,
     dcgan,
+    dcgan_paper,
     mlp,
     r3gan,
     sn_resnet,
@@ -97,7 +98,7 @@ def dcgan_28(channels, upsampling):
     )
 
 
-def dcgan_paper(size, widths, channels, upsampling):
+def dcgan_tutorial(size, widths, channels, upsampling):
     """`widths` from the latent's side to the image's."""
     c, k = channels, 4 if upsampling == "transpose" else 3
     ups = list(itertools.pairwise(widths))
@@ -116,6 +117,28 @@ def dcgan_paper(size, widths, channels, upsampling):
         + dense(4 * 4 * widths[0], 1),
         sum(widths),
         sum(widths[:-1]),
+    )
+
+
+def radford(channels):
+    """The kernels of the authors' program, faces/train_uncond_dcgan.py; no biases."""
+    c = channels
+    inner = [(5, 5, 1024, 512), (5, 5, 512, 256), (5, 5, 256, 128)]
+    back = [(h, w, o, i) for h, w, i, o in inner]
+    between = sum(math.prod(kernel) for kernel in inner)
+    return Pair(
+        partial(dcgan_paper, channels),
+        100,
+        (64, 64, c),
+        [(100, 4 * 4 * 1024), *inner, (5, 5, 128, c)],
+        [(5, 5, c, 128), *back, (4 * 4 * 1024, 1)],
+        # Their first batch norm is of a matrix, with a scale and a bias for each of its columns.
+        (100 * 4 * 4 * 1024 + norm(4 * 4 * 1024))
+        + (between + norm(512) + norm(256) + norm(128))
+        + 5 * 5 * 128 * c,
+        5 * 5 * c * 128 + (between + norm(256) + norm(512) + norm(1024)) + 4 * 4 * 1024,
+        4 * 4 * 1024 + 512 + 256 + 128,
+        256 + 512 + 1024,
     )
 
 
@@ -230,7 +253,8 @@ for _channels in (1, 3):
             (64, (512, 256, 128, 64)),
             (128, (1024, 512, 256, 128, 64)),
         ):
-            PAIRS[f"dcgan {_size} {_name}"] = dcgan_paper(_size, _widths, _channels, _upsampling)
+            PAIRS[f"dcgan {_size} {_name}"] = dcgan_tutorial(_size, _widths, _channels, _upsampling)
+    PAIRS[f"dcgan paper {_channels}"] = radford(_channels)
 PAIRS |= {
     "sn_resnet 32 3": sn_resnet_pair(partial(sn_resnet, 32, 3), 32, 3, 4, 3, 256),
     "sn_resnet 28 1": sn_resnet_pair(partial(sn_resnet, 28, 1), 28, 1, 7, 2, 64),
@@ -278,5 +302,9 @@ TINY = {
     "dcgan generator, 4x4, resize": DCGANGenerator(2, (6, 4), 1, 4, True, "resize"),
     "dcgan discriminator, 5x5": DCGANDiscriminator((4, 6), 5),
     "dcgan discriminator, 4x4": DCGANDiscriminator((4, 6, 5), 4),
+    "dcgan generator, paper": DCGANGenerator(
+        2, (6, 4), 3, 5, True, use_bias=False, norm_units=True
+    ),
+    "dcgan discriminator, paper": DCGANDiscriminator((4, 6), 5, use_bias=False),
 }
 every_tiny = pytest.mark.parametrize("name", TINY)

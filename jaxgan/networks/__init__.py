@@ -1,13 +1,14 @@
 """Flax modules, one file a family, over the shared `layers`.
 
-`mlp`, `dcgan`, `sn_resnet`, `r3gan`, `sgan`, `stackgan_stage_one` and `stackgan_stage_two` return a
-(generator, discriminator) pair; the modules themselves take the widths, for pairs of one's own.
+`mlp`, `dcgan`, `dcgan_paper`, `sn_resnet`, `r3gan`, `sgan`, `stackgan_stage_one` and
+`stackgan_stage_two` return a (generator, discriminator) pair; the modules themselves take the
+widths, for pairs of one's own.
 `cyclegan` and `discogan` do as well, for pairs that translate images into images: each direction
 takes such a pair.
 """
 
 from jaxgan.networks.cyclegan import PatchDiscriminator, ResNetGenerator, cyclegan
-from jaxgan.networks.dcgan import DCGANDiscriminator, DCGANGenerator, dcgan
+from jaxgan.networks.dcgan import DCGANDiscriminator, DCGANGenerator, dcgan, dcgan_paper
 from jaxgan.networks.describe import describe, from_description
 from jaxgan.networks.discogan import DiscoGANDiscriminator, DiscoGANGenerator, discogan
 from jaxgan.networks.mlp import MLPDiscriminator, MLPGenerator, mlp
@@ -44,6 +45,7 @@ __all__ = [
     "TextEncoder",
     "cyclegan",
     "dcgan",
+    "dcgan_paper",
     "describe",
     "discogan",
     "from_description",

@@ -10,7 +10,7 @@ from jaxgan.errors import UserError
 from jaxgan.networks.labels import check_labels
 from jaxgan.networks.layers import BatchNorm, Conv, LeakyReLU, Upsample, dcgan_init, to_logits
 
-__all__ = ["DCGANDiscriminator", "DCGANGenerator", "dcgan"]
+__all__ = ["DCGANDiscriminator", "DCGANGenerator", "dcgan", "dcgan_paper"]
 
 Dtype = Any
 
@@ -30,6 +30,9 @@ class DCGANGenerator(nn.Module):
       upsampling: "transpose" or "resize", as in `layers.Upsample`.
       num_classes: K; the class of each image is then an input, one-hot beside its latent, which
         is how ACGAN comes to 110 inputs for 10 classes. None where there are no classes.
+      use_bias: of the layer to pixels; the others, which batch norm follows, have none.
+      norm_units: the first batch norm has statistics and a scale for each of the base_size x
+        base_size x widths[0] numbers, in place of each of widths[0] channels.
       axis_name: mapped axis over which batch statistics are averaged.
       dtype, param_dtype: of the computation and of the parameters.
     """
@@ -41,6 +44,8 @@ class DCGANGenerator(nn.Module):
     last_doubles: bool
     upsampling: str = "transpose"
     num_classes: int | None = None
+    use_bias: bool = True
+    norm_units: bool = False
     axis_name: str | None = None
     dtype: Dtype = jnp.float32
     param_dtype: Dtype = jnp.float32
@@ -64,15 +69,18 @@ class DCGANGenerator(nn.Module):
         x = nn.Dense(
             side * side * self.widths[0], use_bias=False, kernel_init=dcgan_init, **options
         )(latents)
-        x = x.reshape(-1, side, side, self.widths[0])
-        x = nn.relu(BatchNorm(train, self.axis_name, **options)(x))
+        shape = -1, side, side, self.widths[0]
+        if not self.norm_units:
+            x = x.reshape(shape)
+        x = nn.relu(BatchNorm(train, self.axis_name, **options)(x)).reshape(shape)
         for width in self.widths[1:]:
             x = Upsample(width, use_bias=False, **up)(x)
             x = nn.relu(BatchNorm(train, self.axis_name, **options)(x))
         if self.last_doubles:
-            x = Upsample(self.channels, **up)(x)
+            x = Upsample(self.channels, use_bias=self.use_bias, **up)(x)
         else:
-            x = Conv(self.channels, (self.kernel, self.kernel), **options)(x)
+            size = (self.kernel, self.kernel)
+            x = Conv(self.channels, size, use_bias=self.use_bias, **options)(x)
         return jnp.tanh(x.astype(jnp.float32))
 
 
@@ -87,6 +95,7 @@ class DCGANDiscriminator(nn.Module):
       kernel: side of the kernels.
       batch_norm: False leaves it out, as gradient penalties ask for.
       num_classes: K; None for the one logit alone.
+      use_bias: of the layers that no batch norm follows; the others have none.
       axis_name: mapped axis over which batch statistics are averaged.
       dtype, param_dtype: of the computation and of the parameters.
     """
@@ -95,6 +104,7 @@ class DCGANDiscriminator(nn.Module):
     kernel: int
     batch_norm: bool = True
     num_classes: int | None = None
+    use_bias: bool = True
     axis_name: str | None = None
     dtype: Dtype = jnp.float32
     param_dtype: Dtype = jnp.float32
@@ -108,11 +118,12 @@ class DCGANDiscriminator(nn.Module):
         x = images
         for i, width in enumerate(self.widths):
             normalised = self.batch_norm and i > 0
-            x = Conv(width, (self.kernel, self.kernel), 2, use_bias=not normalised, **options)(x)
+            use_bias = self.use_bias and not normalised
+            x = Conv(width, (self.kernel, self.kernel), 2, use_bias=use_bias, **options)(x)
             if normalised:
                 x = BatchNorm(train, self.axis_name, **options)(x)
             x = LeakyReLU(0.2)(x)
-        logits = to_logits(x, **options)
+        logits = to_logits(x, use_bias=self.use_bias, **options)
         if self.num_classes is None:
             return logits
         head = nn.Dense(self.num_classes, kernel_init=dcgan_init, name="class_logits", **options)
@@ -130,12 +141,17 @@ def dcgan(
     dtype: Dtype = jnp.float32,
     param_dtype: Dtype = jnp.float32,
 ) -> tuple[DCGANGenerator, DCGANDiscriminator]:
-    """The DCGAN pair for a side of 28, or of 32, 64 or 128 as the paper has it.
+    """The DCGAN pair for a side of 28, or of 32, 64 or 128 in the widths of PyTorch's tutorial.
 
     At 28 pixels: 7x7x128, then 5x5 kernels to 64 and 32 channels, and 5x5 of stride 1 to the
     image; the discriminator has 32, 64 and 128 channels. At 32, 64 and 128 pixels: from 4x4 with
     4x4 kernels, the widths halving down to 64 at half the image's side; the discriminator mirrors
     it. Weights are drawn from N(0, 0.02), batch norm scales from N(1, 0.02).
+
+    At 64 pixels that is the network of PyTorch's DCGAN tutorial, a fifth of the size of the
+    paper's, which is `dcgan_paper`. Differs from the tutorial's code: the layers that no batch
+    norm follows have biases, 3 of the generator's 3,576,707 parameters with three channels and 65
+    of the discriminator's 2,765,633.
 
     Args:
       image_size: 28, 32, 64 or 128 pixels.
@@ -158,9 +174,10 @@ def dcgan(
       >>> generator.widths
       (512, 256, 128, 64)
 
-    Source: Radford et al. 2015, "Unsupervised Representation Learning with Deep Convolutional
-    Generative Adversarial Networks", sections 3 and 4; on classes Odena et al. 2017, "Conditional
-    Image Synthesis with Auxiliary Classifier GANs", section 3 and appendix A.
+    Source: Radford et al. 2016, "Unsupervised Representation Learning with Deep Convolutional
+    Generative Adversarial Networks", section 3, for the layers; `dcgan/main.py` of
+    github.com/pytorch/examples for the widths at 64 pixels; on classes Odena et al. 2017,
+    "Conditional Image Synthesis with Auxiliary Classifier GANs", section 3 and appendix A.
     """
     if upsampling not in ("transpose", "resize"):
         raise UserError(f"upsampling: got {upsampling!r}, expected 'transpose' or 'resize'")
@@ -186,3 +203,53 @@ def dcgan(
         widths=shape["widths"][::-1], batch_norm=disc_batch_norm, **options
     )
     return generator, discriminator
+
+
+def dcgan_paper(
+    channels: int = 3,
+    *,
+    axis_name: str | None = None,
+    dtype: Dtype = jnp.float32,
+    param_dtype: Dtype = jnp.float32,
+) -> tuple[DCGANGenerator, DCGANDiscriminator]:
+    """The DCGAN pair of the paper's figure 1, for 64 pixels: five times the size of `dcgan(64)`.
+
+    4x4x1024, then 5x5 kernels to 512, 256 and 128 channels and to the image; the discriminator
+    mirrors it. No layer has a bias, and the generator's first batch norm is over units: 18,885,760
+    and 17,232,768 parameters with three channels and latents of 100, as in the authors' code.
+
+    Differs from the authors' code: batch norm adds 1e-5 to the variance (1e-8) and is given
+    running statistics outside of training (those of the batch of samples). Kernels of 5 and stride
+    2 are padded by 1 and 2 pixels (2 and, of what is used, 1), which is their network for images
+    seen in a mirror. Of their training: latents are uniform in [-1, 1], a batch trains either the
+    one network or the other, and 1e-5 times the parameters is added to the gradients.
+
+    Args:
+      channels: 1 or 3.
+      axis_name: mapped axis over which batch statistics are averaged.
+      dtype, param_dtype: of the computation and of the parameters.
+
+    Returns:
+      (generator, discriminator).
+
+    Example:
+      >>> generator, discriminator = dcgan_paper()
+      >>> generator.widths, generator.kernel
+      ((1024, 512, 256, 128), 5)
+
+    Source: Radford et al. 2016, "Unsupervised Representation Learning with Deep Convolutional
+    Generative Adversarial Networks", figure 1; `faces/train_uncond_dcgan.py` of
+    github.com/Newmu/dcgan_code.
+    """
+    widths = (1024, 512, 256, 128)
+    options = {
+        "kernel": 5,
+        "use_bias": False,
+        "axis_name": axis_name,
+        "dtype": dtype,
+        "param_dtype": param_dtype,
+    }
+    generator = DCGANGenerator(
+        base_size=4, widths=widths, channels=channels, last_doubles=True, norm_units=True, **options
+    )
+    return generator, DCGANDiscriminator(widths=widths[::-1], **options)

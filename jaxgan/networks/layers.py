@@ -246,7 +246,12 @@ class InstanceNorm(nn.Module):
 
 
 def to_logits(
-    x: jax.Array, *, dtype: Dtype, param_dtype: Dtype, kernel_init: Callable = dcgan_init
+    x: jax.Array,
+    *,
+    dtype: Dtype,
+    param_dtype: Dtype,
+    kernel_init: Callable = dcgan_init,
+    use_bias: bool = True,
 ) -> jax.Array:
     """Flattens features (B, ...) and maps them to one float32 logit each, (B,).
 
@@ -254,6 +259,11 @@ def to_logits(
     """
     x = x.reshape(x.shape[0], -1)
     dense = nn.Dense(
-        1, dtype=dtype, param_dtype=param_dtype, kernel_init=kernel_init, name="logits"
+        1,
+        use_bias=use_bias,
+        dtype=dtype,
+        param_dtype=param_dtype,
+        kernel_init=kernel_init,
+        name="logits",
     )
     return dense(x)[:, 0].astype(jnp.float32)

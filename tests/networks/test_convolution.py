@@ -102,6 +102,27 @@ def test_equals_lax_to_second_derivatives(name, size, strides, shape, padding, i
                 assert_close(up_to_second(ours, **options)(x, kernel), expected, 1e-10)
 
 
+@pytest.mark.parametrize(("ours", "sides"), [(conv, (6, 8)), (conv_transpose, (3, 4))])
+def test_kernels_of_five_pad_as_theano_does_for_images_in_a_mirror(ours, sides):
+    """DCGAN's authors pad both ends by 2, and have the gradient of that for the transposed one."""
+    x, kernel = draw(2, *sides, 3), draw(5, 5, 3, 4, seed=1)
+    found = ours(x, kernel, strides=2)
+    x, kernel = x[:, ::-1, ::-1], kernel[::-1, ::-1]
+
+    def theirs(x, kernel):
+        return lax_conv(x, kernel, strides=2, padding=2)
+
+    if ours is conv_transpose:
+        large = jnp.zeros((2, 2 * sides[0], 2 * sides[1], 4))
+        # The kernel of the convolution whose gradient it is, as `lax` has it.
+        turned = kernel[::-1, ::-1].swapaxes(2, 3)
+        _, pull = jax.vjp(lambda large: theirs(large, turned), large)
+        (expected,) = pull(x)
+    else:
+        expected = theirs(x, kernel)
+    assert_close(found, expected[:, ::-1, ::-1], 1e-5)
+
+
 @pytest.mark.parametrize(("batch", "side"), [(0, 5), (2, 2)])
 def test_empty_batch_and_empty_result(batch, side):
     x, kernel = draw(batch, side, side, 2), draw(3, 3, 2, 4)

@@ -56,6 +56,14 @@ def test_a_description_tells_networks_apart_and_leaves_the_mapped_axis_out():
     assert from_description(describe(mapped)) == plain
 
 
+def test_a_dcgan_saved_before_its_biases_were_a_field_is_rebuilt():
+    for module in networks.dcgan(28):
+        old = describe(module)
+        for name in ("use_bias", "norm_units"):
+            old.pop(name, None)
+        assert from_description(old) == module
+
+
 def test_every_module_of_the_package_is_described_above():
     classes = {
         name

@@ -162,8 +162,10 @@ class Numpy:
             return self.dense("logits", x)[:, 0]
         if isinstance(module, DCGANGenerator):
             side, ups = module.base_size, len(module.widths) - 1
-            x = self.dense("Dense_0", x).reshape(-1, side, side, module.widths[0])
-            x = leaky(self.norm("BatchNorm_0", x), 0)
+            shape = -1, side, side, module.widths[0]
+            x = self.dense("Dense_0", x)
+            x = self.norm("BatchNorm_0", x if module.norm_units else x.reshape(shape))
+            x = leaky(x.reshape(shape), 0)
             for i in range(ups):
                 x = self.up(f"Upsample_{i}", x, module.upsampling)
                 x = leaky(self.norm(f"BatchNorm_{i + 1}", x), 0)
@@ -223,6 +225,8 @@ def test_batch_statistics_change_in_training_only(name):
         "dcgan generator, 4x4, resize": 2,
         "dcgan discriminator, 5x5": 1,  # all but the first
         "dcgan discriminator, 4x4": 2,
+        "dcgan generator, paper": 2,
+        "dcgan discriminator, paper": 1,
     }.get(name, 0)
     assert len(statistics) == len(changed) == 2 * layers
     for key, before in statistics.items():

@@ -15,6 +15,7 @@ from jaxgan.networks import (
     DCGANGenerator,
     MLPGenerator,
     dcgan,
+    dcgan_paper,
     mlp,
 )
 from jaxgan.networks.layers import Upsample
@@ -50,6 +51,24 @@ def test_the_parameter_dtype_is_the_one_asked_for_and_the_output_is_float32(pair
         made, variables = abstract(module, shape)
         assert made.dtype == jnp.float32
         assert {leaf.dtype for leaf in jax.tree.leaves(variables["params"])} == {jnp.dtype(dtype)}
+
+
+@pytest.mark.parametrize(
+    ("pair", "generator_count", "discriminator_count"),
+    [
+        # What Radford et al.'s program, faces/train_uncond_dcgan.py, and PyTorch's, examples/dcgan,
+        # allocate. To the second we add the biases of the layers that no batch norm follows.
+        (dcgan_paper(), 18_885_760, 17_232_768),
+        (dcgan(64, 3), 3_576_704 + 3, 2_765_568 + 64 + 1),
+    ],
+    ids=["paper", "tutorial"],
+)
+def test_dcgans_count_as_their_authors_programs_do(pair, generator_count, discriminator_count):
+    for module, shape, expected in zip(
+        pair, ((1, 100), (1, 64, 64, 3)), (generator_count, discriminator_count), strict=True
+    ):
+        _, variables = abstract(module, shape)
+        assert sum(leaf.size for leaf in jax.tree.leaves(variables["params"])) == expected
 
 
 @pytest.mark.parametrize(
