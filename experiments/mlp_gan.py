@@ -1,4 +1,4 @@
-"""The GAN of dense layers (Goodfellow et al. 2014), in three published variants.
+"""The GAN of dense layers (Goodfellow et al. 2014), in three variants of tutorials.
 
     python experiments/mlp_gan.py --workdir runs/mlp
     python experiments/mlp_gan.py --workdir runs/mlp_dropout --variant=dropout

@@ -71,6 +71,17 @@ def test_dcgans_count_as_their_authors_programs_do(pair, generator_count, discri
         assert sum(leaf.size for leaf in jax.tree.leaves(variables["params"])) == expected
 
 
+@pytest.mark.parametrize(("variant", "lacking"), [("plain", 0), ("dropout", 0), ("batch_norm", 7)])
+def test_mlp_generators_lack_the_biases_before_batch_norm_alone(variant, lacking):
+    generator, _ = mlp(variant)
+    params = flat(abstract(generator, (1, 100))[1]["params"])
+    biased = {name for name in params if name.startswith("Dense") and name.endswith("bias")}
+    assert len(biased) == len(generator.hidden) + 1 - lacking
+    assert sum(generator.hidden[:lacking]) == {0: 0, 7: 3_167}[lacking]
+    if lacking:
+        assert sum(leaf.size for leaf in params.values()) == 1_964_714 - 3_167
+
+
 @pytest.mark.parametrize(
     ("generator", "slope", "dropout", "value_range"),
     [
