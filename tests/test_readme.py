@@ -4,6 +4,9 @@ import re
 from pathlib import Path
 
 import jax.numpy as jnp
+from PIL import Image
+
+from jaxgan.data import load
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -16,6 +19,22 @@ def test_the_block_for_ones_own_code_runs():
     assert names["metrics"]["generator_loss"].shape == (4,)
     assert bool(jnp.all(jnp.isfinite(names["metrics"]["generator_loss"])))
     assert names["images"].shape == (64, 28, 28, 1)
+
+
+def test_a_folder_has_the_classes_and_splits_that_it_says(tmp_path):
+    (claim,) = re.findall(r"`folder:PATH` is .*?\.(?=\s)", README.read_text(), re.DOTALL)
+    claim = " ".join(claim.split())
+    for name in ("train/cat/1.png", "train/dog/deep/2.png", "test/dog/3.png", "bare/4.png"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True)
+        Image.new("L", (4, 4)).save(path)
+    train, test = (load(f"folder:{tmp_path}", split) for split in ("train", "test"))
+    assert ("sub-folders `train` and `test` are the splits" in claim) == (len(test) == 1)
+    assert ("sub-folders, those of the first level are the classes" in claim) == (
+        train.num_classes == 2 and int(test[0]["label"]) == 1
+    )
+    without = load(f"folder:{tmp_path}/bare", "train").num_classes is None
+    assert ("where all of them lie in sub-folders" in claim) == without
 
 
 def test_the_commands_name_files_that_are_there():

@@ -230,7 +230,7 @@ def number_of_classes(config: config_dict.ConfigDict, source) -> int:
     if not source.num_classes:
         hint = ", or --config.conditional=False" if "conditional" in config else ""
         raise UserError(
-            f"dataset: {config.dataset} has no classes, expected labelled images, such as mnist or "
-            f"a labelled set of TensorFlow Datasets{hint}"
+            f"dataset: {config.dataset} has no classes, expected labelled images, such as mnist, a "
+            f"folder with a sub-folder a class or a labelled set of TensorFlow Datasets{hint}"
         )
     return source.num_classes

@@ -17,7 +17,8 @@ def load(dataset: str, split: str, data_dir: str | None = None) -> RandomAccessD
 
     Args:
         dataset: "mnist" or "stacked_mnist" (both come with the package), "folder:PATH" (a folder
-            of image files), or the name of a TensorFlow Datasets data set.
+            of image files, whose sub-folders are the classes), or the name of a TensorFlow
+            Datasets data set.
         split: "train" or "test".
         data_dir: where TFDS keeps its prepared data sets; None is its own default.
 
