@@ -26,6 +26,7 @@ URL = (
     "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"
     "pt_inception-2015-12-05-6726825d.pth"
 )
+SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 
 _TORCH_NAMES = {
     "kernel": "weight",
@@ -39,11 +40,13 @@ _TORCH_NAMES = {
 def fetch_weights() -> Path:
     """The weight file in ~/.cache/jaxgan, fetched (95 MB) if it is not there.
 
+    Its SHA-256 is compared when it comes and each time that it is found there.
+
     Returns:
       The path of the file, which is there whole or not at all.
 
     Raises:
-      UserError: it cannot be fetched, or what came is not the file.
+      UserError: it cannot be fetched, or what came or was found is another file.
 
     Example:
       >>> fetch_weights().name  # doctest: +SKIP
@@ -52,6 +55,11 @@ def fetch_weights() -> Path:
     name = URL.rpartition("/")[2]
     path = Path.home() / ".cache" / "jaxgan" / name
     if path.exists():
+        if (digest := _sha256(path)) != SHA256:
+            raise UserError(
+                f"weights: got {path} with SHA-256 {digest}, expected {SHA256}; remove the file, "
+                "and it is fetched again"
+            )
         return path
     advice = f"expected a network, or the path of a copy that was fetched elsewhere from {URL}"
     try:
@@ -60,16 +68,18 @@ def fetch_weights() -> Path:
             partial = Path(folder) / name
             with urllib.request.urlopen(URL, timeout=30) as response, partial.open("wb") as file:
                 shutil.copyfileobj(response, file)
-            with partial.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            # The name ends with the beginning of the file's SHA-256, as PyTorch's habit is.
-            if not digest.startswith(path.stem.rpartition("-")[2]):
-                raise UserError(f"weights: got {name} with SHA-256 {digest[:8]}..., {advice}")
+            if (digest := _sha256(partial)) != SHA256:
+                raise UserError(f"weights: got {name} with SHA-256 {digest}, {advice}")
             os.replace(partial, path)
     except (OSError, http.client.HTTPException) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"weights: cannot fetch {name} ({reason}), {advice}") from error
     return path
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def convert_weights(tensors: Mapping[str, np.ndarray], like: PyTree) -> PyTree:

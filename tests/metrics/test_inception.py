@@ -141,15 +141,22 @@ def home(tmp_path, monkeypatch):
 
 
 def publish(folder, monkeypatch, content, digest):
-    """Makes the file of this content what is fetched, with this SHA-256 in its name."""
+    """Makes the file of this content what is fetched, and this SHA-256 the one that is expected."""
     source = folder / f"weights-{digest[:8]}.pth"
     source.write_bytes(content)
     monkeypatch.setattr(inception_weights, "URL", source.as_uri())
+    monkeypatch.setattr(inception_weights, "SHA256", digest)
     return source
 
 
 def files(folder):
     return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def test_the_digest_is_that_of_the_name():
+    stem = inception_weights.URL.rpartition("/")[2].removesuffix(".pth")
+    assert re.fullmatch("[0-9a-f]{64}", inception_weights.SHA256)
+    assert inception_weights.SHA256.startswith(stem.rpartition("-")[2])
 
 
 def test_the_file_is_fetched_once(tmp_path, home, monkeypatch):
@@ -170,8 +177,24 @@ def test_without_a_path_the_network_is_of_the_fetched_file(tmp_path, home, monke
         load_inception()
 
 
-def test_another_file_than_the_promised_is_not_kept(tmp_path, home, monkeypatch):
-    publish(tmp_path, monkeypatch, b"some wei", hashlib.sha256(b"some weights").hexdigest())
+def test_a_file_that_has_changed_since_is_refused(tmp_path, home, monkeypatch):
+    content = b"some weights"
+    publish(tmp_path, monkeypatch, content, hashlib.sha256(content).hexdigest())
+    path = fetch_weights()
+    path.write_bytes(b"some weighty")
+    with pytest.raises(UserError, match=r"^weights: got [^\n]* with SHA-256 [^\n]*, expected "):
+        load_inception()
+    assert path.exists()
+    path.unlink()
+    assert fetch_weights().read_bytes() == content
+
+
+@pytest.mark.parametrize("right", [0, 8, 63])
+def test_another_file_than_the_promised_is_not_kept(right, tmp_path, home, monkeypatch):
+    """However many of the digits agree."""
+    digest = hashlib.sha256(b"some wei").hexdigest()
+    other = digest[:right] + "".join("1" if digit == "0" else "0" for digit in digest[right:])
+    publish(tmp_path, monkeypatch, b"some wei", other)
     with pytest.raises(UserError, match=r"^weights: got [^\n]* with SHA-256 [^\n]*, expected "):
         fetch_weights()
     assert files(home) == []
