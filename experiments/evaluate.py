@@ -40,7 +40,7 @@ def parse_arguments(given):
     parser.add_argument("--inception_weights", help="their file (fetched once)")
     parser.add_argument("--seed", type=int, default=0, help="of latents and real images (0)")
     parser.add_argument("--batch_size", type=int, default=500, help="images at a time (500)")
-    return parser.parse_args(given)
+    return command_line.parse_arguments(parser, given)
 
 
 def main(given=None):

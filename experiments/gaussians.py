@@ -10,7 +10,7 @@ from ml_collections import config_dict
 from parts import command_line, common, gaussian_figures
 from parts.gaussian_trials import check_config, make_trials
 
-from jaxgan import UserError, networks
+from jaxgan import UserError, cpu, networks
 from jaxgan.loop import fit
 from jaxgan.workdir import open_workdir, write_json
 
@@ -110,6 +110,7 @@ def main():
     def with_variant(config, workdir):
         if config.variant != variant:
             raise UserError(f"config.variant: got {config.variant!r}, expected --variant=NAME")
+        cpu.keep_memory()
         run(config, workdir)
 
     names = ("variant", "change_config")

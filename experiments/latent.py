@@ -90,7 +90,7 @@ def parse_arguments():
     parser.add_argument("--step", type=int, help="which checkpoint (the newest)")
     parser.add_argument("--label", type=int, default=0, help="the class, of a run with classes (0)")
     parser.add_argument("--digits", type=int, nargs=2, default=[7, 1], help="of arithmetic (7 1)")
-    return parser.parse_args()
+    return command_line.parse_arguments(parser)
 
 
 def main():

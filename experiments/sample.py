@@ -28,7 +28,7 @@ def parse_arguments():
         "--truncation", type=float, help="keep normal latents within this bound (no bound)"
     )
     parser.add_argument("--label", type=int, help="the class, of a run with classes (all of them)")
-    return parser.parse_args()
+    return command_line.parse_arguments(parser)
 
 
 def main():

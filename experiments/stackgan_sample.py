@@ -33,7 +33,7 @@ def parse_arguments():
     parser.add_argument("--num", type=int, default=9, help="how many images (9)")
     parser.add_argument("--seed", type=int, default=0, help="of the noise (0)")
     parser.add_argument("--out", help="the picture to write (WORKDIR/caption.png)")
-    return parser.parse_args()
+    return command_line.parse_arguments(parser)
 
 
 def main():

@@ -27,7 +27,7 @@ def parse_arguments():
     parser.add_argument("--direction", default="ab", help="ab, from domain a to b, or ba (ab)")
     parser.add_argument("--input", required=True, help="the folder of images")
     parser.add_argument("--output", required=True, help="the folder for their translations")
-    return parser.parse_args()
+    return command_line.parse_arguments(parser)
 
 
 def main():

@@ -19,16 +19,20 @@ def keep_memory() -> bool:
     A step on CPU takes and frees tens to hundreds of MB. By default glibc gives them back to the
     system each time, and each page of them costs a page fault when it is taken anew: 21,800 a step
     of the 28-pixel DCGAN, a tenth of its time. Call it once, before the first computation, since
-    threads that have allocated keep to what they found. The process then holds on to the most that
-    it ever needed.
+    threads that have allocated keep to what they found, and after `jax.distributed.initialize`,
+    since it asks JAX for the default device. The process then holds on to the most that it ever
+    needed.
 
     Returns:
-      Whether there was something to tell; False on systems with another allocator.
+      Whether there was something to tell; False where the default device is no CPU, whose steps
+      take their memory elsewhere, and on systems with another allocator.
 
     Example:
       >>> import jaxgan
       >>> told = jaxgan.cpu.keep_memory()
     """
+    if jax.default_backend() != "cpu":
+        return False
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):  # no glibc

@@ -4,6 +4,7 @@ libraries XLA calls."""
 import functools
 import subprocess
 import sys
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -54,6 +55,46 @@ def test_steps_after_the_first_cost_no_page_faults():
     _, default = faults(False)
     assert default > 1000
     assert kept < default / 10
+
+
+@pytest.mark.parametrize(("backend", "told"), [("cpu", True), ("gpu", False), ("tpu", False)])
+def test_only_a_process_on_cpu_tells_the_allocator(backend, told, monkeypatch):
+    calls = []
+
+    class Library:
+        def __init__(self, name):
+            pass
+
+        def mallopt(self, parameter, value):
+            calls.append((parameter, value))
+            return 1
+
+    monkeypatch.setattr(cpu.ctypes, "CDLL", Library)
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    assert cpu.keep_memory() is told
+    assert bool(calls) is told
+
+
+JOINING = """
+import sys
+from parts import command_line, common
+
+common._join_processes = lambda: print("join")
+common.cpu.keep_memory = lambda: print("tell")
+sys.argv = ["script.py", "--workdir=nowhere", "--distributed"]
+common.run_experiment(common.base_config, lambda *_: print("train"))
+"""
+
+
+def test_an_experiment_asks_for_its_device_when_it_has_joined_the_others():
+    result = subprocess.run(
+        [sys.executable, "-c", JOINING],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[1] / "experiments",
+    )
+    assert result.stdout.split() == ["join", "tell", "train"]
 
 
 def test_compiler_options_are_known_and_change_which_library_convolves():

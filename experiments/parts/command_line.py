@@ -21,7 +21,6 @@ def reporting_errors(function: Callable[[], None]) -> None:
     program = os.path.basename(sys.argv[0])
     # jaxgan speaks for itself; the libraries below it only when something is wrong.
     logging.set_verbosity(logging.ERROR)
-    cpu.keep_memory()
     keep_compilations()
     try:
         function()
@@ -47,7 +46,12 @@ def as_started() -> str:
 
 def start(get_config: Callable, run: Callable) -> None:
     """Runs a script of another kind, `run(config, workdir)`, with the same command line."""
-    reporting_errors(lambda: run_with_config(get_config(), run))
+
+    def alone(config: config_dict.ConfigDict, workdir: str) -> None:
+        cpu.keep_memory()
+        run(config, workdir)
+
+    reporting_errors(lambda: run_with_config(get_config(), alone))
 
 
 def run_with_config(
@@ -105,6 +109,15 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         default=True,
         help="use the averaged parameters, where the run kept them (yes)",
     )
+
+
+def parse_arguments(
+    parser: argparse.ArgumentParser, given: list[str] | None = None
+) -> argparse.Namespace:
+    """The arguments of a script that computes, by default those of the command line."""
+    arguments = parser.parse_args(given)
+    cpu.keep_memory()
+    return arguments
 
 
 def keep_compilations() -> None:

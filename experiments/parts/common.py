@@ -85,6 +85,7 @@ def run_experiment(
             check_config(config)
             if flags.FLAGS.distributed:
                 _join_processes()
+            cpu.keep_memory()
             train(config, workdir, flags.FLAGS.change_config)
             if report and jax.process_count() == 1:
                 report(config, workdir)
