@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 import stackgan
 import stackgan_sample
-from parts import caption_pictures, common, scene_reader, stackgan_report
+from parts import (
+    caption_pictures,
+    captioned,
+    common,
+    scene_reader,
+    stackgan_report,
+    stackgan_stages,
+)
 from PIL import Image
 
 from jaxgan import UserError, data
@@ -59,10 +66,26 @@ def config_of(folder, **changes):
     return config.lock()  # as flags do
 
 
+SEEN = []  # the shapes of the batches that a step is traced with
+
+
 @pytest.fixture(scope="module")
 def finished(folder, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("stackgan") / "run"
-    stackgan.train(config_of(folder), str(workdir), False, "both")
+
+    def make_train_step(*args, **options):
+        step = make(*args, **options)
+
+        def seeing(state, batch):
+            SEEN.append({name: value.shape for name, value in batch.items()})
+            return step(state, batch)
+
+        return seeing
+
+    make = stackgan_stages.make_train_step
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stackgan_stages, "make_train_step", make_train_step)
+        stackgan.train(config_of(folder), str(workdir), False, "both")
     return workdir
 
 
@@ -70,6 +93,18 @@ def draw(workdir):
     generate = load_stackgan(workdir / "stage2")
     noise = jax.random.normal(jax.random.key(0), (2, generate.noise_dim))
     return generate(noise, generate.embed(["noise 3", "the 4th image"]))
+
+
+def test_a_step_is_told_which_captions_say_the_same(finished, folder):
+    assert SEEN
+    assert all(shapes["meaning"] == (SMALL["batch_size"],) for shapes in SEEN)
+    source = data.load_captioned(f"folder:{folder}", "train")
+    np.testing.assert_array_equal(captioned.read_meaning(source), np.arange(COUNT))
+    scenes = data.scenes("train", 400, two=0.0)
+    found, expected = captioned.read_meaning(scenes), [scenes.meaning(i) for i in range(400)]
+    same = np.equal.outer(expected, expected)
+    assert same.sum() > 400
+    np.testing.assert_array_equal(np.equal.outer(found, found), same)
 
 
 def test_both_stages_leave_their_records(finished):

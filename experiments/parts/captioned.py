@@ -35,6 +35,7 @@ class Captions(NamedTuple):
 
     Attributes:
       rows: (N, K, ...), words by their numbers, or embeddings; image i is given any of the K.
+      meaning: int32 (N,), equal where the captions of an image are true of the other, too.
       embed: (extra, rows (B, ...)) -> (B, E), to be compiled; with embeddings they are these.
       encode: captions -> rows (B, ...), None where embeddings were given.
       encode_image: (extra, images (B, H, W, C)) -> (B, E), to be compiled; None likewise.
@@ -44,6 +45,7 @@ class Captions(NamedTuple):
     """
 
     rows: np.ndarray
+    meaning: np.ndarray
     embed: Callable
     encode: Callable | None
     encode_image: Callable | None
@@ -55,7 +57,8 @@ def given(rows: np.ndarray) -> Captions:
     """Of embeddings (N, K, E) in place of captions."""
     extra = {"embeddings": jnp.asarray(_some(rows))}
     without = {"vocabulary": None, "text_encoder": None}
-    return Captions(rows, lambda extra, rows: rows, None, None, extra, without)
+    meaning = np.arange(len(rows), dtype=np.int32)
+    return Captions(rows, meaning, lambda extra, rows: rows, None, None, extra, without)
 
 
 def prepare(config: config_dict.ConfigDict, source, workdir: Path) -> Captions:
@@ -70,6 +73,7 @@ def prepare(config: config_dict.ConfigDict, source, workdir: Path) -> Captions:
         return np.stack([vocabulary.encode(text) for text in texts])
 
     rows = encode(captions).reshape(len(source), most, vocabulary.length)
+    meaning = read_meaning(source)
     encoder = networks.TextEncoder(vocabulary.size, config.embedding_dim)
     size = config.stage_one_size
     widths = networks.ImageEncoder.widths[: max(1, size.bit_length() - 3)]
@@ -86,7 +90,7 @@ def prepare(config: config_dict.ConfigDict, source, workdir: Path) -> Captions:
             )
         extra = serialization.msgpack_restore(file.read_bytes())
     else:
-        extra = jax.device_get(train_encoders(config, encoder, images, source, rows))
+        extra = jax.device_get(train_encoders(config, encoder, images, source, rows, meaning))
         if jax.process_index() == 0:
             write_json(workdir / "encoders.json", both)
             write_atomically(file, serialization.msgpack_serialize(extra))
@@ -102,7 +106,15 @@ def prepare(config: config_dict.ConfigDict, source, workdir: Path) -> Captions:
         return images.apply(extra["image_encoder"], small)[0]
 
     extra["embeddings"] = jax.jit(embed)(extra, _some(rows))
-    return Captions(rows, embed, encode, encode_image, extra, described)
+    return Captions(rows, meaning, embed, encode, encode_image, extra, described)
+
+
+def read_meaning(source) -> np.ndarray:
+    """int32 (N,): what the captions of each image say, where the source tells, else which image."""
+    if not hasattr(source, "meaning"):
+        return np.arange(len(source), dtype=np.int32)
+    meanings = [source.meaning(number) for number in range(len(source))]
+    return np.unique(meanings, return_inverse=True)[1].astype(np.int32)
 
 
 def read_array(name: str, path: str) -> np.ndarray:
@@ -127,7 +139,9 @@ def read_embeddings(path: str, count: int) -> np.ndarray:
     return np.asarray(array.reshape(count, -1, array.shape[-1]), np.float32)
 
 
-def train_encoders(config: config_dict.ConfigDict, encoder, images, source, rows: np.ndarray):
+def train_encoders(
+    config: config_dict.ConfigDict, encoder, images, source, rows: np.ndarray, meaning: np.ndarray
+):
     """Trains an encoder of captions and one of images until captions find their images.
 
     Returns:
@@ -143,19 +157,14 @@ def train_encoders(config: config_dict.ConfigDict, encoder, images, source, rows
     # Each process trains on all of each batch.
     alone = {"process_index": 0, "process_count": 1}
     arrays, batches, take = image_batches(config, source, size, batch_size, **alone)
-    arrays = {"images": arrays, "tokens": rows}
-    if hasattr(source, "meaning"):
-        arrays["meaning"] = np.array([source.meaning(i) for i in range(len(source))])
-    arrays = jax.device_put(arrays)
+    arrays = jax.device_put({"images": arrays, "tokens": rows, "meaning": meaning})
 
     def step(player, arrays, batch, number):
         shown, numbers = take(arrays["images"], batch)
         key = jax.random.fold_in(draw_key, number)
         chosen = jax.random.randint(key, numbers.shape, 0, rows.shape[1])
-        pairs = {"image": shown, "tokens": arrays["tokens"][numbers, chosen]}
-        if "meaning" in arrays:
-            pairs["meaning"] = arrays["meaning"][numbers]
-        return learn(player, pairs)
+        tokens, meaning = arrays["tokens"][numbers, chosen], arrays["meaning"][numbers]
+        return learn(player, {"image": shown, "tokens": tokens, "meaning": meaning})
 
     step = jax.jit(step, donate_argnums=0, compiler_options=cpu.compiler_options())
     progress = Progress(0, steps, batch_size, quiet=jax.process_index() > 0)

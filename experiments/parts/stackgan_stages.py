@@ -134,7 +134,8 @@ def train(
         rows = arrays["captions"]
         rows = rows[numbers, jax.random.randint(key, numbers.shape, 0, rows.shape[1])]
         embeddings = captions.embed(state.extra, rows)
-        return play(state, {"image": images, "embedding": embeddings})
+        meaning = arrays["meaning"][numbers]
+        return play(state, {"image": images, "embedding": embeddings, "meaning": meaning})
 
     # Given embeddings say nothing of other images than those of training.
     shown = test if captions.encode else source
@@ -169,7 +170,7 @@ def train(
         batches,
         folder,
         mesh,
-        arrays={"images": arrays, "captions": captions.rows},
+        arrays={"images": arrays, "captions": captions.rows, "meaning": captions.meaning},
         sample=sample,
         real=data.spread_images(source, 64, **look),
         evaluate=None,

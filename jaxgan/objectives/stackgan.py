@@ -5,6 +5,7 @@ captions of others, generated images with the captions that they were made from.
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import flax.linen as nn
 import jax
@@ -47,9 +48,11 @@ def stackgan_stage_one(
               + m (1 - cos(E(G(z, t)), t))
 
     With the cross entropy, L_D counts real pairs once and either kind of wrong ones half. t' is
-    the nearest other caption in the batch (in this device's share of it on a mapped axis). In the
-    paper it is any other; most of those differ in what is easiest to see, the ground of a scene
-    for one, and the discriminator learns late to look for more.
+    the nearest caption in the batch (in this device's share of it on a mapped axis) that is not
+    true of x: of another embedding and, where the batch tells meanings, of another meaning. Its
+    second half is the mean over the images for which there is one. In the paper t' is any other;
+    most of those differ in what is easiest to see, the ground of a scene for one, and the
+    discriminator learns late to look for more.
 
     The last term is not in the paper either: a frozen encoder E, trained so that captions find
     their images, asks for all that captions say at once.
@@ -66,11 +69,12 @@ def stackgan_stage_one(
       axis_name: the mapped axis inside `pmap` or `shard_map`.
 
     Returns:
-      An `Objective` on batches {"image": (B, H, W, C) float32, "embedding": (B, E) float32}, with
+      An `Objective` on batches {"image": (B, H, W, C) float32, "embedding": (B, E) float32,
+      "meaning": (B,) int32, optional, equal where a caption is true of the other image, too}, with
       embeddings that are not trained. Its metrics are those of `adversarial_metrics` on right
       pairs and generated ones, `discriminator_loss_real`, `_fake` and `_wrong`, `d_wrong` and
-      `accuracy_wrong`, or `critic_wrong`, on wrong pairs, `diversity`, `kl`, and `matching`, the
-      cosine.
+      `accuracy_wrong`, or `critic_wrong`, on wrong pairs (0 in a batch without), `diversity`, `kl`,
+      and `matching`, the cosine.
 
     Raises:
       UserError: a loss that compares fakes with real images for the generator, a weight without
@@ -265,7 +269,8 @@ def _matching_aware(
     def disc_loss(disc_vars: PyTree, fakes: jax.Array, batch: PyTree, context: Context):
         images, embeddings = real_images(batch, fakes), _embeddings(batch)
         real_key, fake_key = jax.random.split(local_key(context.key, axis_name))
-        captions = jnp.stack([embeddings, embeddings[_nearest_others(embeddings)]])
+        wrong, paired = wrong_captions(embeddings, batch.get("meaning"))
+        captions = jnp.stack([embeddings, embeddings[wrong]])
         (right_logits, wrong_logits), model_state = apply_train(
             discriminator, disc_vars, images, captions, key=real_key
         )
@@ -274,8 +279,19 @@ def _matching_aware(
             discriminator, disc_vars, fakes, embeddings, key=fake_key
         )
         real, fake = loss.discriminator(right_logits, fake_logits)
-        real_again, wrong = loss.discriminator(right_logits, wrong_logits)
-        on_wrong = adversarial_metrics(loss, right_logits, wrong_logits)
+
+        def on_wrong(function):
+            """The mean of a function of the logits over the images that have a wrong caption."""
+            of_each = jax.vmap(lambda *logits: function(*(x[None] for x in logits)))
+            count = jnp.sum(paired)
+            if axis_name is not None:
+                count = jax.lax.pmean(count, axis_name)
+            return jax.tree.map(
+                lambda x: jnp.sum(paired * x) / jnp.where(count > 0, count, 1),
+                of_each(right_logits, wrong_logits),
+            )
+
+        real_again, wrong = on_wrong(loss.discriminator)
         metrics = {
             "discriminator_loss_real": real,
             "discriminator_loss_fake": fake,
@@ -283,7 +299,7 @@ def _matching_aware(
             **adversarial_metrics(loss, right_logits, fake_logits),
             **{
                 name.replace("_fake", "_wrong"): value
-                for name, value in on_wrong.items()
+                for name, value in on_wrong(partial(adversarial_metrics, loss)).items()
                 if name.endswith("_fake")
             },
             "diversity": diversity(images, fakes, axis_name),
@@ -307,11 +323,30 @@ def _matching_aware(
     return Objective(generate, disc_loss, gen_loss)
 
 
-def _nearest_others(embeddings: jax.Array) -> jax.Array:
-    """(B,) int, of (B, E): which that is not the same is at the smallest angle."""
+def wrong_captions(
+    embeddings: jax.Array, meaning: jax.Array | None = None
+) -> tuple[jax.Array, jax.Array]:
+    """Chooses for each caption the nearest one that says something else.
+
+    Args:
+      embeddings: (B, E) float; equal ones are taken for one caption.
+      meaning: (B,) int, equal where captions say the same in other words; None where not known.
+
+    Returns:
+      (int (B,), the other caption's place in the batch; float32 (B,), 1 where there is one and 0
+      where all of the batch says the same).
+
+    Example:
+      >>> embeddings = jnp.array([[1.0, 0.0], [1.0, 0.1], [1.0, 0.2]])
+      >>> print(*wrong_captions(embeddings, jnp.array([4, 4, 9])))
+      [2 2 1] [1. 1. 1.]
+    """
     same = jnp.all(embeddings[:, None] == embeddings[None], axis=-1)
+    if meaning is not None:
+        same |= meaning[:, None] == meaning[None]
     cosines = cosine_similarities(embeddings, embeddings)
-    return jnp.argmax(jnp.where(same, -jnp.inf, cosines), axis=1)
+    nearest = jnp.argmax(jnp.where(same, -jnp.inf, cosines), axis=1)
+    return nearest, jnp.any(~same, axis=1).astype(jnp.float32)
 
 
 def _init(key, generator, inputs, discriminator, gen_tx, disc_tx, image_shape, extra, ema):
@@ -342,6 +377,10 @@ def _embeddings(batch: PyTree) -> jax.Array:
         raise UserError(
             f"embedding: got shape {embeddings.shape} for {len(images)} images, expected (B, E) "
             "for two images or more"
+        )
+    if "meaning" in batch and batch["meaning"].shape != embeddings.shape[:1]:
+        raise UserError(
+            f"meaning: got shape {batch['meaning'].shape}, expected {embeddings.shape[:1]}"
         )
     return embeddings
 

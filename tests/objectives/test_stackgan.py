@@ -109,6 +109,66 @@ def test_the_same_caption_of_another_image_is_not_wrong():
     )
 
 
+def pay_as_discriminator(data, images=FAKE, **options):
+    shape = len(images), 1, 1, 1
+    data = {**data, "image": data["image"].reshape(shape)}
+    return stage_one_game(Told(), Agreement(), **options).disc_loss(
+        {"params": {"scale": jnp.ones(())}}, jnp.asarray(images).reshape(shape), data, CONTEXT
+    )
+
+
+def test_where_all_captions_are_equal_no_pair_is_wrong():
+    data = {**batch_of_four(), "embedding": PLANE[[1, 1, 1, 1]]}
+    loss, aux = pay_as_discriminator(data)
+    right, fake = np.float64(REAL * EMBEDDINGS[1]), np.float64(FAKE * EMBEDDINGS[1])
+    expected = -np.mean(log_expit(right)) - np.mean(log_expit(-fake))
+    assert float(loss) == pytest.approx(expected / 2, rel=1e-5)
+    for name in ("discriminator_loss_wrong", "d_wrong", "accuracy_wrong"):
+        assert float(aux.metrics[name]) == 0
+
+
+# In the plane the nearest of each would be 3, 3, 0, 0; the last has no other at all.
+PARAPHRASED = {
+    "meaning": (np.array([7, 5, 5, 7], np.int32), PLANE, [2, 3, 0, 2]),
+    "equal or of one meaning": (
+        np.array([7, 5, 5, 5], np.int32), PLANE[[0, 1, 2, 0]], [2, 0, 0, None],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PARAPHRASED)
+def test_a_paraphrase_of_the_right_caption_is_not_wrong(name):
+    meaning, embeddings, expected = PARAPHRASED[name]
+    captions = embeddings[:, 0]
+    loss, aux = pay_as_discriminator(
+        {**batch_of_four(), "embedding": embeddings, "meaning": meaning}
+    )
+    pairs = [(REAL[i] * captions[i], REAL[i] * captions[j])
+             for i, j in enumerate(expected) if j is not None]  # fmt: skip
+    right, wrong = np.float64(pairs).T
+    found = {name: float(value) for name, value in aux.metrics.items()}
+    assert found["discriminator_loss_wrong"] == pytest.approx(-np.mean(log_expit(-wrong)), rel=1e-5)
+    assert found["accuracy_wrong"] == pytest.approx(np.mean(wrong < 0))
+    plain = found["discriminator_loss_real"] + found["discriminator_loss_fake"]
+    second = -np.mean(log_expit(right)) - np.mean(log_expit(-wrong))
+    assert float(loss) == pytest.approx((plain + second) / 2, rel=1e-5)
+
+
+def test_devices_count_wrong_pairs_together():
+    """One of two devices has none; the mean is over those of the other."""
+    data = {"image": np.tile(REAL, 2), "embedding": np.concatenate([PLANE, PLANE[[1, 1, 1, 1]]])}
+    halves = {name: value.reshape(2, 4, *value.shape[1:]) for name, value in data.items()}
+
+    def pay(half, fakes):
+        loss, aux = pay_as_discriminator(half, fakes, axis_name="data")
+        return jax.lax.pmean((loss, aux.metrics), "data")
+
+    _, metrics = jax.vmap(pay, axis_name="data")(halves, np.tile(FAKE, (2, 1)))
+    _, alone = pay_as_discriminator(batch_of_four())
+    for name in ("discriminator_loss_wrong", "accuracy_wrong", "d_wrong"):
+        np.testing.assert_allclose(metrics[name], float(alone.metrics[name]), rtol=1e-6)
+
+
 @pytest.mark.parametrize("name", ["least_squares", "hinge", "wasserstein"])
 def test_other_losses_weigh_the_pairs_alike(name):
     loss = getattr(losses, name)
@@ -309,6 +369,14 @@ def test_captions_matter_to_both(stage):
         (
             {"image": np.zeros((4, 8, 8, 3)), "embedding": np.zeros((4, E))},
             "image: got a batch of shape (4, 8, 8, 3), expected (4, 16, 16, 3)",
+        ),
+        (
+            {
+                "image": np.zeros((4, 16, 16, 3)),
+                "embedding": np.zeros((4, E)),
+                "meaning": np.zeros(3, int),
+            },
+            "meaning: got shape (3,), expected (4,)",
         ),
     ],
 )
