@@ -74,8 +74,12 @@ _KNOWN_CHARTS = (
         "title": "Jensen–Shannon divergence, lower bound",
         "note": "In nats: the real and the generated distribution are at least this far apart, by "
         "what the discriminator shows. 0: it sees no difference; at most log 2 = 0.693 (dotted): "
-        "it tells every image. Below 0 it does worse than saying 0.5 to all.",
-        "keys": {"train/jsd_lower_bound": "lower bound"},
+        "it tells every image. Below 0 it does worse than saying 0.5 to all. Dots are measured on "
+        "held-out images; the line is of training images and counts what it has learnt by heart.",
+        "keys": {
+            "train/jsd_lower_bound": "training images",
+            "eval/jsd_lower_bound": "held-out images",
+        },
         "low": 0,
         "line": math.log(2),
     },

@@ -9,6 +9,7 @@ import pytest
 import tiny
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
+from scipy.special import expit
 
 from jaxgan import (
     Aux,
@@ -331,9 +332,12 @@ def test_evaluation_counts_what_a_known_discriminator_judges_right():
         "mask": jnp.array([1.0, 1.0, 1.0, 0.0]),
     }
     counts = evaluate(state, batch, jax.random.key(1))
+    # Half the logarithm of how probable each verdict holds what is so; all fakes are at -0.5.
+    verdicts = np.log(expit([0.3, 0.2, -0.1])) + np.log(expit(0.5))
     assert {name: float(value) for name, value in counts.items()} == {
         "accuracy_real": 2.0,
         "accuracy_fake": 3.0,
+        "jsd_lower_bound": pytest.approx(3 * np.log(2) + np.sum(verdicts) / 2, abs=1e-5),
         "count": 3.0,
     }
 

@@ -182,10 +182,10 @@ def make_acgan_evaluate(
 
     Returns:
       (state, batch, key) -> {"accuracy_real", "accuracy_fake", "class_accuracy_real",
-      "class_accuracy_fake"}: the number judged right in this batch, and "count", the number of
-      verdicts; sum over batches, then divide. `batch` is {"image": (B, H, W, C), "label": (B,),
-      "mask": (B,)}, mask 0 where a last batch was filled up. Instead of the first two "critic_real"
-      and "critic_fake", as in `make_evaluate`.
+      "class_accuracy_fake"}: the number judged right in this batch, "jsd_lower_bound" and "count",
+      as in `make_evaluate`; sum over batches, then divide. `batch` is {"image": (B, H, W, C),
+      "label": (B,), "mask": (B,)}, mask 0 where a last batch was filled up. With a loss without
+      probabilities "critic_real" and "critic_fake", as there.
     """
 
     def evaluate(state: TrainState, batch: PyTree, key: jax.Array) -> Metrics:
@@ -193,13 +193,13 @@ def make_acgan_evaluate(
         latent_key, gen_key, disc_key = jax.random.split(key, 3)
         latents = sample_latents(latent_key, images.shape[0], latent_dim, distribution=latent)
         fakes, _ = apply_train(generator, state.generator.variables, latents, labels, key=gen_key)
-        counts = {"count": jnp.sum(mask)}
+        counts, judged = {"count": jnp.sum(mask)}, []
         for kind, shown in (("real", images), ("fake", fakes)):
             variables = state.discriminator.variables
             (logits, classes), _ = apply_train(discriminator, variables, shown, key=disc_key)
-            counts |= judge_held_out(loss, logits, mask, kind)
+            judged.append(logits)
             counts[f"class_accuracy_{kind}"] = jnp.sum(mask * _right(classes, labels))
-        return counts
+        return {**counts, **judge_held_out(loss, *judged, mask)}
 
     return evaluate
 

@@ -222,8 +222,9 @@ def make_evaluate(
 
     Returns:
       (state, batch, key) -> {"accuracy_real", "accuracy_fake"}: the number judged right in this
-      batch, or with a loss without probabilities {"critic_real", "critic_fake"}, the sums of
-      logits; and "count", the number of verdicts; sum over batches, then divide. `batch` is
+      batch, and {"jsd_lower_bound"}, the sum of its terms, as in `adversarial_metrics`; or with a
+      loss without probabilities {"critic_real", "critic_fake"}, the sums of logits; and "count",
+      the number of verdicts; sum over batches, then divide. `batch` is
       {"image": (B, H, W, C), "mask": (B,)}, mask 0 where a last batch was filled up, with classes
       also "label". Of packs, those without filling count.
     """
@@ -234,14 +235,15 @@ def make_evaluate(
         latents = sample_latents(latent_key, images.shape[0], latent_dim, distribution=latent)
         fakes, _ = apply_train(generator, state.generator.variables, latents, *labels, key=gen_key)
 
-        def judge(images, kind):
+        def judge(images):
             variables = state.discriminator.variables
             if view is not None:
                 images = view(images, jax.random.fold_in(disc_key, 1), state.step)
-            logits, _ = apply_train(discriminator, variables, images, *labels, key=disc_key)
-            mask = jnp.min(batch["mask"].reshape(len(logits), -1), axis=1)
-            return {**judge_held_out(loss, logits, mask, kind), "count": jnp.sum(mask)}
+            return apply_train(discriminator, variables, images, *labels, key=disc_key)[0]
 
-        return {**judge(images, "real"), **judge(fakes, "fake")}
+        real_logits, fake_logits = judge(images), judge(fakes)
+        mask = jnp.min(batch["mask"].reshape(len(real_logits), -1), axis=1)
+        counts = judge_held_out(loss, real_logits, fake_logits, mask)
+        return {**counts, "count": jnp.sum(mask)}
 
     return evaluate

@@ -20,10 +20,12 @@ def adversarial_metrics(loss: Loss, real_logits: jax.Array, fake_logits: jax.Arr
     Returns:
       float32 scalars: `d_real` E[D(x)], `d_fake` E[D(G(z))], `accuracy_real` and `accuracy_fake`
       (the share on the right side of D = 1/2), `d_ratio` E[D(x) / (D(x) + D(G(z)))] over pairs,
-      and `jsd_lower_bound` log 2 + 1/2 E[log D(x)] + 1/2 E[log(1 - D(G(z)))] in nats, which is
-      at most the Jensen-Shannon divergence of data and generator, itself at most log 2. Where the
-      loss gives logits no probability: `critic_real` and `critic_fake`, their means, of which only
-      the difference means something.
+      and `jsd_lower_bound` log 2 + 1/2 E[log D(x)] + 1/2 E[log(1 - D(G(z)))] in nats, which on
+      images that the discriminator was not trained on is at most the Jensen-Shannon divergence of
+      data and generator, itself at most log 2. On training images it can be more, by what the
+      discriminator knows by heart; and where batch norm tells it the statistics of each batch, it
+      is of batches and not of single images. Where the loss gives logits no probability:
+      `critic_real` and `critic_fake`, their means, of which only the difference means something.
 
     Source: Goodfellow et al. 2014, "Generative Adversarial Networks", theorem 1, for the bound.
 
@@ -50,30 +52,40 @@ def adversarial_metrics(loss: Loss, real_logits: jax.Array, fake_logits: jax.Arr
     }
 
 
-def judge_held_out(loss: Loss, logits: jax.Array, mask: jax.Array, kind: str) -> Metrics:
-    """What a test of the discriminator counts of one kind of example; divide by their number.
+def judge_held_out(
+    loss: Loss, real_logits: jax.Array, fake_logits: jax.Array, mask: jax.Array
+) -> Metrics:
+    """What a test of the discriminator counts; divide by the number of real examples.
 
     Args:
       loss: as for `adversarial_metrics`.
-      logits: (B,) float.
+      real_logits, fake_logits: (B,) float.
       mask: (B,) float, 0 where a batch was filled up, else 1.
-      kind: "real" or "fake", what the examples are.
 
     Returns:
-      {"accuracy_real"} or {"accuracy_fake"}, how many are judged rightly; where the loss gives
-      logits no probability {"critic_real"} or {"critic_fake"}, their sum.
+      Sums over the batch of what `adversarial_metrics` has the means of: {"accuracy_real",
+      "accuracy_fake", "jsd_lower_bound"}; where the loss gives logits no probability
+      {"critic_real", "critic_fake"}.
 
     Example:
       >>> from jaxgan import losses
-      >>> counts = judge_held_out(losses.hinge, jnp.array([3.0, -1.0]), jnp.ones(2), "real")
+      >>> logits = jnp.array([3.0, -1.0])
+      >>> counts = judge_held_out(losses.hinge, logits, logits, jnp.ones(2))
       >>> print(counts["accuracy_real"])
       1.0
     """
     if loss.log_probabilities is None:
-        return {f"critic_{kind}": jnp.sum(mask * check_logits("logits", logits))}
-    log_d, log_not_d = loss.log_probabilities(logits)
-    right = log_d > log_not_d if kind == "real" else log_d < log_not_d
-    return {f"accuracy_{kind}": jnp.sum(mask * right)}
+        return {
+            "critic_real": jnp.sum(mask * check_logits("real_logits", real_logits)),
+            "critic_fake": jnp.sum(mask * check_logits("fake_logits", fake_logits)),
+        }
+    log_d_real, log_not_d_real = loss.log_probabilities(real_logits)
+    log_d_fake, log_not_d_fake = loss.log_probabilities(fake_logits)
+    return {
+        "accuracy_real": jnp.sum(mask * (log_d_real > log_not_d_real)),
+        "accuracy_fake": jnp.sum(mask * (log_d_fake < log_not_d_fake)),
+        "jsd_lower_bound": jnp.sum(mask * (jnp.log(2.0) + 0.5 * (log_d_real + log_not_d_fake))),
+    }
 
 
 def diversity(real: jax.Array, fake: jax.Array, axis_name: str | None = None) -> jax.Array:

@@ -142,6 +142,7 @@ def test_the_held_out_test_counts_both_heads_and_leaves_out_what_fills_up():
     assert counts["class_accuracy_real"] == 2
     assert 0 <= counts["accuracy_fake"] <= 4
     assert 0 <= counts["class_accuracy_fake"] <= 4
+    assert np.isfinite(counts["jsd_lower_bound"])
 
 
 @pytest.mark.parametrize(

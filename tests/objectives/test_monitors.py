@@ -132,12 +132,17 @@ def test_outputs_without_probabilities_are_told_by_their_means(loss):
 
 
 def test_the_held_out_test_counts_what_is_judged_rightly():
-    logits, mask = jnp.array([3.0, 0.5, -1.0, 7.0]), jnp.array([1.0, 1.0, 1.0, 0.0])
-    assert judge_held_out(losses.hinge, logits, mask, "real") == {"accuracy_real": 2}
-    assert judge_held_out(losses.hinge, logits, mask, "fake") == {"accuracy_fake": 1}
+    real, mask = jnp.array([3.0, 0.5, -1.0, 7.0]), jnp.array([1.0, 1.0, 1.0, 0.0])
+    fake = jnp.array([-1.0, -2.0, 0.5, -7.0])
+    counts = judge_held_out(losses.non_saturating, real, fake, mask)
+    assert (counts["accuracy_real"], counts["accuracy_fake"]) == (2, 2)
+    # Divided by the number of examples it is the bound of those that are no filling.
+    expected = adversarial_metrics(losses.non_saturating, real[:3], fake[:3])["jsd_lower_bound"]
+    assert float(counts["jsd_lower_bound"]) / 3 == pytest.approx(float(expected), rel=1e-5)
+    assert 0.05 < float(expected) < math.log(2)
 
 
 @every_critic
 def test_the_held_out_test_of_a_critic_sums_its_outputs(loss):
     logits, mask = jnp.array([3.0, 0.5, -1.0, 7.0]), jnp.array([1.0, 1.0, 1.0, 0.0])
-    assert judge_held_out(loss, logits, mask, "fake") == {"critic_fake": 2.5}
+    assert judge_held_out(loss, logits, -logits, mask) == {"critic_real": 2.5, "critic_fake": -2.5}
