@@ -12,6 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
+from flax import traverse_util
 
 from jaxgan.errors import UserError
 from jaxgan.state import Player, PyTree, TrainState, update_player
@@ -246,45 +247,85 @@ def apply_train(
 
 
 def standing_statistics(
-    module: nn.Module,
-    variables: dict[str, PyTree],
-    *inputs: jax.Array,
-    momentum: float = 0.9,
+    module: nn.Module, variables: dict[str, PyTree], *inputs: jax.Array
 ) -> dict[str, PyTree]:
-    """Measures the batch statistics of given parameters anew.
+    """Measures the batch norm statistics of given parameters anew.
 
     Averaged parameters are not those that the running statistics were gathered with: normalised
     by them, their images come out blurred and much alike. Here the parameters stay, and batches
-    of inputs pass in training mode, from which the statistics are averaged.
+    of inputs pass in training mode, from which batch norm averages its statistics as in training,
+    with its own momentum m, but with weights that sum to 1:
+
+        mean = sum_i m^(N - i) mean_i / sum_i m^(N - i),  i = 1 ... N, and so the variance
 
     Args:
       module: a Flax module whose `__call__` takes `train`.
-      variables: its collections; without "batch_stats" they are given back as they are.
+      variables: its collections; without running statistics they are given back as they are.
       *inputs: (N, B, ...), N batches of each input.
-      momentum: of the module's batch norm.
 
     Returns:
-      The variables, with new "batch_stats".
+      The variables with new running means and variances, that is leaves of "batch_stats" that are
+      called "mean" and "var" and stand together; all else is as it was. So are statistics that
+      no batch changes.
+
+    Example:
+      >>> from jaxgan.networks import MLPGenerator
+      >>> generator, latents = MLPGenerator((8,), (2, 2, 1), batch_norm=True), jnp.ones((10, 64, 3))
+      >>> variables = generator.init(jax.random.key(0), latents[0])
+      >>> measured = standing_statistics(generator, variables, latents)
+      >>> float(jnp.max(measured["batch_stats"]["BatchNorm_0"]["norm"]["var"])) < 1e-5
+      True
 
     Source: Brock et al. 2019, "Large Scale GAN Training for High Fidelity Natural Image
     Synthesis", appendix D ("standing statistics").
     """
-    if "batch_stats" not in variables:
+    statistics = traverse_util.flatten_dict(variables.get("batch_stats", {}), keep_empty_nodes=True)
+    before = {path: leaf for path, leaf in statistics.items() if _is_moment(path, statistics)}
+    if not before:
         return variables
 
-    def body(statistics, batch_and_key):
-        batch, key = batch_and_key
-        current = {**variables, "batch_stats": statistics}
-        _, changed = apply_train(module, current, *batch, key=key)
-        return changed["batch_stats"], None
+    def with_moments(moments):
+        merged = traverse_util.unflatten_dict({**statistics, **moments})
+        return {**variables, "batch_stats": merged}
 
-    batches = inputs[0].shape[0]
-    keys = jax.random.split(jax.random.key(0), batches)
-    zeros = jax.tree.map(jnp.zeros_like, variables["batch_stats"])
-    statistics, _ = jax.lax.scan(body, zeros, (inputs, keys))
-    # From zero, the running average has yet to reach its weight.
-    statistics = jax.tree.map(lambda x: x / (1 - momentum**batches), statistics)
-    return {**variables, "batch_stats": statistics}
+    def update(moments, batch_and_key):
+        batch, key = batch_and_key
+        _, changed = apply_train(module, with_moments(moments), *batch, key=key)
+        changed = traverse_util.flatten_dict(changed["batch_stats"])
+        # Not the other statistics, such as Flax's singular vectors, which hold for any batch.
+        return {path: changed[path].astype(moments[path].dtype) for path in moments}
+
+    # An update is m * old + (1 - m) * new: from 0 the average lacks the weight m^N, which is what
+    # N updates leave of a difference. Two starts so far apart that all batches are lost beside
+    # them tell it without cancellation.
+    def starts(x):
+        both = jnp.array([0.0, _FAR], jnp.promote_types(x.dtype, jnp.float32))
+        return jnp.broadcast_to(both.reshape(2, *(1 for _ in x.shape)), (2, *x.shape))
+
+    keys = jax.random.split(jax.random.key(0), inputs[0].shape[0])
+    # The network's pass does not depend on the starts: only the updates are done twice.
+    after, _ = jax.lax.scan(
+        lambda moments, batch: (jax.vmap(update, (0, None))(moments, batch), None),
+        jax.tree.map(starts, before),
+        (inputs, keys),
+    )
+
+    def average(old, after):
+        near, far = after
+        left = (far - near) / _FAR
+        constant = left == 1
+        return jnp.where(constant, old, near / jnp.where(constant, 1, 1 - left)).astype(old.dtype)
+
+    return with_moments(jax.tree.map(average, before, after))
+
+
+_FAR = 2.0**60
+
+
+def _is_moment(path: tuple[str, ...], statistics: PyTree) -> bool:
+    """Whether this is a mean that has a variance beside it, or the other way round."""
+    pair = {(*path[:-1], "mean"), (*path[:-1], "var")}
+    return path in pair and pair <= statistics.keys()
 
 
 def _slope(by_fakes: PyTree) -> jax.Array:

@@ -18,7 +18,13 @@ def test_the_block_for_ones_own_code_runs():
     assert int(names["state"].step) == 8
     assert names["metrics"]["generator_loss"].shape == (4,)
     assert bool(jnp.all(jnp.isfinite(names["metrics"]["generator_loss"])))
-    assert names["images"].shape == (64, 28, 28, 1)
+    images, generator = 2 * names["images"] - 1, names["generator"]
+    assert images.shape == (64, 28, 28, 1)
+    # Drawn by statistics of the averaged parameters' own, near to those of this very batch.
+    variables, latents = names["state"].generator.ema_variables, names["latents"]
+    expected, _ = generator.apply(variables, latents, train=True, mutable="batch_stats")
+    stale = generator.apply(variables, latents, train=False)
+    assert jnp.mean(jnp.abs(images - expected)) < 0.3 * jnp.mean(jnp.abs(stale - expected))
 
 
 def test_a_folder_has_the_classes_and_splits_that_it_says(tmp_path):

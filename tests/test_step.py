@@ -23,7 +23,6 @@ from jaxgan import (
 )
 from jaxgan.networks.convolution import force_formulation
 from jaxgan.objectives import adversarial, init_adversarial, make_evaluate
-from jaxgan.step import standing_statistics
 
 STEPS = 3
 # Three Adam steps at 1e-3 on values near 1: a handful of float32 roundings.
@@ -287,25 +286,6 @@ def test_bad_images_are_refused_while_tracing(compiled):
         jax.eval_shape(tiny.step(), tiny.state(ema=False), tiny.batch())
     with pytest.raises(UserError, match="ema_decay: got None for a generator with ema_params"):
         jax.eval_shape(tiny.step(ema_decay=None), tiny.state(ema=True), tiny.batch())
-
-
-def test_standing_statistics_are_those_of_the_inputs():
-    class Normalise(nn.Module):
-        @nn.compact
-        def __call__(self, x, train=False):
-            return nn.BatchNorm(use_running_average=not train, momentum=0.9)(x)
-
-    rng = np.random.default_rng(0)
-    batch = rng.normal(3.0, 2.0, (16, 4)).astype(np.float32)
-    module = Normalise()
-    variables = module.init(jax.random.key(0), batch)
-    # Whatever the weights of the average, equal batches give their own mean and variance.
-    measured = standing_statistics(module, variables, jnp.stack([batch] * 5))
-    statistics = measured["batch_stats"]["BatchNorm_0"]
-    np.testing.assert_allclose(statistics["mean"], batch.mean(0), rtol=1e-5)
-    np.testing.assert_allclose(statistics["var"], batch.var(0), rtol=1e-5)
-    assert tiny.difference(measured["params"], variables["params"]) == 0
-    assert standing_statistics(module, {"params": {}}, jnp.stack([batch])) == {"params": {}}
 
 
 def test_evaluation_counts_what_a_known_discriminator_judges_right():

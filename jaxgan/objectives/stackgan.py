@@ -221,7 +221,9 @@ def init_stackgan_stage_two(
     Args:
       key: `jax.random.key(seed)`.
       stage_one: Stage I's generator.
-      stage_one_variables: its variables after training, such as `state.generator.ema_variables`.
+      stage_one_variables: its variables after training, such as `state.generator.variables`, or
+        `load_stackgan.restore_stage(...).variables`, averaged parameters with batch norm
+        statistics of their own.
       generator, discriminator: as in `stackgan_stage_two`.
       gen_tx, disc_tx: the Optax optimisers.
       embedding_dim: of the captions' embeddings, the same as for Stage I.
