@@ -27,6 +27,11 @@ class SceneReader(nn.Module):
     @nn.compact
     def __call__(self, images, train=False):
         """Returns {"there": (B, P), "digit": (B, P, 10), ..., "ground": (B, 5)}, (B, 256)."""
+        # Accelerators would else round to bfloat16 or TF32, which shows in what is read.
+        with jax.default_matmul_precision("highest"):
+            return self._read(images, train)
+
+    def _read(self, images, train):
         x = 2 * images - 1
         for width in (32, 64, 128, 128):
             x = Conv(width, (4, 4), 2, use_bias=False)(x)
