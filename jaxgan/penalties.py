@@ -19,6 +19,11 @@ The slope of each logit is taken by its own image. Where logits depend on the wh
 batch norm, there is no such thing, and the critic is refused as it is traced (one that was jitted
 and traced before goes unseen). A layer of one's own says so by `couples_examples = True`.
 
+An augmentation is part of the critic, D(view(x)), so that gradients are by the images before it and
+a weight means what it means to the authors of R3GAN. Of a critic that judges m images as one, the
+pack is the example: images (B, m, ...) -> logits (B,), and the gradient norm is that of a logit by
+all m images together.
+
 A penalty differentiates the critic in reverse mode; training differentiates that once more.
 """
 

@@ -39,7 +39,8 @@ def default_config() -> config_dict.ConfigDict:
     config.loss = "non_saturating"  # or minimax, least_squares, wasserstein, hinge, relativistic
     config.label_smoothing = 0.0  # real images are real with 1 minus this probability
     config.penalty = ""  # or r1, r2, gradient_penalty, dragan, or a sum of them, as r1+r2
-    config.penalty_weight = 10.0  # for R1 and R2 the papers' gamma / 2
+    # For R1 and R2 the papers' gamma / 2. Gradients are by the images before they are augmented.
+    config.penalty_weight = 10.0
     config.penalty_interval = 1  # every so many steps the penalty is paid, so many times as much
     config.augment = ""  # or some of color,translation,cutout (DiffAugment)
     config.instance_noise = 0.0  # its deviation at first; it is gone half way through the run

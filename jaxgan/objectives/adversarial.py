@@ -56,10 +56,13 @@ def adversarial(
       conditional: both networks are given the classes.
       view: (images, key, step) -> what the discriminator is shown of images, real or generated, in
         its own loss and in the generator's: augmented, noisy or packed, see `jaxgan.augment`. The
-        key is this device's own; `step` counts the steps done.
+        key is this device's own; `step` counts the steps done. A pack is of images that follow one
+        another in the batch.
       penalty: (critic, real, fake, key) -> scalar that the discriminator pays besides, with its
-        weight, such as `lambda *inputs: 10 * penalties.gradient_penalty(*inputs)`; of images as
-        it is shown them.
+        weight, such as `lambda *inputs: 10 * penalties.gradient_penalty(*inputs)`. The view is
+        part of the critic, D(view(x)), with the draw of the real images: gradients are by the
+        images before it, as in R3GAN. Of packs of m, the images are (B / m, m, H, W, C), and the
+        gradient norm is that of a logit by all images of its pack together.
       penalty_interval: it is paid at every so many steps, that many times, see `penalties.lazily`.
       axis_name: the mapped axis inside `pmap` or `shard_map`.
 
@@ -127,10 +130,13 @@ def adversarial(
         def paid():
             draw_key, critic_key = jax.random.split(penalty_key)
 
-            def critic(images):
-                return apply_train(discriminator, disc_vars, images, *classes, key=critic_key)[0]
+            def critic(examples):
+                viewed = examples.reshape(-1, *images.shape[1:])
+                viewed = shown(viewed, real_key, context)
+                return apply_train(discriminator, disc_vars, viewed, *classes, key=critic_key)[0]
 
-            return penalty(critic, real, fake, draw_key)
+            examples = (_in_packs(x, len(real_logits)) for x in (images, fakes))
+            return penalty(critic, *examples, draw_key)
 
         metrics["penalty"] = lazily(paid, context.step, penalty_interval)
         return real_part + fake_part + metrics["penalty"], Aux(model_state, metrics)
@@ -150,6 +156,13 @@ def adversarial(
         return loss.generator(judge(fakes, fake_key), real_logits), Aux(None, {})
 
     return Objective(generate, disc_loss, gen_loss)
+
+
+def _in_packs(images: jax.Array, count: int) -> jax.Array:
+    """(B, ...) -> (count, B / count, ...) where so many packs are judged, else the images."""
+    if count == len(images) or len(images) % count:
+        return images
+    return images.reshape(count, -1, *images.shape[1:])
 
 
 def init_adversarial(
