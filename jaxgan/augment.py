@@ -8,6 +8,10 @@ in its loss and in the generator's, each time with another key,
     logits = discriminator(diff_augment(images, key))
 
 Only then does the generator not learn to draw what the augmentation leaves behind.
+
+Inside `pmap` or `shard_map`, what draws is given the `axis_name` of the mapped axis and a key that
+is the same on every device: each then takes its share of what is drawn for the whole batch.
+Without the name every device would draw the same.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,6 +19,7 @@ from collections.abc import Callable, Sequence
 import jax
 import jax.numpy as jnp
 
+from jaxgan.devices import make_rows
 from jaxgan.errors import UserError
 
 __all__ = [
@@ -29,15 +34,16 @@ __all__ = [
     "translation",
 ]
 
-Augmentation = Callable[[jax.Array, jax.Array], jax.Array]
+Augmentation = Callable[..., jax.Array]
 
 
-def brightness(images: jax.Array, key: jax.Array) -> jax.Array:
+def brightness(images: jax.Array, key: jax.Array, *, axis_name: str | None = None) -> jax.Array:
     """Lightens or darkens: x + u, u ~ U[-1/2, 1/2].
 
     Args:
       images: (B, H, W, C) float.
       key: a PRNG key.
+      axis_name: the mapped axis, if any.
 
     Returns:
       The same shape and dtype; values may leave [-1, 1].
@@ -51,40 +57,40 @@ def brightness(images: jax.Array, key: jax.Array) -> jax.Array:
 
     Source: Zhao et al. 2020, "Differentiable Augmentation for Data-Efficient GAN Training".
     """
-    return images + _uniform(images, key, -0.5, 0.5)
+    return images + _uniform(images, key, -0.5, 0.5, axis_name)
 
 
-def saturation(images: jax.Array, key: jax.Array) -> jax.Array:
+def saturation(images: jax.Array, key: jax.Array, *, axis_name: str | None = None) -> jax.Array:
     """Scales the distance of each pixel from its grey: m + u (x - m), u ~ U[0, 2].
 
     The grey m is the mean over the channels; an image of one channel stays as it is.
 
     Args, Returns, Raises, Source: as `brightness`.
     """
-    factor = _uniform(images, key, 0.0, 2.0)
+    factor = _uniform(images, key, 0.0, 2.0, axis_name)
     grey = jnp.mean(images, axis=3, keepdims=True)
     return grey + factor * (images - grey)
 
 
-def contrast(images: jax.Array, key: jax.Array) -> jax.Array:
+def contrast(images: jax.Array, key: jax.Array, *, axis_name: str | None = None) -> jax.Array:
     """Scales the distance of each pixel from the image's mean m: m + u (x - m), u ~ U[1/2, 3/2].
 
     Args, Returns, Raises, Source: as `brightness`.
     """
-    factor = _uniform(images, key, 0.5, 1.5)
+    factor = _uniform(images, key, 0.5, 1.5, axis_name)
     mean = jnp.mean(images, axis=(1, 2, 3), keepdims=True)
     return mean + factor * (images - mean)
 
 
-def color(images: jax.Array, key: jax.Array) -> jax.Array:
+def color(images: jax.Array, key: jax.Array, *, axis_name: str | None = None) -> jax.Array:
     """Brightness, then saturation, then contrast.
 
     Args, Returns, Raises, Source: as `brightness`.
     """
-    return diff_augment(images, key, (brightness, saturation, contrast))
+    return diff_augment(images, key, (brightness, saturation, contrast), axis_name=axis_name)
 
 
-def translation(images: jax.Array, key: jax.Array) -> jax.Array:
+def translation(images: jax.Array, key: jax.Array, *, axis_name: str | None = None) -> jax.Array:
     """Moves by up to an eighth of the side, each way; 0 comes in, the middle of [-1, 1].
 
     Args, Returns, Raises, Source: as `brightness`.
@@ -94,7 +100,7 @@ def translation(images: jax.Array, key: jax.Array) -> jax.Array:
     # Halves round up, as the authors' code has it.
     reach = [int(side / 8 + 0.5) for side in (height, width)]
     padding = [(0, 0), *((r, r) for r in reach), (0, 0)]
-    starts = _starts(images, key, [2 * r + 1 for r in reach])
+    starts = _starts(images, key, [2 * r + 1 for r in reach], axis_name)
 
     def crop(image, start):
         return jax.lax.dynamic_slice(image, (*start, 0), images.shape[1:])
@@ -102,7 +108,7 @@ def translation(images: jax.Array, key: jax.Array) -> jax.Array:
     return jax.vmap(crop)(jnp.pad(images, padding), starts)
 
 
-def cutout(images: jax.Array, key: jax.Array) -> jax.Array:
+def cutout(images: jax.Array, key: jax.Array, *, axis_name: str | None = None) -> jax.Array:
     """Sets a rectangle of half the sides to 0; where it leaves the image it is cut off.
 
     Args, Returns, Raises, Source: as `brightness`.
@@ -111,7 +117,8 @@ def cutout(images: jax.Array, key: jax.Array) -> jax.Array:
     sides = images.shape[1:3]
     sizes = [int(side / 2 + 0.5) for side in sides]
     # Centres lie anywhere in the image; an even rectangle's on the corners of its pixels.
-    centres = _starts(images, key, [side + 1 - n % 2 for side, n in zip(sides, sizes, strict=True)])
+    counts = [side + 1 - n % 2 for side, n in zip(sides, sizes, strict=True)]
+    centres = _starts(images, key, counts, axis_name)
     inside = []
     for axis, (side, size) in enumerate(zip(sides, sizes, strict=True)):
         first = centres[:, axis, None] - size // 2
@@ -126,13 +133,16 @@ def diff_augment(
     images: jax.Array,
     key: jax.Array,
     policy: Sequence[Augmentation] = (color, translation, cutout),
+    *,
+    axis_name: str | None = None,
 ) -> jax.Array:
     """Augments differentiably, for real and generated images alike (DiffAugment).
 
     Args:
       images: (B, H, W, C) float.
-      key: a PRNG key; on a mapped axis, this device's own.
+      key: a PRNG key.
       policy: what is done, in order: functions (images, key) -> images, from here or one's own.
+      axis_name: the mapped axis, if any, which is then given to each function by that name.
 
     Returns:
       (B, H, W, C), the same dtype; values may leave [-1, 1].
@@ -151,12 +161,15 @@ def diff_augment(
     _check(images)
     if not policy:
         return images
+    options = {} if axis_name is None else {"axis_name": axis_name}
     for augmentation, part in zip(policy, jax.random.split(key, len(policy)), strict=True):
-        images = augmentation(images, part)
+        images = augmentation(images, part, **options)
     return images
 
 
-def instance_noise(images: jax.Array, key: jax.Array, std: float | jax.Array) -> jax.Array:
+def instance_noise(
+    images: jax.Array, key: jax.Array, std: float | jax.Array, *, axis_name: str | None = None
+) -> jax.Array:
     """Blurs two distributions into one another: x + e, e ~ N(0, std^2 I).
 
     Without it, images of data and generator lie on thin sets that a discriminator parts perfectly.
@@ -166,6 +179,7 @@ def instance_noise(images: jax.Array, key: jax.Array, std: float | jax.Array) ->
       key: a PRNG key.
       std: scalar, in the images' units; it is usually let fall to 0, as by
         `optax.linear_schedule(0.1, 0.0, 10_000)(context.step)`.
+      axis_name: the mapped axis, if any.
 
     Returns:
       The same shape and dtype.
@@ -181,7 +195,9 @@ def instance_noise(images: jax.Array, key: jax.Array, std: float | jax.Array) ->
     Bottou 2017, "Towards Principled Methods for Training Generative Adversarial Networks".
     """
     _check(images)
-    noise = jax.random.normal(key, images.shape, images.dtype)
+    noise = make_rows(
+        lambda shape: jax.random.normal(key, shape, images.dtype), images.shape, axis_name
+    )
     return images + jnp.asarray(std, images.dtype) * noise
 
 
@@ -220,12 +236,24 @@ def _check(images: jax.Array) -> None:
         raise UserError(f"images: got {dtype} of shape {shape}, expected floats (B, H, W, C)")
 
 
-def _uniform(images: jax.Array, key: jax.Array, low: float, high: float) -> jax.Array:
+def _uniform(
+    images: jax.Array, key: jax.Array, low: float, high: float, axis_name: str | None
+) -> jax.Array:
     """One number for each image, (B, 1, 1, 1)."""
     _check(images)
-    return jax.random.uniform(key, (len(images), 1, 1, 1), images.dtype, low, high)
+    return make_rows(
+        lambda shape: jax.random.uniform(key, shape, images.dtype, low, high),
+        (len(images), 1, 1, 1),
+        axis_name,
+    )
 
 
-def _starts(images: jax.Array, key: jax.Array, counts: Sequence[int]) -> jax.Array:
+def _starts(
+    images: jax.Array, key: jax.Array, counts: Sequence[int], axis_name: str | None
+) -> jax.Array:
     """For each image a row and a column, (B, 2), each below its count."""
-    return jax.random.randint(key, (len(images), 2), 0, jnp.array([counts]))
+    return make_rows(
+        lambda shape: jax.random.randint(key, shape, 0, jnp.array([counts])),
+        (len(images), 2),
+        axis_name,
+    )

@@ -34,6 +34,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxgan.devices import make_rows
 from jaxgan.errors import UserError
 
 __all__ = ["dragan", "gradient_penalty", "lazily", "r1", "r2"]
@@ -100,7 +101,14 @@ def r2(
     return jnp.mean(_squared_slopes(critic, fake))
 
 
-def gradient_penalty(critic: Critic, real: jax.Array, fake: jax.Array, key: jax.Array) -> jax.Array:
+def gradient_penalty(
+    critic: Critic,
+    real: jax.Array,
+    fake: jax.Array,
+    key: jax.Array,
+    *,
+    axis_name: str | None = None,
+) -> jax.Array:
     """Holds the slope at 1 along the way from real to generated images (WGAN-GP).
 
         GP = E[(|| grad D(u x + (1 - u) G(z)) || - 1)^2],  u ~ U[0, 1], one for each pair
@@ -108,7 +116,9 @@ def gradient_penalty(critic: Critic, real: jax.Array, fake: jax.Array, key: jax.
     Args:
       critic: images (B, ...) -> logits (B,).
       real, fake: (B, ...) float, real and generated images.
-      key: a PRNG key.
+      key: a PRNG key; the same on every device of a mapped axis.
+      axis_name: the mapped axis inside `pmap` or `shard_map`, for each device to draw its share
+        of the whole batch's numbers; without it all would draw the same.
 
     Returns:
       float32 scalar. The paper adds 10 times of it to the Wasserstein loss.
@@ -128,7 +138,11 @@ def gradient_penalty(critic: Critic, real: jax.Array, fake: jax.Array, key: jax.
     _check("fake", fake)
     if fake.shape != real.shape:
         raise UserError(f"fake: got shape {fake.shape}, expected {real.shape}, that of real")
-    shares = jax.random.uniform(key, (len(real), *(1 for _ in real.shape[1:])), real.dtype)
+    shares = make_rows(
+        lambda shape: jax.random.uniform(key, shape, real.dtype),
+        (len(real), *(1 for _ in real.shape[1:])),
+        axis_name,
+    )
     between = shares * real + (1 - shares) * fake
     return jnp.mean(jnp.square(_slopes(critic, between) - 1))
 
@@ -140,6 +154,7 @@ def dragan(
     key: jax.Array,
     *,
     std: float = 0.25,
+    axis_name: str | None = None,
 ) -> jax.Array:
     """Holds the slope at 1 around real images.
 
@@ -149,7 +164,7 @@ def dragan(
       critic: images (B, ...) -> logits (B,).
       real: (B, ...) float, real images.
       fake: not used; all penalties are called alike.
-      key: a PRNG key.
+      key, axis_name: as in `gradient_penalty`.
       std: of the noise. The authors scale it to the standard deviation of a batch's pixels, of
         which this is half for images in [-1, 1]; a number does not couple the images.
 
@@ -167,8 +182,10 @@ def dragan(
     Source: Kodali et al. 2017, "On Convergence and Stability of GANs".
     """
     _check("real", real)
-    beside = real + std * jax.random.normal(key, real.shape, real.dtype)
-    return jnp.mean(jnp.square(_slopes(critic, beside) - 1))
+    noise = make_rows(
+        lambda shape: jax.random.normal(key, shape, real.dtype), real.shape, axis_name
+    )
+    return jnp.mean(jnp.square(_slopes(critic, real + std * noise) - 1))
 
 
 def lazily(penalty: Callable[[], jax.Array], step: jax.Array, interval: int) -> jax.Array:

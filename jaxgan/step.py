@@ -132,6 +132,7 @@ def make_train_step(
     def local(tree):
         # Under shard_map the gradient by a replicated value arrives already summed over the axis.
         # Marked as varying, it stays this device's own, and `pmean` means the same everywhere.
+        # The same goes for a loss that a method has made of means over the whole axis.
         if axis_name is None:
             return tree
         return jax.tree.map(lambda x: _varying(x, axis_name), tree)
@@ -158,7 +159,8 @@ def make_train_step(
             def loss_fn(params):
                 variables = {"params": params, **local(disc.model_state)}
                 fixed = jax.lax.stop_gradient(fakes)
-                return objective.disc_loss(variables, fixed, part, context(index, extra))
+                loss, aux = objective.disc_loss(variables, fixed, part, context(index, extra))
+                return local(loss), aux
 
             (loss, aux), grads = jax.value_and_grad(loss_fn, has_aux=True)(local(disc.params))
             metrics = {"discriminator_loss": loss, **aux.metrics}
@@ -197,9 +199,10 @@ def make_train_step(
 
         def gen_loss(params, fakes):
             gen_vars = {"params": params, **model_state}
-            return objective.gen_loss(
+            loss, aux = objective.gen_loss(
                 gen_vars, local(disc.variables), fakes, part, context(last + 3, extra)
             )
+            return local(loss), aux
 
         (loss, aux), (direct, by_fakes) = jax.value_and_grad(
             gen_loss, argnums=(0, 1), has_aux=True

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 
+from jaxgan.devices import make_rows
 from jaxgan.errors import UserError
 
 __all__ = ["across_classes", "check_distribution", "onto_prior", "sample_latents"]
@@ -42,8 +43,6 @@ def sample_latents(
       (16, 100)
     """
     check_distribution(distribution)
-    devices = 1 if axis_name is None else jax.lax.axis_size(axis_name)
-    shape = (devices * batch_size, latent_dim)
     if truncation is not None and distribution != "normal":
         raise UserError(
             f"truncation: got {truncation} for {distribution} latents, expected None but for "
@@ -51,16 +50,15 @@ def sample_latents(
         )
     if truncation is not None and not truncation > 0:
         raise UserError(f"truncation: got {truncation}, expected a positive number")
-    if distribution == "uniform":
-        latents = jax.random.uniform(key, shape, minval=-1.0, maxval=1.0)
-    elif truncation is None:
-        latents = jax.random.normal(key, shape)
-    else:
-        latents = jax.random.truncated_normal(key, -truncation, truncation, shape)
-    if axis_name is None:
-        return latents
-    start = jax.lax.axis_index(axis_name) * batch_size
-    return jax.lax.dynamic_slice_in_dim(latents, start, batch_size)
+
+    def draw(shape):
+        if distribution == "uniform":
+            return jax.random.uniform(key, shape, minval=-1.0, maxval=1.0)
+        if truncation is None:
+            return jax.random.normal(key, shape)
+        return jax.random.truncated_normal(key, -truncation, truncation, shape)
+
+    return make_rows(draw, (batch_size, latent_dim), axis_name)
 
 
 def onto_prior(latents: jax.Array, distribution: str = "normal") -> jax.Array:

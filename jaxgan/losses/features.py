@@ -8,7 +8,9 @@ from jaxgan.errors import UserError
 __all__ = ["feature_matching"]
 
 
-def feature_matching(real_features: jax.Array, fake_features: jax.Array) -> jax.Array:
+def feature_matching(
+    real_features: jax.Array, fake_features: jax.Array, *, axis_name: str | None = None
+) -> jax.Array:
     """The generator matches the mean of the discriminator's features, not its verdict.
 
         L_G = || E[f(x)] - E[f(G(z))] ||^2
@@ -18,9 +20,10 @@ def feature_matching(real_features: jax.Array, fake_features: jax.Array) -> jax.
     Args:
       real_features: (B, ...) float, an inner layer's output on real examples.
       fake_features: (B, ...) float, the same layer's output on generated ones.
+      axis_name: the mapped axis inside `pmap` or `shard_map`, over which the means are taken.
 
     Returns:
-      float32 scalar, at least 0. On a mapped axis the means are those of this device's share.
+      float32 scalar, at least 0; the same on every device of a mapped axis.
 
     Raises:
       UserError: features of rank below 2, not floating point, or of two shapes.
@@ -43,4 +46,6 @@ def feature_matching(real_features: jax.Array, fake_features: jax.Array) -> jax.
         jnp.mean(x, axis=0, dtype=jnp.promote_types(x.dtype, jnp.float32))
         for x in features.values()
     )
+    if axis_name is not None:
+        real, fake = jax.lax.pmean((real, fake), axis_name)
     return jnp.sum(jnp.square(real - fake))

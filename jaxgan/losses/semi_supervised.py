@@ -35,7 +35,9 @@ def real_logits(class_logits: jax.Array) -> jax.Array:
     return jax.nn.logsumexp(_check(class_logits), axis=1)
 
 
-def class_cross_entropy(class_logits: jax.Array, labels: jax.Array) -> jax.Array:
+def class_cross_entropy(
+    class_logits: jax.Array, labels: jax.Array, *, axis_name: str | None = None
+) -> jax.Array:
     """How badly labelled examples are put in their classes, given that they are real.
 
         L = E[-log p(y | x, real)],  p(y | x, real) = exp(l_y) / Z,  over examples with a label
@@ -46,10 +48,11 @@ def class_cross_entropy(class_logits: jax.Array, labels: jax.Array) -> jax.Array
     Args:
       class_logits: (B, K) float.
       labels: (B,) int, the class of each example, or -1 where it is not known.
+      axis_name: the mapped axis inside `pmap` or `shard_map`, over which examples are counted.
 
     Returns:
       float32 scalar, the mean over examples with a label; 0 if there are none; NaN if a label is
-      K or more.
+      K or more. The same on every device of a mapped axis.
 
     Raises:
       UserError: logits that are not of rank 2 or not floating point, labels of another shape or
@@ -73,7 +76,7 @@ def class_cross_entropy(class_logits: jax.Array, labels: jax.Array) -> jax.Array
         class_logits, jnp.where(known, labels, 0)[:, None], axis=1, mode="fill"
     )[:, 0]
     losses = jax.nn.logsumexp(class_logits, axis=1) - of_class
-    return jnp.sum(jnp.where(known, losses, 0)) / jnp.maximum(jnp.sum(known), 1)
+    return known_mean(losses, known, axis_name)
 
 
 def class_consistency(class_logits: jax.Array, other_logits: jax.Array) -> jax.Array:
@@ -108,6 +111,15 @@ def class_consistency(class_logits: jax.Array, other_logits: jax.Array) -> jax.A
         raise UserError(f"other_logits: got shape {other.shape}, expected {one.shape}")
     gap = jax.nn.softmax(one, axis=1) - jax.nn.softmax(other, axis=1)
     return jnp.mean(jnp.sum(gap**2, axis=1))
+
+
+def known_mean(values: jax.Array, known: jax.Array, axis_name: str | None) -> jax.Array:
+    """The mean of `values` (B,) where `known` (B,), over a mapped axis, too; 0 if none is."""
+    total, count = jnp.sum(jnp.where(known, values, 0)), jnp.sum(known)
+    if axis_name is not None:
+        # Not the mean of the devices' means, since some have more labels than others, or none.
+        total, count = jax.lax.psum((total, count), axis_name)
+    return total / jnp.maximum(count, 1)
 
 
 def _check(class_logits: jax.Array) -> jax.Array:

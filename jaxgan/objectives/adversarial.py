@@ -56,15 +56,17 @@ def adversarial(
       conditional: both networks are given the classes.
       view: (images, key, step) -> what the discriminator is shown of images, real or generated, in
         its own loss and in the generator's: augmented, noisy or packed, see `jaxgan.augment`. The
-        key is this device's own; `step` counts the steps done. A pack is of images that follow one
-        another in the batch.
+        key is the same on every device of a mapped axis; `step` counts the steps done. A pack is of
+        images that follow one another in the batch.
       penalty: (critic, real, fake, key) -> scalar that the discriminator pays besides, with its
-        weight, such as `lambda *inputs: 10 * penalties.gradient_penalty(*inputs)`. The view is
-        part of the critic, D(view(x)), with the draw of the real images: gradients are by the
-        images before it, as in R3GAN. Of packs of m, the images are (B / m, m, H, W, C), and the
-        gradient norm is that of a logit by all images of its pack together.
+        weight, such as `lambda *inputs: 10 * penalties.gradient_penalty(*inputs)`. The key is the
+        same on every device of a mapped axis. The view is part of the critic, D(view(x)), with the
+        draw of the real images: gradients are by the images before it, as in R3GAN. Of packs of m,
+        the images are (B / m, m, H, W, C), and the gradient norm is that of a logit by all images
+        of its pack together.
       penalty_interval: it is paid at every so many steps, that many times, see `penalties.lazily`.
-      axis_name: the mapped axis inside `pmap` or `shard_map`.
+      axis_name: the mapped axis inside `pmap` or `shard_map`. What draws in `view` or `penalty` is
+        given it as well.
 
     Returns:
       An `Objective` on batches {"image": (B, H, W, C) float32}, with classes also "label": (B,)
@@ -107,15 +109,15 @@ def adversarial(
 
     def disc_loss(disc_vars: PyTree, fakes: jax.Array, batch: PyTree, context: Context):
         images = real_images(batch, fakes)
-        real_key, fake_key, penalty_key = jax.random.split(local_key(context.key, axis_name), 3)
+        real_key, fake_key, penalty_key = jax.random.split(context.key, 3)
         real, fake = shown(images, real_key, context), shown(fakes, fake_key, context)
         classes = labels(batch)
         real_logits, model_state = apply_train(
-            discriminator, disc_vars, real, *classes, key=real_key
+            discriminator, disc_vars, real, *classes, key=local_key(real_key, axis_name)
         )
         disc_vars = {**disc_vars, **model_state}
         fake_logits, model_state = apply_train(
-            discriminator, disc_vars, fake, *classes, key=fake_key
+            discriminator, disc_vars, fake, *classes, key=local_key(fake_key, axis_name)
         )
         real_part, fake_part = loss.discriminator(real_logits, fake_logits)
         metrics = {
@@ -129,6 +131,7 @@ def adversarial(
 
         def paid():
             draw_key, critic_key = jax.random.split(penalty_key)
+            critic_key = local_key(critic_key, axis_name)
 
             def critic(examples):
                 viewed = examples.reshape(-1, *images.shape[1:])
@@ -145,13 +148,12 @@ def adversarial(
         gen_vars: PyTree, disc_vars: PyTree, fakes: jax.Array, batch: PyTree, context: Context
     ):
         def judge(images, key):
-            images = shown(images, key, context)
+            images, key = shown(images, key, context), local_key(key, axis_name)
             return apply_train(discriminator, disc_vars, images, *labels(batch), key=key)[0]
 
-        key = local_key(context.key, axis_name)
         if not loss.generator_sees_real:
-            return loss.generator(judge(fakes, key)), Aux(None, {})
-        real_key, fake_key = jax.random.split(key)
+            return loss.generator(judge(fakes, context.key)), Aux(None, {})
+        real_key, fake_key = jax.random.split(context.key)
         real_logits = judge(batch["image"], real_key)
         return loss.generator(judge(fakes, fake_key), real_logits), Aux(None, {})
 

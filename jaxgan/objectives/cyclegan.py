@@ -19,7 +19,7 @@ from jaxgan.objectives.translation import (
     verdicts,
 )
 from jaxgan.state import PyTree, TrainState
-from jaxgan.step import Aux, Context, Objective
+from jaxgan.step import Aux, Context, Objective, local_key
 
 __all__ = ["cyclegan", "init_cyclegan"]
 
@@ -30,6 +30,7 @@ def cyclegan(
     *,
     cycle_weight: float = 10.0,
     identity_weight: float = 0.5,
+    axis_name: str | None = None,
 ) -> Objective:
     """The objective of two generators, from a to b and back, and a discriminator of either domain.
 
@@ -46,6 +47,7 @@ def cyclegan(
       cycle_weight: of the error after there and back.
       identity_weight: of what a generator changes in images that are in its domain already, in
         units of `cycle_weight`. 0 leaves it out, as domains of different channels need it.
+      axis_name: the mapped axis inside `pmap` or `shard_map`.
 
     Returns:
       An `Objective` on batches {"a": (B, H, W, C), "b": (B, H, W, C)} float32, for a state whose
@@ -74,6 +76,7 @@ def cyclegan(
         raise UserError(f"identity_weight: got {identity_weight}, expected 0 or more")
 
     def judge(disc_vars: PyTree, images: Mapping[str, jax.Array], key: jax.Array):
+        key = local_key(key, axis_name)
         logits, model_state = apply_each(discriminators, disc_vars, images, key)
         return {name: patches.reshape(-1) for name, patches in logits.items()}, model_state
 
@@ -81,7 +84,9 @@ def cyclegan(
         real_key, fake_key, *pool_keys = jax.random.split(context.key, 4)
         shown, pools = {}, {}
         for name, made, key in (("a", "ba", pool_keys[0]), ("b", "ab", pool_keys[1])):
-            shown[name], pools[name] = exchange(context.extra[name], fakes[made], key)
+            shown[name], pools[name] = exchange(
+                context.extra[name], fakes[made], key, axis_name=axis_name
+            )
         real, model_state = judge(disc_vars, {"a": batch["a"], "b": batch["b"]}, real_key)
         fake, model_state = judge({**disc_vars, **model_state}, shown, fake_key)
         metrics, parts = verdicts(least_squares, real, fake), {}
@@ -98,7 +103,7 @@ def cyclegan(
     ):
         disc_key, cycle_key, identity_key = jax.random.split(context.key, 3)
         logits, _ = judge(disc_vars, {"a": fakes["ba"], "b": fakes["ab"]}, disc_key)
-        back = reconstruct(generators, gen_vars, fakes, cycle_key)
+        back = reconstruct(generators, gen_vars, fakes, local_key(cycle_key, axis_name))
         metrics = {}
         for name in ("a", "b"):
             # Twice, since the paper halves the least squares of the discriminator alone.
@@ -113,6 +118,7 @@ def cyclegan(
                     "in domain b, expected as many in both (or identity_weight=0)"
                 )
             inputs = {"ab": batch["b"], "ba": batch["a"]}
+            identity_key = local_key(identity_key, axis_name)
             same, _ = apply_each(generators, gen_vars, inputs, identity_key)
             for name, direction in (("a", "ba"), ("b", "ab")):
                 metrics[f"identity_{name}"] = jnp.mean(jnp.abs(same[direction] - batch[name]))
@@ -120,7 +126,7 @@ def cyclegan(
             loss = loss + cycle_weight * identity_weight * identity
         return loss, Aux(None, metrics)
 
-    return Objective(make_generate(generators), disc_loss, gen_loss)
+    return Objective(make_generate(generators, axis_name), disc_loss, gen_loss)
 
 
 def init_cyclegan(

@@ -17,7 +17,7 @@ from jaxgan.objectives.translation import (
     verdicts,
 )
 from jaxgan.state import PyTree
-from jaxgan.step import Aux, Context, Objective
+from jaxgan.step import Aux, Context, Objective, local_key
 
 __all__ = ["discogan"]
 
@@ -30,6 +30,7 @@ def discogan(
     starting_rate: float = 0.01,
     curriculum: int = 10_000,
     feature_weight: float = 0.9,
+    axis_name: str | None = None,
 ) -> Objective:
     """The objective of two generators, from a to b and back, and a discriminator of either domain.
 
@@ -53,6 +54,7 @@ def discogan(
       starting_rate: r at the start.
       curriculum: steps that the start lasts.
       feature_weight: f, the share of feature matching in what a generator pays the discriminator.
+      axis_name: the mapped axis inside `pmap` or `shard_map`.
 
     Returns:
       An `Objective` on batches {"a": (B, H, W, C), "b": (B, H, W, C)} float32, for a state of
@@ -89,7 +91,7 @@ def discogan(
         return logits, {name: output[1] for name, output in outputs.items()}, model_state
 
     def disc_loss(disc_vars: PyTree, fakes: PyTree, batch: PyTree, context: Context):
-        real_key, fake_key = jax.random.split(context.key)
+        real_key, fake_key = jax.random.split(local_key(context.key, axis_name))
         made = {"a": fakes["ba"], "b": fakes["ab"]}
         real, _, model_state = judge(disc_vars, {"a": batch["a"], "b": batch["b"]}, real_key)
         fake, _, model_state = judge({**disc_vars, **model_state}, made, fake_key)
@@ -106,7 +108,8 @@ def discogan(
     def gen_loss(
         gen_vars: PyTree, disc_vars: PyTree, fakes: PyTree, batch: PyTree, context: Context
     ):
-        real_key, fake_key, cycle_key = jax.random.split(context.key, 3)
+        key = local_key(context.key, axis_name)
+        real_key, fake_key, cycle_key = jax.random.split(key, 3)
         reals, made = {"a": batch["a"], "b": batch["b"]}, {"a": fakes["ba"], "b": fakes["ab"]}
         _, real_features, _ = judge(disc_vars, reals, real_key)
         logits, fake_features, _ = judge(disc_vars, made, fake_key)
@@ -116,7 +119,8 @@ def discogan(
             layers = zip(real_features[name], fake_features[name], strict=True)
             adversarial = non_saturating.generator(logits[name])
             matching = sum(
-                feature_matching(real, fake) / math.prod(real.shape[1:]) for real, fake in layers
+                feature_matching(real, fake, axis_name=axis_name) / math.prod(real.shape[1:])
+                for real, fake in layers
             )
             cycle = jnp.mean(jnp.square(back[name] - batch[name]))
             metrics |= {
@@ -128,4 +132,4 @@ def discogan(
             loss = loss + (1 - share) * paid + share * cycle
         return loss, Aux(None, metrics)
 
-    return Objective(make_generate(generators), disc_loss, gen_loss)
+    return Objective(make_generate(generators, axis_name), disc_loss, gen_loss)

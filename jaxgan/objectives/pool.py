@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxgan.devices import own_rows, whole_batch
 from jaxgan.errors import UserError
 
 __all__ = ["Pool", "empty_pool", "exchange"]
@@ -44,7 +45,9 @@ def empty_pool(size: int, image_shape: tuple[int, int, int]) -> Pool:
     return Pool(jnp.zeros((size, *image_shape), jnp.float32), jnp.zeros((), jnp.int32))
 
 
-def exchange(pool: Pool, images: jax.Array, key: jax.Array) -> tuple[jax.Array, Pool]:
+def exchange(
+    pool: Pool, images: jax.Array, key: jax.Array, *, axis_name: str | None = None
+) -> tuple[jax.Array, Pool]:
     """Gives back images of which about half are past ones, in whose place the new ones go.
 
     One image after the other: while there is an empty place, it is filled and the image itself
@@ -54,7 +57,9 @@ def exchange(pool: Pool, images: jax.Array, key: jax.Array) -> tuple[jax.Array, 
     Args:
       pool: from `empty_pool` or from the last exchange.
       images: (B, H, W, C) float, new fakes.
-      key: a PRNG key.
+      key: a PRNG key; the same on every device of a mapped axis.
+      axis_name: the mapped axis inside `pmap` or `shard_map`. All devices keep the same pool, into
+        which the images of all of them go.
 
     Returns:
       ((B, H, W, C) images for the discriminator, the new `Pool`).
@@ -69,7 +74,7 @@ def exchange(pool: Pool, images: jax.Array, key: jax.Array) -> tuple[jax.Array, 
     Adversarial Training", section 2.3; as in the authors' code of Zhu et al. 2017, "Unpaired
     Image-to-Image Translation using Cycle-Consistent Adversarial Networks", section 4.
     """
-    size = pool.images.shape[0]
+    size, images = pool.images.shape[0], whole_batch(images, axis_name)
     swap_key, place_key = jax.random.split(key)
     swaps = jax.random.bernoulli(swap_key, 0.5, images.shape[:1])
     places = jax.random.randint(place_key, images.shape[:1], 0, size)
@@ -84,4 +89,4 @@ def exchange(pool: Pool, images: jax.Array, key: jax.Array) -> tuple[jax.Array, 
         return Pool(pool.images.at[place].set(kept), jnp.minimum(pool.count + 1, size)), shown
 
     pool, shown = jax.lax.scan(one, pool, (images, swaps, places))
-    return shown, pool
+    return own_rows(shown, axis_name), pool

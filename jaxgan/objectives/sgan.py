@@ -9,9 +9,11 @@ import jax.numpy as jnp
 import optax
 
 from jaxgan import losses
+from jaxgan.devices import make_rows
 from jaxgan.errors import UserError
 from jaxgan.latent import sample_latents
 from jaxgan.losses import Loss
+from jaxgan.losses.semi_supervised import known_mean
 from jaxgan.objectives.batches import class_labels, entry, real_images
 from jaxgan.objectives.monitors import adversarial_metrics, diversity
 from jaxgan.objectives.players import init_players
@@ -86,7 +88,10 @@ def sgan(
         raise UserError(f"consistency: got {consistency}, expected a number of at least 0")
 
     def requested(batch_size: int) -> tuple[jax.Array, ...]:
-        return (jnp.arange(batch_size) % num_classes,) if conditional else ()
+        def labels(shape):
+            return jnp.arange(*shape) % num_classes
+
+        return (make_rows(labels, (batch_size,), axis_name),) if conditional else ()
 
     def generate(gen_vars: PyTree, batch: PyTree, context: Context):
         latent_key, key = jax.random.split(context.key)
@@ -107,14 +112,13 @@ def sgan(
         real_logits = losses.real_logits(real_classes)
         fake_logits = losses.real_logits(fake_classes)
         real_part, fake_part = loss.discriminator(real_logits, fake_logits)
-        class_loss = losses.class_cross_entropy(real_classes, labels)
-        known = labels >= 0
-        right = known & (jnp.argmax(real_classes, axis=1) == labels)
+        class_loss = losses.class_cross_entropy(real_classes, labels, axis_name=axis_name)
+        right = jnp.argmax(real_classes, axis=1) == labels
         metrics = {
             "discriminator_loss_real": real_part,
             "discriminator_loss_fake": fake_part,
             "class_loss": class_loss,
-            "class_accuracy": jnp.sum(right) / jnp.maximum(jnp.sum(known), 1),
+            "class_accuracy": known_mean(right, labels >= 0, axis_name),
             **adversarial_metrics(loss, real_logits, fake_logits),
             "diversity": diversity(images, fakes, axis_name),
         }
@@ -140,7 +144,8 @@ def sgan(
         # What is computed twice below is compiled once.
         if feature_matching:
             real = features(batch["image"], real_key)
-            total = losses.feature_matching(real, features(fakes, fake_key))
+            fake = features(fakes, fake_key)
+            total = losses.feature_matching(real, fake, axis_name=axis_name)
         else:
             fake_logits = losses.real_logits(judge(fakes, fake_key))
             real = (
@@ -150,7 +155,8 @@ def sgan(
             )
             total = loss.generator(fake_logits, *real)
         for labels in requested(fakes.shape[0]):
-            total += losses.class_cross_entropy(judge(fakes, fake_key), labels)
+            classes = judge(fakes, fake_key)
+            total += losses.class_cross_entropy(classes, labels, axis_name=axis_name)
         return total, Aux(None, {})
 
     return Objective(generate, disc_loss, gen_loss)

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxgan.devices import own_rows, whole_batch
 from jaxgan.errors import UserError
 from jaxgan.latent import sample_latents
 from jaxgan.losses import Loss, cosine_similarities, gaussian_kl, non_saturating
@@ -48,11 +49,10 @@ def stackgan_stage_one(
               + m (1 - cos(E(G(z, t)), t))
 
     With the cross entropy, L_D counts real pairs once and either kind of wrong ones half. t' is
-    the nearest caption in the batch (in this device's share of it on a mapped axis) that is not
-    true of x: of another embedding and, where the batch tells meanings, of another meaning. Its
-    second half is the mean over the images for which there is one. In the paper t' is any other;
-    most of those differ in what is easiest to see, the ground of a scene for one, and the
-    discriminator learns late to look for more.
+    the nearest caption in the batch that is not true of x: of another embedding and, where the
+    batch tells meanings, of another meaning. Its second half is the mean over the images for which
+    there is one. In the paper t' is any other; most of those differ in what is easiest to see, the
+    ground of a scene for one, and the discriminator learns late to look for more.
 
     The last term is not in the paper either: a frozen encoder E, trained so that captions find
     their images, asks for all that captions say at once.
@@ -271,8 +271,12 @@ def _matching_aware(
     def disc_loss(disc_vars: PyTree, fakes: jax.Array, batch: PyTree, context: Context):
         images, embeddings = real_images(batch, fakes), _embeddings(batch)
         real_key, fake_key = jax.random.split(local_key(context.key, axis_name))
-        wrong, paired = wrong_captions(embeddings, batch.get("meaning"))
-        captions = jnp.stack([embeddings, embeddings[wrong]])
+        every, meaning = whole_batch(embeddings, axis_name), batch.get("meaning")
+        if meaning is not None:
+            meaning = whole_batch(meaning, axis_name)
+        wrong, paired = wrong_captions(every, meaning)
+        wrong, paired = own_rows(every[wrong], axis_name), own_rows(paired, axis_name)
+        captions = jnp.stack([embeddings, wrong])
         (right_logits, wrong_logits), model_state = apply_train(
             discriminator, disc_vars, images, captions, key=real_key
         )

@@ -15,7 +15,7 @@ import optax
 from jaxgan.errors import UserError
 from jaxgan.losses import Loss
 from jaxgan.state import PyTree, TrainState, create_player, create_train_state, init_variables
-from jaxgan.step import Context, Metrics, apply_train
+from jaxgan.step import Context, Metrics, apply_train, local_key
 
 __all__ = [
     "apply_each",
@@ -84,11 +84,12 @@ def apply_each(
     return outputs, _by_collection(states)
 
 
-def make_generate(generators: Modules):
+def make_generate(generators: Modules, axis_name: str | None = None):
     """The `generate` of an objective: every image of the batch in the other domain.
 
     Args:
       generators: {"ab", "ba"}, modules (B, H, W, C) -> (B, H, W, C), taking `train`.
+      axis_name: the mapped axis inside `pmap` or `shard_map`.
 
     Returns:
       (gen_vars, batch, context) -> ({"ab": G_ab(a), "ba": G_ba(b)}, new model_state), on batches
@@ -97,7 +98,8 @@ def make_generate(generators: Modules):
 
     def generate(gen_vars: PyTree, batch: PyTree, context: Context) -> tuple[Images, PyTree]:
         a, b = _images(batch)
-        fakes, model_state = apply_each(generators, gen_vars, {"ab": a, "ba": b}, context.key)
+        key = local_key(context.key, axis_name)
+        fakes, model_state = apply_each(generators, gen_vars, {"ab": a, "ba": b}, key)
         for name, real in (("ab", b), ("ba", a)):
             if fakes[name].shape != real.shape:
                 raise UserError(
