@@ -1,8 +1,16 @@
-"""The checkpoint at which a figure of the evaluation was best, beside the newest ones."""
+"""The checkpoint at which a figure of the evaluation was best, beside the newest ones.
+
+It goes only when the next one stands: Orbax deletes an older checkpoint once the new one is
+complete. Where the next one is of the same step, the older one waits in WORKDIR/best/replaced.
+"""
 
 import math
+import os
+import shutil
 from pathlib import Path
 from typing import Any
+
+import jax
 
 from jaxgan import checkpoint
 from jaxgan.errors import UserError
@@ -29,14 +37,15 @@ class BestCheckpoint:
     def __init__(self, workdir: str | Path, name: str, mode: str):
         self._name = name
         self._sign = {"min": 1, "max": -1}[mode]
-        self._manager = checkpoint.open_checkpoints(Path(workdir) / "best", keep=1)
+        folder = Path(workdir) / "best"
+        self._replaced = folder / "replaced"
+        _take_back(self._replaced, folder / "checkpoints")
+        self._manager = checkpoint.open_checkpoints(folder, keep=1)
         self._best = math.inf
-        saved = self._manager.latest_step()
-        if saved is not None:
-            # Of the run before it was cut off; another figure's best says nothing.
-            figure = checkpoint.read_description(self._manager, saved).get(_FIGURE, {})
-            if figure.get("name") == name:
-                self._best = self._sign * figure["value"]
+        # Of the run before it was cut off; another figure's best says nothing.
+        figure = checkpoint.newest_description(self._manager).get(_FIGURE, {})
+        if figure.get("name") == name:
+            self._best = self._sign * figure["value"]
 
     def consider(
         self,
@@ -64,10 +73,15 @@ class BestCheckpoint:
             return None
         self._best = self._sign * value
         # A run that goes on from an earlier checkpoint comes by the same steps again.
-        if int(state.step) in self._manager.all_steps():
-            self._manager.delete(int(state.step))
+        replaces = int(state.step) in self._manager.all_steps()
+        if replaces:
+            checkpoint.set_aside(self._manager, int(state.step), self._replaced.name)
         figure = {_FIGURE: {"name": self._name, "value": value}}
         checkpoint.save(self._manager, state, position, {**description, **figure})
+        if replaces:
+            self._manager.wait_until_finished()
+            if jax.process_index() == 0:
+                shutil.rmtree(self._replaced)
         return value
 
     def __enter__(self) -> "BestCheckpoint":
@@ -75,3 +89,13 @@ class BestCheckpoint:
 
     def __exit__(self, *exception: object) -> None:
         self._manager.close()
+
+
+def _take_back(replaced: Path, checkpoints: Path) -> None:
+    """Undoes what a run was killed in: a checkpoint that was to be replaced, and was not yet."""
+    if jax.process_index() == 0 and replaced.is_dir():
+        for folder in replaced.iterdir():
+            if not (checkpoints / folder.name).exists():
+                os.rename(folder, checkpoints / folder.name)
+        shutil.rmtree(replaced)
+    checkpoint.wait_for_all("took back what was to be replaced")

@@ -2,29 +2,58 @@
 
 Each checkpoint in `WORKDIR/checkpoints/STEP` has three items: `state` (the whole TrainState),
 `data` (the position of the Grain iterator, one file a process) and `description` (JSON: config
-and networks). A checkpoint appears under its name only when it is complete, so a run that is
-killed while writing goes on from the one before.
+and networks). A checkpoint appears under its name only when it is complete and on the disk, so a
+run that is killed while writing goes on from the one before.
+
+What is promised: a checkpoint in which a file is missing, empty, cut short or differs in any bit
+from what was written is never taken for right. It is named, and the one before it is used. The
+description holds digests of all arrays, of the position and of itself, and is committed together
+with them; `SHA256SUMS`, of all files, follows within moments. Where a run is killed in between, the
+digests in the description decide alone. What is not promised: checkpoints of before there were
+digests load as they always did, and no digest helps against somebody who means to deceive.
 """
 
+import concurrent.futures
+import contextlib
 import json
+import os
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import grain
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
+from jax.experimental import multihost_utils
 
+from jaxgan import digests
 from jaxgan.errors import UserError
 from jaxgan.state import PyTree, TrainState
+from jaxgan.workdir import sync, writing
 
 __all__ = [
+    "Damaged",
+    "newest_description",
     "open_checkpoints",
     "read_description",
+    "read_undamaged",
     "restore",
     "restore_extra",
+    "restore_newest",
     "restore_player",
     "save",
+    "saved_config",
+    "set_aside",
+    "wait_for_all",
 ]
+
+_DIGESTS = "digests"
+
+
+class Damaged(UserError):
+    """A checkpoint does not hold what was saved."""
 
 
 def open_checkpoints(workdir: str | Path, *, keep: int | None = None) -> ocp.CheckpointManager:
@@ -38,7 +67,8 @@ def open_checkpoints(workdir: str | Path, *, keep: int | None = None) -> ocp.Che
       Orbax's manager; close it, or use it in a `with`.
 
     Raises:
-      UserError: opened for reading, and there are none.
+      UserError: opened for reading, and there are none; the folder cannot be written. Of the
+        manager's own methods, too: what went wrong in the background is raised by the next one.
     """
     folder = Path(workdir).absolute() / "checkpoints"
     if keep is None and not folder.is_dir():
@@ -47,18 +77,70 @@ def open_checkpoints(workdir: str | Path, *, keep: int | None = None) -> ocp.Che
         raise UserError(
             f"workdir: {workdir} has no checkpoints, expected the folder of a run{such}"
         )
-    options = ocp.CheckpointManagerOptions(
-        max_to_keep=keep,
-        create=keep is not None,
-        cleanup_tmp_directories=keep is not None,
-    )
-    # Named beforehand, so that a process that has saved nothing can read the metadata too.
-    handlers = {
-        "state": ocp.PyTreeCheckpointHandler(),
-        "data": grain.checkpoint.CheckpointHandler(),
-        "description": ocp.JsonCheckpointHandler(),
-    }
-    return ocp.CheckpointManager(folder, options=options, item_handlers=handlers)
+    with contextlib.nullcontext() if keep is None else writing(workdir):
+        return _Manager(folder, keep)
+
+
+class _Manager(ocp.CheckpointManager):
+    """Orbax's, which writes file digests as well, and tells of a full disk in one line."""
+
+    def __init__(self, folder: Path, keep: int | None):
+        # Its thread starts with the first task only.
+        self._sealer = concurrent.futures.ThreadPoolExecutor(1, "seal")
+        self._sealing: concurrent.futures.Future | None = None
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=keep,
+            create=keep is not None,
+            cleanup_tmp_directories=keep is not None,
+            async_options=ocp.AsyncOptions(
+                post_finalization_callback=self._sync_files,
+                # Else a folder that cannot be made is waited for, for ten minutes.
+                create_directories_asynchronously=False,
+            ),
+        )
+        # Named beforehand, so that a process that has saved nothing can read the metadata too.
+        handlers = {
+            "state": ocp.PyTreeCheckpointHandler(),
+            "data": grain.checkpoint.CheckpointHandler(),
+            "description": ocp.JsonCheckpointHandler(),
+        }
+        super().__init__(folder, options=options, item_handlers=handlers)
+
+    def seal(self, step: int) -> None:
+        """Writes the digests of a checkpoint's files, once it is complete."""
+        if jax.process_index() == 0:
+            self._sealing = self._sealer.submit(self._seal, step)
+
+    def _seal(self, step: int) -> None:
+        try:
+            super().wait_until_finished()
+        except Exception:  # whoever waits for the checkpoint is told
+            return
+        folder = Path(self.directory) / str(step)
+        sync(folder.parent)
+        digests.write_file_digests(folder)
+
+    def _sync_files(self) -> None:
+        """Brings a checkpoint to the disk before it gets its name and older ones are deleted.
+
+        TensorStore does so with its own files; Orbax does not with the others, nor with folders.
+        """
+        for folder in Path(self.directory).glob(f"*{ocp.path.atomicity_types.TMP_DIR_SUFFIX}*"):
+            for path in (*folder.rglob("*"), folder):
+                sync(path)
+
+    def wait_until_finished(self) -> None:
+        with writing(Path(self.directory).parent):
+            super().wait_until_finished()
+            sealing, self._sealing = self._sealing, None
+            if sealing:
+                sealing.result()
+
+    def close(self) -> None:
+        try:
+            super().close()
+        finally:
+            self._sealer.shutdown()
 
 
 class _Position:
@@ -76,6 +158,7 @@ def save(
     state: TrainState,
     position: dict[str, Any],
     description: dict[str, Any],
+    sums: dict[str, jax.Array] | None = None,
 ) -> None:
     """Starts to write a checkpoint; the arrays are copied before this returns.
 
@@ -84,16 +167,31 @@ def save(
       state: the state, whose step names the checkpoint.
       position: `get_state()` of the data iterator, taken when its next batch was the next step's.
       description: JSON, as `read_description` gives it back.
+      sums: `digests.digest_arrays(state)`, where that was started before something else was, behind
+        which it would have to wait.
+
+    Raises:
+      UserError: this checkpoint or the one before cannot be written.
     """
-    manager.save(
-        int(state.step),
-        args=ocp.args.Composite(
-            state=ocp.args.PyTreeSave(state),
-            data=grain.checkpoint.CheckpointSave(_Position(position)),
-            description=ocp.args.JsonSave(description),
-        ),
-        force=True,
-    )
+    step = int(state.step)
+    sums = digests.digest_arrays(state) if sums is None else sums
+    marks = {
+        "arrays": digests.format_digests(state, sums),
+        "position": digests.digest_json(position),
+    }
+    content = {**description, _DIGESTS: marks}
+    marks["description"] = digests.digest_json(content)
+    with writing(Path(manager.directory).parent):
+        manager.save(
+            step,
+            args=ocp.args.Composite(
+                state=ocp.args.PyTreeSave(state),
+                data=grain.checkpoint.CheckpointSave(_Position(position)),
+                description=ocp.args.JsonSave(content),
+            ),
+            force=True,
+        )
+    manager.seal(step)
 
 
 def restore(
@@ -111,21 +209,176 @@ def restore(
       The restored state.
 
     Raises:
+      Damaged: the checkpoint is not what was saved; `data` is where it was.
       UserError: the checkpoint is of another architecture.
     """
-    _check_structure(manager, step, state)
-    restored = manager.restore(step, args=ocp.args.Composite(state=_restore_args(state)))
-    # Each process wrote the position, which is the same in all: any file will do, so that their
-    # number may be another one now. Grain's own handler wants the file of this very process.
-    file = sorted((manager.directory / str(step) / "data").glob("process_*.json"))[0]
-    data.set_state(json.loads(file.read_text()))
-    return restored.state
+    marks = _read_content(manager, step)[1]
+    with _reading(manager, step):
+        _check_structure(manager, step, state, marks)
+        args = ocp.args.Composite(state=_restore_args(state))
+        restored = manager.restore(step, args=args).state
+        # Each process wrote the position, which is the same in all: any file will do, so that their
+        # number may be another one now. Grain's own handler wants the file of this very process.
+        file = sorted((manager.directory / str(step) / "data").glob("process_*.json"))[0]
+        position = json.loads(file.read_text())
+    _check_arrays(manager, step, restored, marks)
+    if marks and digests.digest_json(position) != marks["position"]:
+        raise _damaged(manager, step, "the position of the data is not as it was saved")
+    data.set_state(position)
+    return restored
+
+
+def restore_newest(
+    manager: ocp.CheckpointManager, state: TrainState, data: grain.DatasetIterator
+) -> tuple[int | None, TrainState]:
+    """Reads the newest checkpoint that is not damaged, and sets those after it aside.
+
+    Args:
+      manager, state, data: as for `restore`.
+
+    Returns:
+      (its step, the restored state), or (None, `state`) where there are no checkpoints at all.
+
+    Raises:
+      UserError: all are damaged, and have been left where they are; the newest one is of another
+        architecture.
+    """
+    if not manager.all_steps():
+        return None, state
+    step, restored = read_undamaged(manager, lambda step: restore(manager, step, state, data))
+    _set_aside_after(manager, step)
+    return step, restored
+
+
+def newest_description(manager: ocp.CheckpointManager) -> dict[str, Any]:
+    """Reads the newest description, and sets the checkpoints aside that are damaged.
+
+    Args:
+      manager: from `open_checkpoints`, for writing.
+
+    Returns:
+      The description, {} where there is no checkpoint or none that is not damaged.
+    """
+    step, description = -1, {}
+    if manager.all_steps():
+        try:
+            step, description = read_undamaged(
+                manager, lambda step: read_description(manager, step)
+            )
+        except Damaged as damaged:
+            _tell(f"warning: {damaged}")
+    _set_aside_after(manager, step)
+    return description
+
+
+def read_undamaged(
+    manager: ocp.CheckpointManager, read: Callable[[int], Any], step: int | None = None
+) -> tuple[int, Any]:
+    """Reads the newest checkpoint that is not damaged; of those after it, a line on stderr tells.
+
+    Args:
+      manager: from `open_checkpoints`, with one checkpoint at least.
+      read: what to read of a step.
+      step: read this one and no other.
+
+    Returns:
+      (the step, what `read` gave).
+
+    Raises:
+      Damaged: the one that was asked for is, or all are.
+    """
+    steps = sorted(manager.all_steps(), reverse=True)
+    workdir = Path(manager.directory).parent
+
+    def attempt(at: int) -> Any:
+        problem = read_result = None
+        try:
+            _check_files(manager, at)
+            read_result = read(at)
+        except Damaged as damaged:
+            problem = damaged
+        if not _all_agree(problem is None):
+            raise problem or _damaged(manager, at, "another process cannot read it")
+        return read_result
+
+    if step is not None:
+        try:
+            return step, attempt(step)
+        except Damaged as damaged:
+            whole = []
+            for other in steps:
+                with contextlib.suppress(Damaged):
+                    attempt(other)
+                    whole.append(other)
+            raise Damaged(f"step: {damaged}; undamaged are {sorted(whole) or 'none'}") from None
+    problems = []
+    for at in steps:
+        try:
+            result = attempt(at)
+        except Damaged as damaged:
+            problems.append(damaged)
+            continue
+        for problem in problems:
+            _tell(f"warning: {problem}; using that of step {at}")
+        return at, result
+    raise Damaged(
+        f"workdir: {workdir} has no checkpoint that is not damaged, expected one at least: "
+        f"{problems[0]}"
+    )
+
+
+def _set_aside_after(manager: ocp.CheckpointManager, step: int) -> None:
+    for later in [later for later in manager.all_steps() if later > step]:
+        aside = set_aside(manager, later, "damaged")
+        _tell(f"the checkpoint of step {later} is set aside as {aside}")
+
+
+def set_aside(manager: ocp.CheckpointManager, step: int, name: str) -> Path:
+    """Moves a checkpoint out of the way, to WORKDIR/NAME/STEP, or STEP.1 where that is taken.
+
+    Returns:
+      Where to.
+
+    Raises:
+      UserError: the folder cannot be written.
+    """
+    workdir = Path(manager.directory).parent
+    target, number = workdir / name / str(step), 0
+    with writing(workdir):
+        while target.exists():
+            number += 1
+            target = target.with_name(f"{step}.{number}")
+        # No process looks for a free name any more when the first one takes it.
+        wait_for_all("found a name for a checkpoint")
+        if jax.process_index() == 0:
+            target.parent.mkdir(exist_ok=True)
+            os.rename(manager.directory / str(step), target)
+            sync(target.parent)
+    wait_for_all("set a checkpoint aside")
+    manager.reload()
+    return target
 
 
 def read_description(manager: ocp.CheckpointManager, step: int) -> dict[str, Any]:
-    """Reads the description that was saved with a checkpoint."""
-    args = ocp.args.Composite(description=ocp.args.JsonRestore())
-    return manager.restore(step, args=args).description
+    """Reads the description that was saved with a checkpoint.
+
+    Raises:
+      Damaged: it is not what was saved.
+    """
+    return _read_content(manager, step)[0]
+
+
+def saved_config(workdir: Path) -> dict[str, Any] | None:
+    """The config that the newest checkpoint with an undamaged description was saved with, if any.
+
+    It asks nothing of other processes, unlike all that goes through Orbax.
+    """
+    steps = [path for path in (workdir / "checkpoints").glob("*") if path.name.isdecimal()]
+    for folder in sorted(steps, key=lambda path: int(path.name), reverse=True):
+        with contextlib.suppress(OSError, ValueError):
+            content = json.loads((folder / "description" / "metadata").read_bytes())
+            return _split_content(content)[0].get("config")
+    return None
 
 
 def restore_player(
@@ -142,8 +395,12 @@ def restore_player(
     Returns:
       {"params": ..., and the other Flax collections} on the default device, and whether the
       parameters are the averaged ones.
+
+    Raises:
+      Damaged: they are not what was saved.
     """
-    saved = manager.item_metadata(step)["state"].tree[player]
+    with _reading(manager, step):
+        saved = manager.item_metadata(step)["state"].tree[player]
     averaged = ema and saved["ema_params"] is not None
     params = "ema_params" if averaged else "params"
     wanted = {name: saved[name] for name in (params, "model_state")}
@@ -160,8 +417,12 @@ def restore_extra(manager: ocp.CheckpointManager, step: int) -> PyTree:
 
     Returns:
       The state's `extra`.
+
+    Raises:
+      Damaged: it is not what was saved.
     """
-    saved = manager.item_metadata(step)["state"].tree["extra"]
+    with _reading(manager, step):
+        saved = manager.item_metadata(step)["state"].tree["extra"]
     return None if saved is None else _restore_part(manager, step, {"extra": saved})["extra"]
 
 
@@ -172,7 +433,11 @@ def _restore_part(manager: ocp.CheckpointManager, step: int, saved: PyTree) -> P
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device), saved
     )
     args = _restore_args(wanted, partial_restore=True)
-    return manager.restore(step, args=ocp.args.Composite(state=args)).state
+    marks = _read_content(manager, step)[1]
+    with _reading(manager, step):
+        restored = manager.restore(step, args=ocp.args.Composite(state=args)).state
+    _check_arrays(manager, step, restored, marks)
+    return restored
 
 
 def _restore_args(tree: PyTree, **options: Any) -> ocp.args.PyTreeRestore:
@@ -181,7 +446,85 @@ def _restore_args(tree: PyTree, **options: Any) -> ocp.args.PyTreeRestore:
     )
 
 
-def _check_structure(manager: ocp.CheckpointManager, step: int, state: TrainState) -> None:
+def _read_content(
+    manager: ocp.CheckpointManager, step: int
+) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """The description and the digests that stand in it; None for one of before there were any."""
+    args = ocp.args.Composite(description=ocp.args.JsonRestore())
+    with _reading(manager, step):
+        return _split_content(manager.restore(step, args=args).description)
+
+
+def _split_content(content: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    description = dict(content)
+    marks = description.pop(_DIGESTS, None)
+    if marks is not None:
+        others = {name: marks[name] for name in marks if name != "description"}
+        if digests.digest_json({**description, _DIGESTS: others}) != marks.get("description"):
+            raise ValueError("the description is not as it was saved")
+    return description, marks
+
+
+def _check_files(manager: ocp.CheckpointManager, step: int) -> None:
+    """Compares the files with their digests, where they have any; in the first process alone."""
+    problem = None
+    if jax.process_index() == 0:
+        with _reading(manager, step):
+            problem = digests.check_files(Path(manager.directory) / str(step))
+    if not _all_agree(problem is None):
+        raise _damaged(manager, step, problem or "a file of it is not as it was written")
+
+
+def _check_arrays(
+    manager: ocp.CheckpointManager, step: int, tree: PyTree, marks: dict[str, Any] | None
+) -> None:
+    path = digests.find_difference(tree, marks["arrays"]) if marks else None
+    if path is not None:
+        raise _damaged(manager, step, f"{path} is not as it was saved")
+
+
+@contextlib.contextmanager
+def _reading(manager: ocp.CheckpointManager, step: int) -> Iterator[None]:
+    """Takes what goes wrong in reading for damage, unless the files are known to be right."""
+    try:
+        yield
+    except (UserError, MemoryError, PermissionError, jax.errors.JaxRuntimeError):
+        raise
+    except Exception as error:
+        folder = Path(manager.directory) / str(step)
+        if digests.has_file_digests(folder) and digests.check_files(folder) is None:
+            raise
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise _damaged(manager, step, f"it cannot be read: {reason[:200]}") from error
+
+
+def _damaged(manager: ocp.CheckpointManager, step: int, what: str) -> Damaged:
+    return Damaged(
+        f"the checkpoint of step {step} in {manager.directory.parent} is damaged ({what})"
+    )
+
+
+def _all_agree(well: bool) -> bool:
+    """Whether all is well in every process, for all of them alike."""
+    if jax.process_count() == 1:
+        return well
+    return bool(multihost_utils.process_allgather(np.int32(well)).min())
+
+
+def wait_for_all(name: str) -> None:
+    """Waits until every process has come to the point of this name."""
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices(name)
+
+
+def _tell(line: str) -> None:
+    if jax.process_index() == 0:
+        print(line, file=sys.stderr, flush=True)
+
+
+def _check_structure(
+    manager: ocp.CheckpointManager, step: int, state: TrainState, marks: dict[str, Any] | None
+) -> None:
     def shapes(tree):
         leaves = jax.tree_util.tree_leaves_with_path(tree)
         return {
@@ -190,6 +533,8 @@ def _check_structure(manager: ocp.CheckpointManager, step: int, state: TrainStat
         }
 
     saved = shapes(manager.item_metadata(step)["state"].tree)
+    if marks and saved.keys() != marks["arrays"].keys():
+        raise _damaged(manager, step, "it does not list the arrays that were saved")
     # Typed keys are saved as the numbers behind them; they say nothing of the architecture.
     wanted = shapes(state.replace(key=None))
     saved.pop("key", None)

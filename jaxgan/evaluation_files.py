@@ -5,10 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jaxgan.errors import UserError
 from jaxgan.event_files import open_event_writer
 from jaxgan.report import write_report
-from jaxgan.workdir import write_json
+from jaxgan.workdir import write_json, writing
 
 __all__ = ["format_table", "write_evaluation"]
 
@@ -54,13 +53,11 @@ def write_evaluation(
     Example:
       >>> write_evaluation("runs/", 3000, {}, {"fid_lenet_10k": 2.5})  # doctest: +SKIP
     """
-    try:
+    with writing(workdir):
         path = write_json(Path(workdir) / "evaluation.json", {"step": step, **record})
-    except OSError as error:
-        raise UserError(f"workdir: cannot write {workdir}: {error.strerror}") from None
-    writer = open_event_writer(Path(workdir) / "tensorboard")
-    writer.write_scalars(step, {f"evaluation/{name}": value for name, value in scalars.items()})
-    writer.close()
-    if (Path(workdir) / "index.html").exists():
-        write_report(workdir)
+        writer = open_event_writer(Path(workdir) / "tensorboard")
+        writer.write_scalars(step, {f"evaluation/{name}": value for name, value in scalars.items()})
+        writer.close()
+        if (Path(workdir) / "index.html").exists():
+            write_report(workdir)
     return path

@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -23,6 +24,7 @@ __all__ = [
     "load_generator",
     "make_generate",
     "measure_statistics",
+    "read_run",
     "restore_player",
 ]
 
@@ -40,7 +42,7 @@ def load_generator(
     Args:
       workdir: the folder of a run.
       ema: use the averaged parameters, where the run kept them.
-      step: which checkpoint; by default the newest.
+      step: which checkpoint; by default the newest that is not damaged.
       truncation: the bound that latents will keep, as `latent.sample_latents` has it; batch
         statistics are measured of such.
       generator: the module, where it is not one of `jaxgan.networks`.
@@ -52,8 +54,8 @@ def load_generator(
       say what it takes, when it was saved and in what run.
 
     Raises:
-      UserError: no run there, no such checkpoint, a generator that takes no latents; when called,
-        latents or labels of another shape, a class that there is not.
+      UserError: no run there, no such checkpoint, a damaged one, a generator that takes
+        no latents; when called, latents or labels of another shape, a class that there is not.
 
     Example:
       >>> generate = load_generator("runs/")  # doctest: +SKIP
@@ -164,7 +166,7 @@ def load_discriminator(
 
     Args:
       workdir: the folder of a run.
-      step: which checkpoint; by default the newest.
+      step: which checkpoint; by default the newest that is not damaged.
       discriminator: the module, where it is not one of `jaxgan.networks`.
       value_range: of the pixels it was trained on; by default that of the run's generator, which
         then is one of `jaxgan.networks`.
@@ -177,7 +179,7 @@ def load_discriminator(
       it was saved; and `config`, the run's.
 
     Raises:
-      UserError: no run there, no such checkpoint.
+      UserError: no run there, no such checkpoint, a damaged one.
 
     Example:
       >>> discriminate = load_discriminator("runs/")  # doctest: +SKIP
@@ -209,7 +211,7 @@ def restore_player(workdir: str | Path, step: int | None, player: str, ema: bool
 
     Args:
       workdir: the folder of a run.
-      step: which checkpoint; None is the newest.
+      step: which checkpoint; None is the newest that is not damaged.
       player: which.
       ema: take the averaged parameters, where the run kept them.
 
@@ -217,17 +219,38 @@ def restore_player(workdir: str | Path, step: int | None, player: str, ema: bool
       (the step, the run's description, the player's variables, whether they are averaged).
 
     Raises:
-      UserError: no run there, no such checkpoint.
+      UserError: as `read_run`.
+    """
+
+    def read(manager, step):
+        description = checkpoint.read_description(manager, step)
+        return description, *checkpoint.restore_player(manager, step, player, ema=ema)
+
+    step, found = read_run(workdir, step, read)
+    return step, *found
+
+
+def read_run(workdir: str | Path, step: int | None, read: Callable[[Any, int], Any]):
+    """Reads from a run's newest undamaged checkpoint; what is damaged stays where it is.
+
+    Args:
+      workdir: the folder of a run.
+      step: which checkpoint; None is the newest that is not damaged.
+      read: from the open checkpoints and the step to what is wanted.
+
+    Returns:
+      (the step, what `read` gave).
+
+    Raises:
+      UserError: no run there, no such checkpoint, a damaged one, none that is not.
     """
     with checkpoint.open_checkpoints(workdir) as manager:
         steps = manager.all_steps()
         if not steps:
             raise UserError(f"workdir: {workdir} has no finished checkpoint yet")
-        step = max(steps) if step is None else step
-        if step not in steps:
+        if step is not None and step not in steps:
             raise UserError(f"step: got {step}, expected one of {sorted(steps)} in {workdir}")
-        description = checkpoint.read_description(manager, step)
-        return step, description, *checkpoint.restore_player(manager, step, player, ema=ema)
+        return checkpoint.read_undamaged(manager, lambda step: read(manager, step), step)
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -12,7 +12,7 @@ import numpy as np
 from jaxgan import checkpoint, networks
 from jaxgan.data import Vocabulary
 from jaxgan.errors import UserError
-from jaxgan.load import draw_images, restore_player
+from jaxgan.load import draw_images, read_run
 from jaxgan.state import PyTree
 from jaxgan.step import standing_statistics
 
@@ -31,7 +31,7 @@ def load_stackgan(workdir: str | Path, *, ema: bool = True, step: int | None = N
     Args:
       workdir: the folder of a stage, such as "runs/stackgan/stage2".
       ema: use the averaged parameters, where the run kept them.
-      step: which checkpoint; by default the newest.
+      step: which checkpoint; by default the newest that is not damaged.
 
     Returns:
       (noise (B, noise_dim), embeddings (B, E)) float -> images in [0, 1], (B, H, W, C) float32. Its
@@ -41,8 +41,8 @@ def load_stackgan(workdir: str | Path, *, ema: bool = True, step: int | None = N
       know for one and the same, which says nothing: `vocabulary.unknown_words(caption)` tells them.
 
     Raises:
-      UserError: no run there, no such checkpoint, no run of a StackGAN; when called, arrays of
-        another shape; of `embed`, no captions, or one without a word.
+      UserError: no run there, no such checkpoint, a damaged one, no run of a StackGAN;
+        when called, arrays of another shape; of `embed`, no captions, or one without a word.
 
     Example:
       >>> generate = load_stackgan("runs/stackgan/stage2")  # doctest: +SKIP
@@ -93,13 +93,17 @@ def restore_stage(workdir: str | Path, *, ema: bool = True, step: int | None = N
       The `Stage`.
 
     Raises:
-      UserError: no run there, no such checkpoint, no run of a StackGAN.
+      UserError: no run there, no such checkpoint, a damaged one, no run of a StackGAN.
     """
-    step, description, variables, averaged = restore_player(workdir, step, "generator", ema)
-    if "vocabulary" not in description:
-        raise UserError(f"workdir: {workdir} holds no stage of a StackGAN")
-    with checkpoint.open_checkpoints(workdir) as manager:
-        extra = checkpoint.restore_extra(manager, step)
+
+    def read(manager, step):
+        description = checkpoint.read_description(manager, step)
+        if "vocabulary" not in description:
+            raise UserError(f"workdir: {workdir} holds no stage of a StackGAN")
+        player = checkpoint.restore_player(manager, step, "generator", ema=ema)
+        return description, *player, checkpoint.restore_extra(manager, step)
+
+    step, (description, variables, averaged, extra) = read_run(workdir, step, read)
     generator, stage_one = (
         description[name] and networks.from_description(description[name])
         for name in ("generator", "stage_one")

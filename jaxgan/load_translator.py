@@ -28,7 +28,7 @@ def load_translator(
     Args:
       workdir: the folder of a run.
       direction: "ab", from domain a to domain b, or "ba".
-      step: which checkpoint; by default the newest.
+      step: which checkpoint; by default the newest that is not damaged.
       generator: the module, where it is not one of `jaxgan.networks`.
 
     Returns:
@@ -37,8 +37,8 @@ def load_translator(
       what run it was saved.
 
     Raises:
-      UserError: another direction, no run there, no such checkpoint, a run that does not translate;
-        when called, other arrays.
+      UserError: another direction, no run there, no such checkpoint, a damaged one, a run that
+        does not translate; when called, other arrays.
 
     Example:
       >>> translate = load_translator("runs/", "ab")  # doctest: +SKIP

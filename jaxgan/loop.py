@@ -2,7 +2,7 @@
 
 The order of things, so that a resumed run repeats what the unbroken one would have done:
 
-1. The newest complete checkpoint, if any, is restored: state and data position together.
+1. The newest undamaged checkpoint, if any, is restored: state and data position together.
    A checkpoint that does not fit is refused before anything in the folder has changed.
 2. What was recorded beyond its step is dropped; the steps come again.
 3. Each step takes the next batch; `steps_per_call` of them are one call of the compiled program.
@@ -34,6 +34,7 @@ from jax.experimental import multihost_utils
 from jaxgan import checkpoint
 from jaxgan.best import BestCheckpoint
 from jaxgan.diagnosis import WINDOW, diagnose
+from jaxgan.digests import digest_arrays
 from jaxgan.errors import UserError
 from jaxgan.progress import Progress
 from jaxgan.recorder import Recorder, is_finished
@@ -99,7 +100,8 @@ def fit(
       The state at `num_steps`.
 
     Raises:
-      UserError: a checkpoint of another architecture; a metric that is no longer finite (the
+      UserError: a checkpoint of another architecture, or none that is not damaged; a folder that
+        cannot be written, since the disk is full, say; a metric that is no longer finite (the
         message gives the step, the last finite metrics and the checkpoint to go back to).
       Stopped: SIGINT or SIGTERM came; a checkpoint of that moment was saved.
     """
@@ -111,9 +113,7 @@ def fit(
         if first:
             stack.enter_context(lock_workdir(workdir))
         manager = stack.enter_context(checkpoint.open_checkpoints(workdir, keep=keep_checkpoints))
-        saved = manager.latest_step()
-        if saved is not None:
-            state = checkpoint.restore(manager, saved, state, batches)
+        saved, state = checkpoint.restore_newest(manager, state, batches)
         start = saved or 0
         if start > num_steps:
             raise UserError(f"num_steps: got {num_steps}, but {workdir} has done {start}")
@@ -177,9 +177,9 @@ def fit(
                 if due(checkpoint_every) or stop:
                     # A copy, since the next call takes the state for its own.
                     saved_state, finite = _copy(state), _finite(state)
-                    position = batches.get_state()
+                    sums, position = digest_arrays(saved_state), batches.get_state()
                     set_aside.append(
-                        functools.partial(run.checkpoint, step, saved_state, finite, position)
+                        functools.partial(run.checkpoint, step, saved_state, finite, position, sums)
                     )
                 if stop:
                     catch_up()
@@ -264,14 +264,14 @@ class _Run:
         if self._recorder:
             self._recorder.scalars(step, {f"eval/{key}": values[key] for key in values})
 
-    def checkpoint(self, step: int, state: TrainState, finite: jax.Array, position) -> None:
+    def checkpoint(self, step: int, state: TrainState, finite: jax.Array, position, sums) -> None:
         if self._recorder:
             # A checkpoint promises that what came before it need not come again.
             self._recorder.wait()
         # The metrics of a step come from the parameters before it; these are the ones after it.
         if not finite:
             self._stop_not_finite(step, {"the parameters": np.float32("nan")})
-        checkpoint.save(self._manager, state, position, self._description)
+        checkpoint.save(self._manager, state, position, self._description, sums)
 
     def page(self, step: int, status: str) -> None:
         if self._recorder:

@@ -10,21 +10,26 @@ losses.png, progress.gif  at the end
 """
 
 import concurrent.futures
-import contextlib
 import datetime
 import functools
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from jaxgan import report, visualize
-from jaxgan.errors import UserError
 from jaxgan.event_files import drop_events_after, open_event_writer
-from jaxgan.workdir import save_config, write_atomically, write_json
+from jaxgan.workdir import (
+    read_object,
+    save_config,
+    sync,
+    write_atomically,
+    write_json,
+    writing,
+)
 
 __all__ = ["Recorder", "is_finished"]
 
@@ -47,23 +52,24 @@ class Recorder:
         self._workdir = workdir
         self._config = config
         self._samples = workdir / "samples"
-        self._samples.mkdir(exist_ok=True)
         self._metrics = workdir / "metrics.jsonl"
-        save_config(workdir, config)
-        write_atomically(workdir / "parameters.txt", parameters.encode())
         # What an interrupted run knew of itself holds on: when it started, how long it took.
-        old = _read_summary(workdir) if step else {}
+        old = read_object(workdir / "summary.json") if step else {}
         now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
         self._summary = {"started": now, **old}
         self._step = step
         self._seconds_before = old.get("seconds", 0.0)
-        self._drop_after(step)
+        with writing(workdir):
+            self._samples.mkdir(exist_ok=True)
+            save_config(workdir, config)
+            write_atomically(workdir / "parameters.txt", parameters.encode())
+            self._drop_after(step)
         self._pool = concurrent.futures.ThreadPoolExecutor(1, "recorder")
         self._pending: list[concurrent.futures.Future] = []
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
         """Appends to metrics.jsonl before it returns, and to TensorBoard later."""
-        with self._writing(), self._metrics.open("a") as file:
+        with writing(self._workdir), self._metrics.open("a") as file:
             file.write(json.dumps({"step": step, **values}) + "\n")
         self._later(lambda: self._writer.write_scalars(step, values))
 
@@ -122,7 +128,9 @@ class Recorder:
         self._later(draw)
 
     def wait(self) -> None:
-        """Waits until everything so far is written."""
+        """Waits until everything so far is written, and what was logged is on the disk."""
+        if self._metrics.exists():
+            self._later(lambda: sync(self._metrics))
         concurrent.futures.wait(self._pending)
         self._raise_failures()
 
@@ -142,15 +150,8 @@ class Recorder:
         done = [future for future in self._pending if future.done()]
         self._pending = [future for future in self._pending if not future.done()]
         for future in done:
-            with self._writing():
+            with writing(self._workdir):
                 future.result()
-
-    @contextlib.contextmanager
-    def _writing(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise UserError(f"workdir: cannot write {self._workdir}: {error}") from error
 
     @functools.cached_property
     def _writer(self):
@@ -186,12 +187,7 @@ class Recorder:
 
 def is_finished(workdir: Path) -> bool:
     """Whether a run's last records, which come after its last checkpoint, are there."""
-    return _read_summary(workdir).get("status") == "finished"
-
-
-def _read_summary(workdir: Path) -> dict[str, Any]:
-    summary = workdir / "summary.json"
-    return json.loads(summary.read_text()) if summary.exists() else {}
+    return read_object(workdir / "summary.json").get("status") == "finished"
 
 
 def _step_of(picture: Path) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxgan.errors import UserError
+from jaxgan.workdir import read_object
 
 __all__ = [
     "ANIMATION_BUDGET",
@@ -85,7 +86,7 @@ def read_run(workdir: Path) -> Run:
       The run. Of many or heavy grids it holds some, chosen evenly over the steps.
 
     Raises:
-      UserError: one of the JSON files holds no object, or a file cannot be read.
+      UserError: a file cannot be read; one that is damaged is taken as not there.
 
     Example:
       >>> read_run(Path("an/empty/folder")).rows
@@ -93,9 +94,12 @@ def read_run(workdir: Path) -> Run:
     """
     metrics = workdir / "metrics.jsonl"
     rows, unreadable = read_rows(metrics) if metrics.is_file() else ([], 0)
-    config = _read_object(workdir / "config.json")
-    summary = _read_object(workdir / "summary.json")
-    evaluation = _read_object(workdir / "evaluation.json")
+    try:
+        config, summary, evaluation = (
+            read_object(workdir / f"{name}.json") for name in ("config", "summary", "evaluation")
+        )
+    except OSError as error:
+        raise UserError(f"cannot read {error.filename!r}: {error.strerror}") from error
 
     paths = _numbered(workdir / "samples", "samples")
     real = _load_picture(workdir / "samples" / "real.png")
@@ -186,18 +190,6 @@ def _parse_row(line: str) -> dict:
     except ValueError:
         return {}
     return row if isinstance(row, dict) and is_finite(row.get("step")) else {}
-
-
-def _read_object(path: Path) -> dict:
-    if not path.is_file():
-        return {}
-    try:
-        value = json.loads(_read_bytes(path))
-    except ValueError as error:
-        raise UserError(f"{str(path)!r} is not valid JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise UserError(f"{str(path)!r}: expected a JSON object, got {type(value).__name__}")
-    return value
 
 
 def _numbered(folder: Path, prefix: str) -> list[tuple[int, Path]]:

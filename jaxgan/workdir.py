@@ -1,8 +1,10 @@
 """The run's folder: who may write there, and what its config was."""
 
 import contextlib
+import errno
 import json
 import os
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,9 +17,19 @@ try:
 except ImportError:  # not on this platform: nobody is kept out
     fcntl = None
 
-__all__ = ["lock_workdir", "open_workdir", "save_config", "write_atomically", "write_json"]
+__all__ = [
+    "lock_workdir",
+    "open_workdir",
+    "read_object",
+    "save_config",
+    "sync",
+    "write_atomically",
+    "write_json",
+    "writing",
+]
 
 _CONFIG = "config.json"
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EACCES, errno.EIO)
 
 
 def open_workdir(
@@ -29,7 +41,8 @@ def open_workdir(
 
     Args:
       workdir: where.
-      config: the run's hyper-parameters, flat, ready for JSON.
+      config: the run's hyper-parameters, flat, ready for JSON. It is compared with config.json, or,
+        where that is damaged, with what the newest checkpoint says.
       change_config: go on with an old run under another config.
 
     Returns:
@@ -50,18 +63,20 @@ def open_workdir(
     config = json.loads(json.dumps(config))
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        old = json.loads(file.read_text()) if file.exists() else None
-        if not isinstance(old, dict | None):
-            raise ValueError
-    except ValueError:
-        raise UserError(f"workdir: {file} is no JSON object, expected an old run's") from None
+        old = read_object(file)
+        if not old:
+            # Lost, or cut short: the checkpoints know it as well. Imported here, since that file
+            # imports this one.
+            from jaxgan.checkpoint import saved_config
+
+            old = saved_config(folder)
     except OSError as error:
         raise UserError(
             f"workdir: got {workdir}, expected a folder to write to ({error.strerror})"
         ) from None
     if not os.access(folder, os.W_OK | os.X_OK):
         raise UserError(f"workdir: got {workdir}, expected a folder that can be written to")
-    if old is not None and old != config and not change_config:
+    if old and old != config and not change_config:
         names = sorted(k for k in old.keys() | config.keys() if old.get(k) != config.get(k))
         fields = ", ".join(f"{k} was {old.get(k)!r} and is {config.get(k)!r}" for k in names)
         title = _title(folder)
@@ -74,10 +89,25 @@ def open_workdir(
 
 def _title(folder: Path) -> str:
     """What a run is of, as " of dcgan on mnist", by its summary; "" where it has none."""
+    title = read_object(folder / "summary.json").get("title")
+    return f" of {title}" if title else ""
+
+
+def read_object(file: Path) -> dict[str, Any]:
+    """The JSON object in a file; an empty one where the file is missing, empty or cut short.
+
+    Raises:
+      OSError: the file is there and cannot be read.
+
+    Example:
+      >>> read_object(Path("runs/one/summary.json"))
+      {}
+    """
     try:
-        return f" of {json.loads((folder / 'summary.json').read_text())['title']}"
-    except (OSError, ValueError, LookupError, TypeError):
-        return ""
+        content = json.loads(file.read_bytes())
+    except (ValueError, FileNotFoundError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 @contextlib.contextmanager
@@ -127,6 +157,10 @@ def write_json(path: str | os.PathLike, content: dict[str, Any]) -> Path:
 def write_atomically(path: str | os.PathLike, data: bytes) -> Path:
     """Write a file so that a reader sees the old content or the new, never a part.
 
+    That holds when the process is killed, when the disk is full, and when the machine loses its
+    power: the content is on the disk before the file gets its name. It does not hold on file
+    systems whose renames are not atomic.
+
     Args:
         path: The file; missing parent folders are made.
         data: Its whole content.
@@ -143,7 +177,66 @@ def write_atomically(path: str | os.PathLike, data: bytes) -> Path:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
     try:
         temporary.write_bytes(data)
+        sync(temporary)
         os.replace(temporary, path)
+        sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
     return path
+
+
+def sync(path: str | os.PathLike) -> None:
+    """Waits until a file, or the list of names in a folder, is on the disk.
+
+    Example:
+        >>> sync("/tmp")
+    """
+    folder = os.path.isdir(path)
+    try:
+        descriptor = os.open(path, os.O_RDONLY if folder else os.O_RDWR)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError:
+        if not folder:  # which not all systems can do for a folder
+            raise
+
+
+@contextlib.contextmanager
+def writing(folder: str | os.PathLike) -> Iterator[None]:
+    """Turns what goes wrong in writing into one line: a full disk, a quota, a read-only folder.
+
+    Args:
+        folder: the run's, which the line names.
+
+    Raises:
+        UserError: for an `OSError`, or an error of TensorStore or TensorFlow that tells of one.
+
+    Example:
+        >>> with writing("runs/one"):
+        ...     raise OSError(28, "No space left on device")
+        Traceback (most recent call last):
+        jaxgan.errors.UserError: workdir: cannot write runs/one: No space left on device
+    """
+    try:
+        yield
+    except (UserError, TimeoutError):  # another process that does not answer is no full disk
+        raise
+    except Exception as error:
+        reason = _system_error(error)
+        if reason is None:
+            raise
+        raise UserError(f"workdir: cannot write {folder}: {reason}") from error
+
+
+def _system_error(error: Exception) -> str | None:
+    """The operating system's words for what was wrong, if it was that."""
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    code = re.search(r"os_error_code='(\d+)'", str(error))
+    if code:  # TensorStore's
+        return os.strerror(int(code[1]))
+    # TensorFlow's have their number in the text alone.
+    known = (os.strerror(number) for number in _DISK_ERRORS)
+    return next((text for text in known if text in str(error)), None)
