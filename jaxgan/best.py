@@ -15,6 +15,7 @@ import jax
 from jaxgan import checkpoint
 from jaxgan.errors import UserError
 from jaxgan.state import TrainState
+from jaxgan.undamaged import newest_description, set_aside, wait_for_all
 
 __all__ = ["BestCheckpoint"]
 
@@ -43,7 +44,7 @@ class BestCheckpoint:
         self._manager = checkpoint.open_checkpoints(folder, keep=1)
         self._best = math.inf
         # Of the run before it was cut off; another figure's best says nothing.
-        figure = checkpoint.newest_description(self._manager).get(_FIGURE, {})
+        figure = newest_description(self._manager).get(_FIGURE, {})
         if figure.get("name") == name:
             self._best = self._sign * figure["value"]
 
@@ -75,7 +76,7 @@ class BestCheckpoint:
         # A run that goes on from an earlier checkpoint comes by the same steps again.
         replaces = int(state.step) in self._manager.all_steps()
         if replaces:
-            checkpoint.set_aside(self._manager, int(state.step), self._replaced.name)
+            set_aside(self._manager, int(state.step), self._replaced.name)
         figure = {_FIGURE: {"name": self._name, "value": value}}
         checkpoint.save(self._manager, state, position, {**description, **figure})
         if replaces:
@@ -98,4 +99,4 @@ def _take_back(replaced: Path, checkpoints: Path) -> None:
             if not (checkpoints / folder.name).exists():
                 os.rename(folder, checkpoints / folder.name)
         shutil.rmtree(replaced)
-    checkpoint.wait_for_all("took back what was to be replaced")
+    wait_for_all("took back what was to be replaced")

@@ -6,7 +6,7 @@ and networks). A checkpoint appears under its name only when it is complete and 
 run that is killed while writing goes on from the one before.
 
 What is promised: a checkpoint in which a file is missing, empty, cut short or differs in any bit
-from what was written is never taken for right. It is named, and the one before it is used. The
+from what was written is never taken for right; `undamaged` uses the one before it. The
 description holds digests of all arrays, of the position and of itself, and is committed together
 with them; `SHA256SUMS`, of all files, follows within moments. Where a run is killed in between, the
 digests in the description decide alone. What is not promised: checkpoints of before there were
@@ -16,17 +16,13 @@ digests load as they always did, and no digest helps against somebody who means 
 import concurrent.futures
 import contextlib
 import json
-import os
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import grain
 import jax
-import numpy as np
 import orbax.checkpoint as ocp
-from jax.experimental import multihost_utils
 
 from jaxgan import digests
 from jaxgan.errors import UserError
@@ -35,18 +31,15 @@ from jaxgan.workdir import sync, writing
 
 __all__ = [
     "Damaged",
-    "newest_description",
+    "check_files",
+    "damaged",
     "open_checkpoints",
     "read_description",
-    "read_undamaged",
     "restore",
     "restore_extra",
-    "restore_newest",
     "restore_player",
     "save",
     "saved_config",
-    "set_aside",
-    "wait_for_all",
 ]
 
 _DIGESTS = "digests"
@@ -223,140 +216,21 @@ def restore(
         position = json.loads(file.read_text())
     _check_arrays(manager, step, restored, marks)
     if marks and digests.digest_json(position) != marks["position"]:
-        raise _damaged(manager, step, "the position of the data is not as it was saved")
+        raise damaged(manager, step, "the position of the data is not as it was saved")
     data.set_state(position)
     return restored
 
 
-def restore_newest(
-    manager: ocp.CheckpointManager, state: TrainState, data: grain.DatasetIterator
-) -> tuple[int | None, TrainState]:
-    """Reads the newest checkpoint that is not damaged, and sets those after it aside.
-
-    Args:
-      manager, state, data: as for `restore`.
-
-    Returns:
-      (its step, the restored state), or (None, `state`) where there are no checkpoints at all.
+def check_files(manager: ocp.CheckpointManager, step: int) -> None:
+    """Compares a checkpoint's files with their digests, if it has any.
 
     Raises:
-      UserError: all are damaged, and have been left where they are; the newest one is of another
-        architecture.
+      Damaged: a file is not what was written.
     """
-    if not manager.all_steps():
-        return None, state
-    step, restored = read_undamaged(manager, lambda step: restore(manager, step, state, data))
-    _set_aside_after(manager, step)
-    return step, restored
-
-
-def newest_description(manager: ocp.CheckpointManager) -> dict[str, Any]:
-    """Reads the newest description, and sets the checkpoints aside that are damaged.
-
-    Args:
-      manager: from `open_checkpoints`, for writing.
-
-    Returns:
-      The description, {} where there is no checkpoint or none that is not damaged.
-    """
-    step, description = -1, {}
-    if manager.all_steps():
-        try:
-            step, description = read_undamaged(
-                manager, lambda step: read_description(manager, step)
-            )
-        except Damaged as damaged:
-            _tell(f"warning: {damaged}")
-    _set_aside_after(manager, step)
-    return description
-
-
-def read_undamaged(
-    manager: ocp.CheckpointManager, read: Callable[[int], Any], step: int | None = None
-) -> tuple[int, Any]:
-    """Reads the newest checkpoint that is not damaged; of those after it, a line on stderr tells.
-
-    Args:
-      manager: from `open_checkpoints`, with one checkpoint at least.
-      read: what to read of a step.
-      step: read this one and no other.
-
-    Returns:
-      (the step, what `read` gave).
-
-    Raises:
-      Damaged: the one that was asked for is, or all are.
-    """
-    steps = sorted(manager.all_steps(), reverse=True)
-    workdir = Path(manager.directory).parent
-
-    def attempt(at: int) -> Any:
-        problem = read_result = None
-        try:
-            _check_files(manager, at)
-            read_result = read(at)
-        except Damaged as damaged:
-            problem = damaged
-        if not _all_agree(problem is None):
-            raise problem or _damaged(manager, at, "another process cannot read it")
-        return read_result
-
-    if step is not None:
-        try:
-            return step, attempt(step)
-        except Damaged as damaged:
-            whole = []
-            for other in steps:
-                with contextlib.suppress(Damaged):
-                    attempt(other)
-                    whole.append(other)
-            raise Damaged(f"step: {damaged}; undamaged are {sorted(whole) or 'none'}") from None
-    problems = []
-    for at in steps:
-        try:
-            result = attempt(at)
-        except Damaged as damaged:
-            problems.append(damaged)
-            continue
-        for problem in problems:
-            _tell(f"warning: {problem}; using that of step {at}")
-        return at, result
-    raise Damaged(
-        f"workdir: {workdir} has no checkpoint that is not damaged, expected one at least: "
-        f"{problems[0]}"
-    )
-
-
-def _set_aside_after(manager: ocp.CheckpointManager, step: int) -> None:
-    for later in [later for later in manager.all_steps() if later > step]:
-        aside = set_aside(manager, later, "damaged")
-        _tell(f"the checkpoint of step {later} is set aside as {aside}")
-
-
-def set_aside(manager: ocp.CheckpointManager, step: int, name: str) -> Path:
-    """Moves a checkpoint out of the way, to WORKDIR/NAME/STEP, or STEP.1 where that is taken.
-
-    Returns:
-      Where to.
-
-    Raises:
-      UserError: the folder cannot be written.
-    """
-    workdir = Path(manager.directory).parent
-    target, number = workdir / name / str(step), 0
-    with writing(workdir):
-        while target.exists():
-            number += 1
-            target = target.with_name(f"{step}.{number}")
-        # No process looks for a free name any more when the first one takes it.
-        wait_for_all("found a name for a checkpoint")
-        if jax.process_index() == 0:
-            target.parent.mkdir(exist_ok=True)
-            os.rename(manager.directory / str(step), target)
-            sync(target.parent)
-    wait_for_all("set a checkpoint aside")
-    manager.reload()
-    return target
+    with _reading(manager, step):
+        problem = digests.check_files(Path(manager.directory) / str(step))
+    if problem:
+        raise damaged(manager, step, problem)
 
 
 def read_description(manager: ocp.CheckpointManager, step: int) -> dict[str, Any]:
@@ -375,7 +249,7 @@ def saved_config(workdir: Path) -> dict[str, Any] | None:
     """
     steps = [path for path in (workdir / "checkpoints").glob("*") if path.name.isdecimal()]
     for folder in sorted(steps, key=lambda path: int(path.name), reverse=True):
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(Exception):  # whatever else a damaged one leads to
             content = json.loads((folder / "description" / "metadata").read_bytes())
             return _split_content(content)[0].get("config")
     return None
@@ -465,22 +339,12 @@ def _split_content(content: dict[str, Any]) -> tuple[dict[str, Any], dict[str, A
     return description, marks
 
 
-def _check_files(manager: ocp.CheckpointManager, step: int) -> None:
-    """Compares the files with their digests, where they have any; in the first process alone."""
-    problem = None
-    if jax.process_index() == 0:
-        with _reading(manager, step):
-            problem = digests.check_files(Path(manager.directory) / str(step))
-    if not _all_agree(problem is None):
-        raise _damaged(manager, step, problem or "a file of it is not as it was written")
-
-
 def _check_arrays(
     manager: ocp.CheckpointManager, step: int, tree: PyTree, marks: dict[str, Any] | None
 ) -> None:
     path = digests.find_difference(tree, marks["arrays"]) if marks else None
     if path is not None:
-        raise _damaged(manager, step, f"{path} is not as it was saved")
+        raise damaged(manager, step, f"{path} is not as it was saved")
 
 
 @contextlib.contextmanager
@@ -495,31 +359,14 @@ def _reading(manager: ocp.CheckpointManager, step: int) -> Iterator[None]:
         if digests.has_file_digests(folder) and digests.check_files(folder) is None:
             raise
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise _damaged(manager, step, f"it cannot be read: {reason[:200]}") from error
+        raise damaged(manager, step, f"it cannot be read: {reason[:200]}") from error
 
 
-def _damaged(manager: ocp.CheckpointManager, step: int, what: str) -> Damaged:
+def damaged(manager: ocp.CheckpointManager, step: int, what: str) -> Damaged:
+    """An error that says of a checkpoint what is wrong."""
     return Damaged(
         f"the checkpoint of step {step} in {manager.directory.parent} is damaged ({what})"
     )
-
-
-def _all_agree(well: bool) -> bool:
-    """Whether all is well in every process, for all of them alike."""
-    if jax.process_count() == 1:
-        return well
-    return bool(multihost_utils.process_allgather(np.int32(well)).min())
-
-
-def wait_for_all(name: str) -> None:
-    """Waits until every process has come to the point of this name."""
-    if jax.process_count() > 1:
-        multihost_utils.sync_global_devices(name)
-
-
-def _tell(line: str) -> None:
-    if jax.process_index() == 0:
-        print(line, file=sys.stderr, flush=True)
 
 
 def _check_structure(
@@ -534,7 +381,7 @@ def _check_structure(
 
     saved = shapes(manager.item_metadata(step)["state"].tree)
     if marks and saved.keys() != marks["arrays"].keys():
-        raise _damaged(manager, step, "it does not list the arrays that were saved")
+        raise damaged(manager, step, "it does not list the arrays that were saved")
     # Typed keys are saved as the numbers behind them; they say nothing of the architecture.
     wanted = shapes(state.replace(key=None))
     saved.pop("key", None)

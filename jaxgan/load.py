@@ -17,6 +17,7 @@ from jaxgan.latent import sample_latents
 from jaxgan.saliency import last_features
 from jaxgan.state import PyTree
 from jaxgan.step import standing_statistics
+from jaxgan.undamaged import read_undamaged
 
 __all__ = [
     "draw_images",
@@ -250,7 +251,7 @@ def read_run(workdir: str | Path, step: int | None, read: Callable[[Any, int], A
             raise UserError(f"workdir: {workdir} has no finished checkpoint yet")
         if step is not None and step not in steps:
             raise UserError(f"step: got {step}, expected one of {sorted(steps)} in {workdir}")
-        return checkpoint.read_undamaged(manager, lambda step: read(manager, step), step)
+        return read_undamaged(manager, lambda step: read(manager, step), step)
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -40,6 +40,7 @@ from jaxgan.progress import Progress
 from jaxgan.recorder import Recorder, is_finished
 from jaxgan.state import PyTree, TrainState
 from jaxgan.step import Metrics
+from jaxgan.undamaged import restore_newest
 from jaxgan.workdir import lock_workdir
 
 __all__ = ["Stopped", "fit"]
@@ -113,7 +114,7 @@ def fit(
         if first:
             stack.enter_context(lock_workdir(workdir))
         manager = stack.enter_context(checkpoint.open_checkpoints(workdir, keep=keep_checkpoints))
-        saved, state = checkpoint.restore_newest(manager, state, batches)
+        saved, state = restore_newest(manager, state, batches)
         start = saved or 0
         if start > num_steps:
             raise UserError(f"num_steps: got {num_steps}, but {workdir} has done {start}")

@@ -65,13 +65,6 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_broken_config_is_refused(tmp_path):
-    (tmp_path / "config.json").write_text("{")
-    with pytest.raises(UserError, match="is no JSON object"):
-        open_workdir(tmp_path, {})
-    assert (tmp_path / "config.json").read_text() == "{"
-
-
 def test_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
     path = write_atomically(tmp_path / "a.txt", b"old")
 

@@ -2,6 +2,8 @@
 
 import argparse
 import difflib
+import errno
+import logging as std_logging
 import os
 import sys
 from collections.abc import Callable
@@ -15,12 +17,17 @@ from jaxgan import cpu
 from jaxgan.errors import UserError
 from jaxgan.loop import Stopped
 
+# A full disk, a quota, a limit on the size of files, a read-only file system.
+_CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+
 
 def reporting_errors(function: Callable[[], None]) -> None:
     """Runs a script's main function; bad input becomes one line on stderr and exit status 2."""
     program = os.path.basename(sys.argv[0])
-    # jaxgan speaks for itself; the libraries below it only when something is wrong.
-    logging.set_verbosity(logging.ERROR)
+    # jaxgan speaks for itself. The libraries below it raise what is wrong as well as log it, with
+    # the tracebacks of their threads.
+    logging.set_verbosity(logging.FATAL)
+    std_logging.getLogger("asyncio").setLevel(std_logging.CRITICAL)
     keep_compilations()
     try:
         function()
@@ -37,6 +44,12 @@ def reporting_errors(function: Callable[[], None]) -> None:
         # What is still to be flushed at the exit has to go somewhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(f"{program}: nobody reads its output any more")
+    except OSError as error:
+        if error.errno not in _CANNOT_WRITE:
+            raise
+        what = f"cannot write {error.filename or ''}".rstrip()
+        print(f"{program}: error: {what}: {error.strerror}", file=sys.stderr)
+        sys.exit(2)
 
 
 def as_started() -> str:
