@@ -12,16 +12,18 @@ and captions.tsv, lines of a path, a tab and a caption. Each stage is a run in a
 stage1 and stage2; --stage=1 or --stage=2 trains one of them alone.
 """
 
+import contextlib
 import functools
 import math
 
+import jax
 from absl import flags
 from parts import captioned, common, stackgan_report, stackgan_stages
 
 from jaxgan import UserError, data, sharding
 from jaxgan.load_stackgan import restore_stage
 from jaxgan.loop import is_finished
-from jaxgan.workdir import open_workdir, save_config
+from jaxgan.workdir import lock_workdir, open_workdir, save_config
 
 
 def get_config():
@@ -80,19 +82,20 @@ def train(config, workdir, change_config, stage=None):
         test = "unseen" if config.dataset == "scenes" else "test"
         test = data.load_captioned(config.dataset, test, config.data_dir)
     workdir = open_workdir(workdir, config.to_dict(), change_config=change_config)
-    if stage == "2" and not is_finished(workdir / "stage1"):
-        raise UserError(f"stage: 2 needs a finished Stage I, expected one in {workdir}/stage1")
-    save_config(workdir, config.to_dict())
-    if not config.embeddings:
-        captions = captioned.prepare(config, source, workdir)
-    run = functools.partial(
-        stackgan_stages.train, config, source, test or source, captions, workdir, change_config
-    )
-    if stage != "2":
-        run("stage1", stackgan_stages.make_stage_one)
-    if stage != "1":
-        first = restore_stage(workdir / "stage1")
-        run("stage2", functools.partial(stackgan_stages.make_stage_two, first))
+    with lock_workdir(workdir) if jax.process_index() == 0 else contextlib.nullcontext():
+        if stage == "2" and not is_finished(workdir / "stage1"):
+            raise UserError(f"stage: 2 needs a finished Stage I, expected one in {workdir}/stage1")
+        save_config(workdir, config.to_dict())
+        if not config.embeddings:
+            captions = captioned.prepare(config, source, workdir)
+        run = functools.partial(
+            stackgan_stages.train, config, source, test or source, captions, workdir, change_config
+        )
+        if stage != "2":
+            run("stage1", stackgan_stages.make_stage_one)
+        if stage != "1":
+            first = restore_stage(workdir / "stage1")
+            run("stage2", functools.partial(stackgan_stages.make_stage_two, first))
 
 
 if __name__ == "__main__":

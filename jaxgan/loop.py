@@ -17,10 +17,8 @@ import collections
 import contextlib
 import functools
 import math
-import signal
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +27,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from clu import parameter_overview
-from jax.experimental import multihost_utils
 
 from jaxgan import checkpoint
 from jaxgan.best import BestCheckpoint
@@ -38,16 +35,13 @@ from jaxgan.digests import digest_arrays
 from jaxgan.errors import UserError
 from jaxgan.progress import Progress
 from jaxgan.recorder import Recorder, is_finished
+from jaxgan.signals import Stopped, catch_signals, signal_anywhere
 from jaxgan.state import PyTree, TrainState
 from jaxgan.step import Metrics
 from jaxgan.undamaged import restore_newest
 from jaxgan.workdir import lock_workdir
 
 __all__ = ["Stopped", "fit"]
-
-
-class Stopped(UserError):
-    """A signal asked the run to stop; its state is saved."""
 
 
 def fit(
@@ -104,13 +98,14 @@ def fit(
       UserError: a checkpoint of another architecture, or none that is not damaged; a folder that
         cannot be written, since the disk is full, say; a metric that is no longer finite (the
         message gives the step, the last finite metrics and the checkpoint to go back to).
-      Stopped: SIGINT or SIGTERM came; a checkpoint of that moment was saved.
+      Stopped: SIGINT or SIGTERM came; a checkpoint of that moment was saved. Its `exit_code` is
+        what a command leaves with.
     """
     workdir = Path(workdir)
     first = jax.process_index() == 0
     with contextlib.ExitStack() as stack:
         # Before anything slow: a signal while restoring or compiling waits for the first step.
-        asked_to_stop = stack.enter_context(_signals())
+        asked_to_stop = stack.enter_context(catch_signals())
         if first:
             stack.enter_context(lock_workdir(workdir))
         manager = stack.enter_context(checkpoint.open_checkpoints(workdir, keep=keep_checkpoints))
@@ -166,7 +161,7 @@ def fit(
                 # Read once: a signal that comes later waits for the next time. To agree, several
                 # processes wait for each other, so they do it where they wait anyhow.
                 if step < num_steps and (jax.process_count() == 1 or due(log_every)):
-                    stop = _signal_anywhere(asked_to_stop)
+                    stop = signal_anywhere(asked_to_stop)
                 if due(sample_every):
                     run.sample(step, sample(state))
                 if evaluate and due(eval_every):
@@ -186,8 +181,8 @@ def fit(
                     catch_up()
                     manager.wait_until_finished()
                     raise Stopped(
-                        f"stopped by {stop} after step {step}, which is saved; the same command "
-                        "goes on from there"
+                        stop,
+                        f"after step {step}, which is saved; the same command goes on from there",
                     )
             catch_up()
         except BaseException as error:
@@ -320,39 +315,3 @@ def _finite(state: TrainState) -> jax.Array:
     leaves = jax.tree.leaves([(player.params, player.model_state) for player in players])
     floats = [leaf for leaf in leaves if jnp.issubdtype(leaf.dtype, jnp.floating)]
     return jnp.all(jnp.array([jnp.all(jnp.isfinite(leaf)) for leaf in floats]))
-
-
-def _signal_anywhere(caught: list[str]) -> str | None:
-    """The signal that this process got, or, for all of them alike, that any of them got."""
-    if jax.process_count() == 1:
-        return caught[0] if caught else None
-    number = np.int32(signal.Signals[caught[0]] if caught else 0)
-    number = int(multihost_utils.process_allgather(number).max())
-    return signal.Signals(number).name if number else None
-
-
-@contextlib.contextmanager
-def _signals() -> Iterator[list[str]]:
-    """A list that gets the name of SIGINT or SIGTERM when one comes; the old handlers return."""
-    caught: list[str] = []
-
-    def catch(number, frame):
-        if caught:  # the second one means it
-            raise KeyboardInterrupt
-        caught.append(signal.Signals(number).name)
-        print(
-            f"\n{caught[0]}: stops after the steps under way and saves them; "
-            "once more to leave at once",
-            file=sys.stderr,
-            flush=True,
-        )
-
-    try:
-        old = {number: signal.signal(number, catch) for number in (signal.SIGINT, signal.SIGTERM)}
-    except ValueError:  # not the main thread: signals are somebody else's
-        old = {}
-    try:
-        yield caught
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)

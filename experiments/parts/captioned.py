@@ -5,7 +5,6 @@ frozen; WORKDIR/encoders.msgpack keeps both. With `config.embeddings` there are 
 """
 
 import functools
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,15 +13,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from flax import serialization
 from jax.experimental import multihost_utils
 from ml_collections import config_dict
-from parts import common
+from parts import common, short_training
 
 from jaxgan import UserError, cpu, data, networks
 from jaxgan.objectives import init_matching, make_matching_step
-from jaxgan.progress import Progress
-from jaxgan.workdir import write_atomically, write_json
+from jaxgan.state_file import read_state, write_state
 
 MOST_CAPTIONS = 10
 """How many captions of an image are used, where it has more."""
@@ -82,18 +79,21 @@ def prepare(config: config_dict.ConfigDict, source, workdir: Path) -> Captions:
     described = {"vocabulary": words, "text_encoder": networks.describe(encoder)}
     both = {**described, "image_encoder": networks.describe(images), "image_size": size}
     file = workdir / "encoders.msgpack"
-    if file.exists():
-        if json.loads((workdir / "encoders.json").read_text()) != both:
-            raise UserError(
-                f"captions: {file} was trained for other captions, another embedding_dim or "
-                "stage_one_size, expected another folder"
-            )
-        extra = serialization.msgpack_restore(file.read_bytes())
-    else:
-        extra = jax.device_get(train_encoders(config, encoder, images, source, rows, meaning))
+    saved = read_state(file)
+    if saved is None:
+        unfinished = workdir / "encoders_unfinished.msgpack"
+        about = {**both, "config": config.to_dict()}
+        extra = train_encoders(config, encoder, images, source, rows, meaning, unfinished, about)
         if jax.process_index() == 0:
-            write_json(workdir / "encoders.json", both)
-            write_atomically(file, serialization.msgpack_serialize(extra))
+            write_state(file, extra, both)
+            unfinished.unlink(missing_ok=True)
+    elif saved[1] != both:
+        raise UserError(
+            f"captions: {file} was trained for other captions, another embedding_dim or "
+            "stage_one_size, expected another folder"
+        )
+    else:
+        extra = saved[0]
     if jax.process_count() > 1:
         # All have trained the same, but for rounding where their machines differ.
         extra = multihost_utils.broadcast_one_to_all(extra)
@@ -140,9 +140,22 @@ def read_embeddings(path: str, count: int) -> np.ndarray:
 
 
 def train_encoders(
-    config: config_dict.ConfigDict, encoder, images, source, rows: np.ndarray, meaning: np.ndarray
+    config: config_dict.ConfigDict,
+    encoder,
+    images,
+    source,
+    rows: np.ndarray,
+    meaning: np.ndarray,
+    file: Path,
+    about: dict[str, Any],
 ):
     """Trains an encoder of captions and one of images until captions find their images.
+
+    Args:
+      config: of the experiment.
+      encoder, images: the modules.
+      source, rows, meaning: what they are trained on.
+      file, about: as for `short_training.train`.
 
     Returns:
       {"text": parameters of the one, "image_encoder": variables of the other}.
@@ -167,17 +180,28 @@ def train_encoders(
         return learn(player, {"image": shown, "tokens": tokens, "meaning": meaning})
 
     step = jax.jit(step, donate_argnums=0, compiler_options=cpu.compiler_options())
-    progress = Progress(0, steps, batch_size, quiet=jax.process_index() > 0)
-    for number in range(1, steps + 1):
-        player, metrics = step(player, arrays, next(batches), number)
-        if number % 100 == 0 or number == steps:
-            found = {name: float(metrics[name]) for name in ("text_to_image", "image_to_text")}
-            progress.say(
-                f"captions and images, step {number}/{steps}, {progress.rate(number):.0f} images/s:"
-                f" captions find {found['text_to_image']:.0%} of {batch_size} images, images "
-                f"{found['image_to_text']:.0%} of their captions",
-                live=number < steps,
-            )
+
+    def tell(progress, number, player, metrics):
+        found = {name: float(metrics[name]) for name in ("text_to_image", "image_to_text")}
+        progress.say(
+            f"captions and images, step {number}/{steps}, {progress.rate(number):.0f} images/s:"
+            f" captions find {found['text_to_image']:.0%} of {batch_size} images, images "
+            f"{found['image_to_text']:.0%} of their captions",
+            live=number < steps,
+        )
+
+    player = short_training.train(
+        lambda player, batch, number: step(player, arrays, batch, number),
+        player,
+        batches,
+        steps,
+        file=file,
+        about=about,
+        every=100,
+        tell=tell,
+        images_per_step=batch_size,
+    )
+    player = jax.device_get(player)
     found = {"params": player.params["image"], **player.model_state}
     return {"text": player.params["text"], "image_encoder": found}
 

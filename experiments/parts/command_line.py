@@ -5,6 +5,7 @@ import difflib
 import errno
 import logging as std_logging
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,15 +16,27 @@ from ml_collections import config_dict, config_flags
 
 from jaxgan import cpu
 from jaxgan.errors import UserError
-from jaxgan.loop import Stopped
+from jaxgan.signals import EXIT_CODES, Stopped
 
 # A full disk, a quota, a limit on the size of files, a read-only file system.
 _CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
 def reporting_errors(function: Callable[[], None]) -> None:
-    """Runs a script's main function; bad input becomes one line on stderr and exit status 2."""
+    """Runs a script's main function, and ends it by one line on stderr where it does not end well.
+
+    The exit status is 2 after bad input; 75 after SIGTERM and 130 after SIGINT, where all that can
+    be saved is saved and the same command goes on.
+    """
     program = os.path.basename(sys.argv[0])
+
+    def leave(number, frame):
+        # Between the loops that save what they have reached there is nothing to save.
+        message = "stopped by SIGTERM; what was saved is kept, and the same command goes on"
+        print(f"\n{program}: {message}", file=sys.stderr)
+        sys.exit(EXIT_CODES["SIGTERM"])
+
+    signal.signal(signal.SIGTERM, leave)
     # jaxgan speaks for itself. The libraries below it raise what is wrong as well as log it, with
     # the tracebacks of their threads.
     logging.set_verbosity(logging.FATAL)
@@ -33,10 +46,11 @@ def reporting_errors(function: Callable[[], None]) -> None:
         function()
         sys.stdout.flush()
     except Stopped as stopped:
-        sys.exit(f"{program}: {stopped}")
+        print(f"{program}: {stopped}", file=sys.stderr)
+        sys.exit(stopped.exit_code)
     except KeyboardInterrupt:
         print(f"\n{program}: interrupted; the newest checkpoint is kept", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(EXIT_CODES["SIGINT"])
     except UserError as error:
         print(f"{program}: error: {error}", file=sys.stderr)
         sys.exit(2)
