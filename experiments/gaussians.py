@@ -45,6 +45,7 @@ def get_config(variant):
     config.eval_every = 1_000
     config.checkpoint_every = 2_000
     config.keep_checkpoints = 3
+    config.on_nonfinite = "stop"  # or skip, rollback, as in common.py; a step is of all trials
     if variant == "line":
         config.latent_dim = 1  # so that the generator's density is known
         config.latent = "normal"
@@ -93,6 +94,7 @@ def run(config, workdir):
         config=config.to_dict(),
         summary={"title": f"gaussians, {config.variant}", "command": command_line.as_started()},
         images_per_step=config.trials * config.disc_steps * config.batch_size,
+        rollback=config.on_nonfinite == "rollback",
     )
     figures = shown.measure(state)
     summary = gaussian_figures.summarize(figures)

@@ -11,6 +11,11 @@ The order of things, so that a resumed run repeats what the unbroken one would h
    state, and no random number depends on them.
 4. Nothing waits for the device in between. Even what is logged and saved is only set aside at
    step n, and fetched when the next call is on its way.
+5. Metrics or a state that are not finite stop the run; or, with `rollback`, its newest regular
+   checkpoint is restored and the data goes on behind what was logged with them. They are looked for
+   at the same steps in every run, and what was counted is saved with each checkpoint, so that a
+   resumed run goes back where the unbroken one did. Steps that `skip_nonfinite` left out are none
+   of the means.
 """
 
 import collections
@@ -33,6 +38,7 @@ from jaxgan.best import BestCheckpoint
 from jaxgan.diagnosis import WINDOW, diagnose
 from jaxgan.digests import digest_arrays
 from jaxgan.errors import UserError
+from jaxgan.nonfinite import MOST_SKIPPED, SKIPPED, all_finite
 from jaxgan.progress import Progress
 from jaxgan.recorder import Recorder, is_finished
 from jaxgan.signals import Stopped, catch_signals, signal_anywhere
@@ -42,6 +48,9 @@ from jaxgan.undamaged import restore_newest
 from jaxgan.workdir import lock_workdir
 
 __all__ = ["Stopped", "fit"]
+
+MOST_ROLLBACKS = 3
+"""So many times a run goes back to one checkpoint: other examples did not help then."""
 
 
 def fit(
@@ -66,6 +75,7 @@ def fit(
     summary: dict[str, Any],
     images_per_step: int,
     keep_best: tuple[str, str] | None = None,
+    rollback: bool = False,
 ) -> TrainState:
     """Trains until `num_steps`, from the newest checkpoint if there is one.
 
@@ -90,6 +100,10 @@ def fit(
       images_per_step: examples that one step sees, over all devices.
       keep_best: (a name that `evaluate` gives, "min" or "max"): the checkpoint where it is best is
         kept as well, see `BestCheckpoint`.
+      rollback: where metrics or state are not finite, go back to the newest of the checkpoints at
+        `checkpoint_every` and take other examples from there, at most `MOST_ROLLBACKS` times in a
+        row. A run that is stopped and resumed in between ends as the unbroken one where
+        `keep_checkpoints` is 2 or more.
 
     Returns:
       The state at `num_steps`.
@@ -97,7 +111,8 @@ def fit(
     Raises:
       UserError: a checkpoint of another architecture, or none that is not damaged; a folder that
         cannot be written, since the disk is full, say; a metric that is no longer finite (the
-        message gives the step, the last finite metrics and the checkpoint to go back to).
+        message gives the step, the last finite metrics and the checkpoint to go back to), and
+        `rollback` is not set or has not helped; more than `MOST_SKIPPED` steps left out in a row.
       Stopped: SIGINT or SIGTERM came; a checkpoint of that moment was saved. Its `exit_code` is
         what a command leaves with.
     """
@@ -124,6 +139,7 @@ def fit(
         best = stack.enter_context(BestCheckpoint(workdir, *keep_best)) if keep_best else None
         run = _Run(manager, best, recorder, progress, description, summary, num_steps)
         if saved is not None:
+            run.counted(checkpoint.read_description(manager, saved))
             progress.say(f"goes on from the checkpoint of step {saved}")
         else:
             progress.say(parameters)
@@ -136,22 +152,36 @@ def fit(
 
         intervals = (log_every, sample_every, eval_every, checkpoint_every)
         steps_per_call = _largest_divisor(math.gcd(start, num_steps, *intervals), steps_per_call)
+        steps = _Steps(start, num_steps, steps_per_call)
         pending: list[Metrics] = []
 
-        def catch_up() -> None:
-            while set_aside:
-                set_aside.pop(0)()
+        def catch_up() -> bool:
+            """Does what was set aside; False if what it found sent the run back."""
+            nonlocal state, pending
+            try:
+                while set_aside:
+                    set_aside.pop(0)()
+                return True
+            except _NotFinite as found:
+                if not rollback:
+                    raise
+                state = run.go_back(found, state, batches, checkpoint_every)
+                steps.last = int(state.step)
+                set_aside.clear()
+                pending = []
+                return False
 
         step = start
         try:
-            for step in range(start + steps_per_call, num_steps + 1, steps_per_call):
+            for step in steps:
                 group = [next(batches) for _ in range(steps_per_call)]
                 batch = to_device(jax.tree.map(lambda *arrays: np.stack(arrays), *group))
                 state, metrics = train_step(state, batch)
                 if step == start + steps_per_call:
                     # The first call returns when it is compiled, which is no part of the rate.
                     progress.restart()
-                catch_up()
+                if not catch_up():
+                    continue
                 pending.append(metrics)
 
                 def due(interval: int, step: int = step) -> bool:
@@ -168,22 +198,36 @@ def fit(
                     run.evaluation(step, evaluate, state, batches)
                 # Nothing is saved before its metrics are known to be finite.
                 if due(log_every) or due(checkpoint_every) or stop:
-                    set_aside.append(functools.partial(run.log, step, pending))
+                    set_aside.append(functools.partial(run.log, step, pending, batches.get_state()))
                     pending = []
                 if due(checkpoint_every) or stop:
                     # A copy, since the next call takes the state for its own.
                     saved_state, finite = _copy(state), _finite(state)
-                    sums, position = digest_arrays(saved_state), batches.get_state()
                     set_aside.append(
-                        functools.partial(run.checkpoint, step, saved_state, finite, position, sums)
+                        functools.partial(
+                            run.checkpoint,
+                            step,
+                            saved_state,
+                            finite,
+                            batches.get_state(),
+                            digest_arrays(saved_state),
+                            regular=due(checkpoint_every),
+                        )
                     )
                 if stop:
-                    catch_up()
+                    if not catch_up():
+                        raise Stopped(
+                            stop,
+                            f"after step {step}; the same command goes on from the checkpoint of "
+                            f"step {steps.last}",
+                        )
                     manager.wait_until_finished()
                     raise Stopped(
                         stop,
                         f"after step {step}, which is saved; the same command goes on from there",
                     )
+                if step == num_steps:
+                    catch_up()  # which may have the loop go on
             catch_up()
         except BaseException as error:
             # Whatever else fails now, it is this error that is told.
@@ -196,6 +240,33 @@ def fit(
             recorder.wait()
         run.page(num_steps, "finished")
         return state
+
+
+class _Steps:
+    """The numbers of the steps that calls end with; `last` is the newest, and may be set back."""
+
+    def __init__(self, start: int, num_steps: int, steps_per_call: int):
+        self.last = start
+        self._num_steps = num_steps
+        self._steps_per_call = steps_per_call
+
+    def __iter__(self) -> "_Steps":
+        return self
+
+    def __next__(self) -> int:
+        if self.last >= self._num_steps:
+            raise StopIteration
+        self.last += self._steps_per_call
+        return self.last
+
+
+class _NotFinite(UserError):
+    """Metrics or a state that are not finite, in short; `position` is of the data after them."""
+
+    def __init__(self, short: str, known: str, position: dict[str, Any]):
+        super().__init__(f"{short}; {known}")
+        self.short = short
+        self.position = position
 
 
 class _Run:
@@ -213,34 +284,104 @@ class _Run:
         self._rate: float | None = None
         self._recent: collections.deque[dict[str, float]] = collections.deque(maxlen=WINDOW)
         self._wrong: set[str] = set()
+        self._counts = dict.fromkeys(
+            ("skipped_steps", "skipped_in_a_row", "rollbacks", "rollbacks_in_a_row"), 0
+        )
+
+    def counted(self, description: dict[str, Any]) -> None:
+        """Goes on counting from what a checkpoint's description says."""
+        self._counts |= description.get("nonfinite", {})
 
     def begin(self, step: int, real: np.ndarray) -> None:
         self.page(step, "running")
         if self._recorder:
             self._recorder.real(real)
 
-    def log(self, step: int, pending: list[Metrics]) -> None:
+    def log(self, step: int, pending: list[Metrics], position) -> None:
         """Logs the mean of each metric over the steps up to `step`, those since the last time."""
         calls = jax.device_get(pending)
         fetched = {key: np.concatenate([call[key] for call in calls]) for key in calls[0]}
+        left_out = fetched.pop(SKIPPED, None)
         finite = np.all([np.isfinite(values) for values in fetched.values()], axis=0)
-        if not finite.all():
-            bad = int(np.argmin(finite))
+        taken = np.ones_like(finite) if left_out is None else left_out == 0
+        right = finite | ~taken
+        if not right.all():
+            bad = int(np.argmin(right))
             values = {key: values[bad] for key, values in fetched.items()}
-            self._stop_not_finite(step - len(finite) + 1 + bad, values)
-        mean = {key: math.fsum(values) / len(values) for key, values in fetched.items()}
+            self._not_finite(step - len(finite) + 1 + bad, values, position)
+        scalars = {}
+        if left_out is not None:
+            scalars[SKIPPED] = float(np.sum(left_out))
+            self._count_skipped(step, fetched, taken, position)
+        mean = {}
+        if taken.any():
+            count = int(np.sum(taken))
+            mean = {key: math.fsum(values[taken]) / count for key, values in fetched.items()}
+            self._last_finite, self._logged_at = mean, step
         self._rate = self._progress.rate(step)
         self._progress.show(step, self._rate, mean)
-        self._last_finite, self._logged_at = mean, step
         if self._recorder:
-            scalars = {**mean, "images_per_second": self._rate}
+            scalars |= {**mean, "images_per_second": self._rate}
             self._recorder.scalars(step, {f"train/{key}": scalars[key] for key in scalars})
+        if not mean:
+            return
         self._recent.append(mean)
         findings = diagnose(list(self._recent))
         for finding in findings:
             if finding.name not in self._wrong:
                 self._progress.say(f"warning: step {step}: {finding.text} {finding.advice}")
         self._wrong = {finding.name for finding in findings}
+
+    def _count_skipped(self, step: int, fetched, taken: np.ndarray, position) -> None:
+        """Counts the steps that were left out and tells of them; too many in a row are an error."""
+        first = step - len(taken) + 1
+        for index in range(len(taken)):
+            in_a_row = 0 if taken[index] else self._counts["skipped_in_a_row"] + 1
+            self._counts["skipped_in_a_row"] = in_a_row
+            if in_a_row > MOST_SKIPPED:
+                values = {key: values[index] for key, values in fetched.items()}
+                what = f"the {in_a_row}th step in a row that is left out"
+                self._not_finite(first + index, values, position, what)
+        if not taken.all():
+            count, index = int(np.sum(~taken)), int(np.argmin(taken))
+            names = [key for key, values in fetched.items() if not np.isfinite(values[index])]
+            self._counts["skipped_steps"] += count
+            self._progress.say(
+                f"warning: {'all' if count == len(taken) else count} of the {len(taken)} steps to "
+                f"step {step} are left out, from step {first + index} on, where "
+                f"{names[0] if names else 'the new state'} is not finite; "
+                f"{self._counts['skipped_steps']} in all"
+            )
+
+    def go_back(self, found: _NotFinite, state: TrainState, batches, every: int) -> TrainState:
+        """The state of the newest regular checkpoint, from where other examples come.
+
+        A checkpoint that a signal left between two regular ones is not gone back to: the unbroken
+        run has none there.
+        """
+        saved = self._manager.all_steps()
+        regular = [step for step in saved if step % every == 0] or list(saved)
+        if not regular:
+            raise found
+        if self._counts["rollbacks_in_a_row"] == MOST_ROLLBACKS:
+            raise UserError(f"{found}, as the run did {MOST_ROLLBACKS} times in a row")
+        self._counts["rollbacks"] += 1
+        self._counts["rollbacks_in_a_row"] += 1
+        step = max(regular)
+        state = checkpoint.restore(self._manager, step, state, batches)
+        batches.set_state(found.position)
+        for later in saved:
+            if later > step:
+                self._manager.delete(later)
+        if self._recorder:
+            self._recorder.go_back(step)
+        self._progress.go_back(step)
+        self._recent.clear()
+        self._progress.say(
+            f"warning: {found.short}; goes back to the checkpoint of step {step} and on with other "
+            f"examples, rollback {self._counts['rollbacks']}"
+        )
+        return state
 
     def sample(self, step: int, images: dict[str, jax.Array]) -> None:
         if self._recorder:
@@ -250,6 +391,8 @@ class _Run:
     def evaluation(self, step: int, evaluate, state: TrainState, batches) -> None:
         # The steps that are still on their way are no part of the pause.
         jax.block_until_ready(state)
+        if not _finite(state):
+            return  # there is nothing to measure; what follows is said when this step is logged
         start = time.perf_counter()
         values = evaluate(state)
         if self._best:
@@ -260,27 +403,38 @@ class _Run:
         if self._recorder:
             self._recorder.scalars(step, {f"eval/{key}": values[key] for key in values})
 
-    def checkpoint(self, step: int, state: TrainState, finite: jax.Array, position, sums) -> None:
+    def checkpoint(
+        self, step: int, state: TrainState, finite: jax.Array, position, sums, *, regular: bool
+    ) -> None:
         if self._recorder:
             # A checkpoint promises that what came before it need not come again.
             self._recorder.wait()
         # The metrics of a step come from the parameters before it; these are the ones after it.
         if not finite:
-            self._stop_not_finite(step, {"the parameters": np.float32("nan")})
-        checkpoint.save(self._manager, state, position, self._description, sums)
+            self._not_finite(step, {"the new state": np.float32("nan")}, position)
+        if regular:
+            self._counts["rollbacks_in_a_row"] = 0
+        counted = {"nonfinite": dict(self._counts)} if any(self._counts.values()) else {}
+        checkpoint.save(self._manager, state, position, {**self._description, **counted}, sums)
 
     def page(self, step: int, status: str) -> None:
         if self._recorder:
             self._recorder.page(
                 **self._summary,
+                **{
+                    name: self._counts[name]
+                    for name in ("skipped_steps", "rollbacks")
+                    if self._counts[name]
+                },
                 step=step,
                 status=status,
                 seconds=round(self._progress.seconds, 1),
                 **({"images_per_second": round(self._rate, 1)} if self._rate else {}),
             )
 
-    def _stop_not_finite(self, step: int, values: dict[str, np.ndarray]) -> None:
-        names = ", ".join(f"{k} is {v}" for k, v in values.items() if not np.isfinite(v))
+    def _not_finite(self, step: int, values: dict[str, np.ndarray], position, what="") -> None:
+        names = [f"{k} is {v}" for k, v in values.items() if not np.isfinite(v)]
+        names = ", ".join([what] * bool(what) + names)
         last = ", ".join(f"{key} {value:.4g}" for key, value in self._last_finite.items())
         self._manager.wait_until_finished()
         saved = self._manager.latest_step()
@@ -288,7 +442,7 @@ class _Run:
         known = (
             f"last finite metrics, at step {self._logged_at}: {last}" if last else "from the start"
         )
-        raise UserError(f"step {step}: {names}; {known}; to go back to: {back}")
+        raise _NotFinite(f"step {step}: {names}", f"{known}; to go back to: {back}", position)
 
 
 def _largest_divisor(number: int, most: int) -> int:
@@ -309,9 +463,4 @@ def _copy(state: TrainState) -> TrainState:
     return jax.tree.map(jnp.copy, state)
 
 
-@jax.jit
-def _finite(state: TrainState) -> jax.Array:
-    players = (state.generator, state.discriminator)
-    leaves = jax.tree.leaves([(player.params, player.model_state) for player in players])
-    floats = [leaf for leaf in leaves if jnp.issubdtype(leaf.dtype, jnp.floating)]
-    return jnp.all(jnp.array([jnp.all(jnp.isfinite(leaf)) for leaf in floats]))
+_finite = jax.jit(all_finite)

@@ -34,6 +34,11 @@ class Progress:
         """Leaves out of the rate what has passed so far."""
         self._since, self._paused = time.perf_counter(), 0.0
 
+    def go_back(self, step: int) -> None:
+        """Counts on from an earlier step."""
+        self._step = step
+        self.restart()
+
     def pause(self, seconds: float) -> None:
         """Leaves out of the rate what evaluation and the like took."""
         self._paused += seconds

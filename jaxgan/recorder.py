@@ -112,6 +112,19 @@ class Recorder:
 
         self._later(write)
 
+    def go_back(self, step: int) -> None:
+        """Drops what was recorded beyond a step, since the steps come again."""
+
+        def drop():
+            self._writer.close()
+            del self._writer  # what opens it anew drops TensorBoard's records
+            self._drop_after(step)
+
+        self.wait()
+        self._step = step
+        self._later(drop)
+        self.wait()
+
     def final_pictures(self) -> None:
         """Draws losses.png and progress.gif from what the run's folder holds."""
 

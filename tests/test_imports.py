@@ -37,6 +37,7 @@ ALLOWED = {
     "data": ERRORS,
     "latent": ERRORS | {"devices"},
     "state": ERRORS | {"cpu"},
+    "nonfinite": {"state"},
     "step": ERRORS | {"state"},
 }
 FORBIDDEN = {"objectives": {"loop", "data", "networks"}}

@@ -200,7 +200,7 @@ def test_parameters_that_are_not_finite_are_not_saved(step, tmp_path):
         params = jax.tree.map(lambda x: x * factor, state.generator.params)
         return state.replace(generator=state.generator.replace(params=params)), metrics
 
-    with pytest.raises(UserError, match=r"step 8: the parameters is nan; .* checkpoint of step 4"):
+    with pytest.raises(UserError, match=r"step 8: the new state is nan; .* checkpoint of step 4"):
         train(tmp_path / "run", broken)
     with checkpoint.open_checkpoints(tmp_path / "run") as manager:
         assert manager.latest_step() == 4

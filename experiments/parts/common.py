@@ -18,6 +18,7 @@ from parts import command_line
 from jaxgan import cpu, sharding
 from jaxgan.errors import UserError
 from jaxgan.loop import fit
+from jaxgan.nonfinite import skip_nonfinite
 from jaxgan.state import TrainState
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
@@ -46,6 +47,9 @@ def base_config() -> config_dict.ConfigDict:
     config.checkpoint_every = 300
     config.keep_checkpoints = 3
     config.dtype = "float32"  # of the computation; parameters stay float32
+    # What becomes of numbers that are not finite: stop the run, skip the step (and go on from the
+    # parameters before it), or rollback to the newest checkpoint and go on with other examples.
+    config.on_nonfinite = "stop"
     return config
 
 
@@ -133,7 +137,8 @@ def fit_images(
 
     @functools.partial(jax.jit, donate_argnums=0, compiler_options=cpu.compiler_options())
     def train_steps(state, arrays, batches):
-        return jax.lax.scan(lambda state, batch: step(state, arrays, batch), state, batches)
+        one = guarded(config, lambda state, batch: step(state, arrays, batch))
+        return jax.lax.scan(one, state, batches)
 
     state = fit(
         sharding.replicate(state, mesh),
@@ -154,12 +159,18 @@ def fit_images(
             "use": use,
             "layout": layout,
         },
+        rollback=config.on_nonfinite == "rollback",
         **records,
     )
     if jax.process_index() == 0:
         purpose, command = next(iter(use.items()))
         print(f"\n{workdir}/index.html shows the run. {purpose}:\n  {command}")
     return state
+
+
+def guarded(config: config_dict.ConfigDict, step: Callable) -> Callable:
+    """A step (state, batch) -> (state, metrics) that does with NaN what the config says."""
+    return skip_nonfinite(step) if config.on_nonfinite == "skip" else step
 
 
 def falling(rate: float, num_steps: int) -> optax.Schedule:
@@ -195,6 +206,13 @@ def check_config(config: config_dict.ConfigDict) -> None:
     expect("seed", 0 <= config.seed < 2**31, "a number from 0 to 2^31 - 1")
     expect("channels", config.channels in (1, 3), "1 (grey) or 3 (RGB)")
     expect("dtype", config.dtype in DTYPES, f"one of {', '.join(DTYPES)}")
+    expect_policy(config)
+
+
+def expect_policy(config: config_dict.ConfigDict) -> None:
+    """Refuses another `on_nonfinite` than there is."""
+    known = ("stop", "skip", "rollback")
+    expect_field(config, "on_nonfinite", config.on_nonfinite in known, "stop, skip or rollback")
 
 
 def expect_field(config: config_dict.ConfigDict, name: str, right: bool, expected: str) -> None:

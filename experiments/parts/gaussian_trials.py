@@ -95,7 +95,7 @@ def make_trials(config: config_dict.ConfigDict) -> Trials:
             state, metrics = every_trial(state, data_keys, number)
             return state, jax.tree.map(jnp.mean, metrics)
 
-        return jax.lax.scan(body, state, numbers)
+        return jax.lax.scan(common.guarded(config, body), state, numbers)
 
     @jax.jit
     def draw(state):
@@ -145,6 +145,7 @@ def check_config(config: config_dict.ConfigDict) -> None:
     names = ", ".join(adversarial.PENALTIES)
     expect("penalty", not config.penalty or known, f"some of {names}, joined by +")
     expect("packing", config.batch_size % config.packing == 0, "a divisor of batch_size")
+    common.expect_policy(config)
     if config.variant == "line":
         for name, only in (("latent_dim", 1), ("packing", 1), ("ema_decay", 0)):
             expect(name, config[name] == only, f"{only} on the line, where densities are compared")
