@@ -27,6 +27,7 @@ def get_config():
     config.seed = 0
     config.dataset = "mnist"  # or folder:PATH, or a name of TensorFlow Datasets
     config.data_dir = config_dict.placeholder(str)  # where TFDS keeps its data sets
+    config.on_bad_image = "stop"  # or skip: bad images are left out and counted
     config.image_size = 28
     config.channels = 1
     config.batch_size = 128
@@ -40,9 +41,9 @@ def train(config, workdir):
     for name, least in (("epochs", 1), ("shift", 0), ("learning_rate", 0), ("seed", 0)):
         if not least <= config[name] < 2**31:
             raise UserError(f"{name}: got {config[name]}, expected a number from {least} on")
-    source = data.load(config.dataset, "train", config.data_dir)
+    source = common.load(config, "train")
     num_classes = common.number_of_classes(config, source)
-    test = data.load(config.dataset, "test", config.data_dir)
+    test = common.load(config, "test")
     look = {name: config[name] for name in ("image_size", "channels")}
     arrays = jax.device_put(data.load_arrays(source, **look))
     test = test and data.load_arrays(test, **look)

@@ -10,9 +10,9 @@ each class, their mean and the worst.
 
 import argparse
 
-from parts import command_line, feature_metrics
+from parts import command_line, common, feature_metrics
 
-from jaxgan import UserError, data, load_generator
+from jaxgan import UserError, load_generator
 from jaxgan.class_evaluation import CLASS_METRICS, evaluate_classes
 from jaxgan.evaluation import (
     METRICS,
@@ -73,7 +73,7 @@ def main(given=None):
 
     def real(split):
         """Features and, where they are needed, classes of real images; None without the split."""
-        source = data.load(config["dataset"], split, config["data_dir"])
+        source = common.load(config, split)
         if source is None:
             return None
         count = min(num, len(source))

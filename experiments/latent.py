@@ -16,7 +16,7 @@ import argparse
 
 import jax
 import numpy as np
-from parts import command_line
+from parts import command_line, common
 from parts import latent_pictures as pictures
 
 from jaxgan import UserError, data, latent, load_discriminator, load_generator, visualize
@@ -52,7 +52,7 @@ class Run:
         return np.concatenate(blocks)
 
     def source(self, split):
-        found = data.load(self.config["dataset"], split, self.config["data_dir"])
+        found = common.load(self.config, split)
         if found is None:
             raise UserError(f"dataset: {self.config['dataset']} has no {split} images to look at")
         return found

@@ -74,13 +74,16 @@ def train(config, workdir, change_config, stage=None):
     stackgan_stages.check_sizes(config)
     sharding.check_batch_size(config.batch_size, sharding.make_mesh())
     if config.embeddings:
+        # Its rows belong to images by their numbers.
+        right = config.on_bad_image == "stop"
+        common.expect_field(config, "on_bad_image", right, "stop where embeddings are given")
         load = data.load_captioned if config.dataset == "scenes" else data.load
-        source, test = load(config.dataset, "train", config.data_dir), None
+        source, test = common.load(config, "train", load), None
         captions = captioned.given(captioned.read_embeddings(config.embeddings, len(source)))
     else:
-        source = data.load_captioned(config.dataset, "train", config.data_dir)
+        source = common.load(config, "train", data.load_captioned)
         test = "unseen" if config.dataset == "scenes" else "test"
-        test = data.load_captioned(config.dataset, test, config.data_dir)
+        test = common.load(config, test, data.load_captioned)
     workdir = open_workdir(workdir, config.to_dict(), change_config=change_config)
     with lock_workdir(workdir) if jax.process_index() == 0 else contextlib.nullcontext():
         if stage == "2" and not is_finished(workdir / "stage1"):

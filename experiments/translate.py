@@ -39,7 +39,7 @@ def main():
         raise UserError(f"input: got {arguments.input!r}, expected a folder of images")
     if output.resolve() == source.resolve():
         raise UserError("output: got the folder of the input, expected another")
-    names = image_names(source)
+    names = image_names(source, "input")
     paths = [output / Path(name).with_suffix(".png") for name in names]
     twice = [path for path, count in collections.Counter(paths).items() if count > 1]
     if twice:
@@ -47,7 +47,9 @@ def main():
     for first in range(0, len(names), BATCH):
         images = [
             data.prepare_image(
-                decode_image(source / name, repr(name)), value_range=(0.0, 1.0), **look
+                decode_image(source / name, repr(str(source / name)), "input"),
+                value_range=(0.0, 1.0),
+                **look,
             )
             for name in names[first : first + BATCH]
         ]

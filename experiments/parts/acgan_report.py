@@ -28,9 +28,7 @@ def report(config, workdir):
     if config.dataset == "mnist" and common.image_shape(config) == (28, 28, 1):
         print()
         evaluate.main(["--workdir", str(workdir), "--metrics", "fid,accuracy,class_fid"])
-    source, test = (
-        data.load(config.dataset, split, config.data_dir) for split in ("train", "test")
-    )
+    source, test = (common.load(config, split) for split in ("train", "test"))
     if test is None or not test.num_classes:
         return
     look = {"image_size": config.image_size, "channels": config.channels}

@@ -7,6 +7,7 @@ import logging as std_logging
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,6 +42,8 @@ def reporting_errors(function: Callable[[], None]) -> None:
     # the tracebacks of their threads.
     logging.set_verbosity(logging.FATAL)
     std_logging.getLogger("asyncio").setLevel(std_logging.CRITICAL)
+    # What Pillow warns of can be read all the same, or is refused by its name.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     keep_compilations()
     try:
         function()

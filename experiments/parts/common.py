@@ -4,7 +4,7 @@ import functools
 import math
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from absl import flags
 from ml_collections import config_dict
 from parts import command_line
 
-from jaxgan import cpu, sharding
+from jaxgan import cpu, data, sharding
 from jaxgan.errors import UserError
 from jaxgan.loop import fit
 from jaxgan.nonfinite import skip_nonfinite
@@ -25,6 +25,8 @@ DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 SCHEDULE = ("num_steps", "steps_per_call", "log_every", "sample_every", "eval_every",
             "checkpoint_every", "keep_checkpoints")  # fmt: skip
 """The fields that the loop is given."""
+MOST_TOLD = 3
+"""So many of the images that are left out are named."""
 
 
 def base_config() -> config_dict.ConfigDict:
@@ -33,6 +35,8 @@ def base_config() -> config_dict.ConfigDict:
     config.seed = 0
     config.dataset = "mnist"  # or folder:PATH, or a name of TensorFlow Datasets
     config.data_dir = config_dict.placeholder(str)  # where TFDS keeps its data sets
+    # Or skip: all images are read once at the start, and bad ones left out and counted.
+    config.on_bad_image = "stop"
     config.image_size = 28
     config.channels = 1
     config.device_data_mb = 512  # a data set of at most so many MB lives on the device
@@ -101,6 +105,36 @@ def run_experiment(
     command_line.reporting_errors(begin)
 
 
+def load(config: Mapping[str, Any], split: str, load: Callable = data.load):
+    """The data that a config names, by its `on_bad_image`; tells which images are left out.
+
+    Args:
+      config: of an experiment or of an old run, which may know no `on_bad_image`.
+      split: as for `data.load`.
+      load: `data.load`, or another of its kind.
+
+    Returns:
+      What `load` gives: a source, or a tuple of them, or None.
+    """
+    dataset, policy = config["dataset"], config.get("on_bad_image", "stop")
+    found = load(dataset, split, config["data_dir"], policy)
+    for source in found if isinstance(found, tuple) else (found,):
+        bad = bad_images(source)
+        if bad and jax.process_index() == 0:
+            more = f"; and {len(bad) - MOST_TOLD} more" if len(bad) > MOST_TOLD else ""
+            print(
+                f"warning: {len(bad)} of {len(bad) + len(source)} images of {dataset}, {split}, "
+                f"are left out: {'; '.join(bad[:MOST_TOLD])}{more}",
+                file=sys.stderr,
+            )
+    return found
+
+
+def bad_images(*sources) -> tuple[str, ...]:
+    """A line for each image that `load` left out of these sources."""
+    return tuple(line for source in sources for line in getattr(source, "bad_images", ()))
+
+
 def fit_images(
     config: config_dict.ConfigDict,
     state: TrainState,
@@ -113,6 +147,7 @@ def fit_images(
     description: dict[str, Any],
     use: dict[str, str],
     layout: str = "",
+    sources: tuple = (),
     **records,
 ) -> TrainState:
     """Runs the loop by the config's schedule, on all devices.
@@ -128,6 +163,7 @@ def fit_images(
       description: what checkpoints carry besides the config.
       use: what for -> a command, or Python; the first is printed at the end.
       layout: what the rows and the columns of the samples are, for the page.
+      sources: the data, for the page to say how many images were left out.
       **records: the other arguments of `fit`.
 
     Returns:
@@ -158,6 +194,7 @@ def fit_images(
             "command": command_line.as_started(),
             "use": use,
             "layout": layout,
+            **({"bad_images": len(bad_images(*sources))} if bad_images(*sources) else {}),
         },
         rollback=config.on_nonfinite == "rollback",
         **records,
@@ -206,6 +243,7 @@ def check_config(config: config_dict.ConfigDict) -> None:
     expect("seed", 0 <= config.seed < 2**31, "a number from 0 to 2^31 - 1")
     expect("channels", config.channels in (1, 3), "1 (grey) or 3 (RGB)")
     expect("dtype", config.dtype in DTYPES, f"one of {', '.join(DTYPES)}")
+    expect("on_bad_image", config.on_bad_image in ("stop", "skip"), "stop or skip")
     expect_policy(config)
 
 

@@ -85,10 +85,10 @@ def train(
     mesh = sharding.make_mesh()
     sharding.check_batch_size(config.batch_size, mesh)
     init_key, sample_key, eval_key = jax.random.split(jax.random.key(config.seed), 3)
-    source = data.load(config.dataset, "train", config.data_dir)
+    source = common.load(config, "train")
     game = make_game(config, source, init_key)
     generator, state = game.generator, game.state
-    test = data.load(config.dataset, "test", config.data_dir)
+    test = common.load(config, "test")
     pixels = {"image_size": config.image_size, "channels": config.channels}
     look = {**pixels, "value_range": generator.value_range}
     images_per_step = config.batch_size * config.disc_steps
@@ -162,6 +162,7 @@ def train(
         },
         layout="A latent a row, a class a column." if game.num_classes else "",
         images_per_step=images_per_step,
+        sources=(source, test),
         keep_best=keep_best,
     )
 

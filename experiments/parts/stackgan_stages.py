@@ -186,4 +186,5 @@ def train(
             f"generate = load_stackgan({str(folder)!r})",
         },
         images_per_step=config.batch_size,
+        sources=(source, *([test] if test is not source else [])),
     )

@@ -80,8 +80,8 @@ def train(
     common.expect_field(config, "load_size", right, f"0, or image_size={config.image_size} or more")
     mesh = sharding.make_mesh()
     sharding.check_batch_size(config.batch_size, mesh)
-    sources = data.load_domains(config.dataset, "train", config.data_dir)
-    tests = data.load_domains(config.dataset, "test", config.data_dir)
+    sources = common.load(config, "train", data.load_domains)
+    tests = common.load(config, "test", data.load_domains)
     if config.channels == 3:
         check_channels(sources)
     pixels = {"image_size": config.image_size, "channels": config.channels}
@@ -152,6 +152,7 @@ def train(
         + ("the truth, " if knows_truth else "")
         + "the way back; then the same of b.",
         images_per_step=config.batch_size,
+        sources=(*sources, *(tests or ())),
     )
 
 

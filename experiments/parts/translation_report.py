@@ -92,7 +92,7 @@ def is_embedded(config: config_dict.ConfigDict) -> bool:
 
 def report(config: config_dict.ConfigDict, workdir) -> None:
     """Prints the figures of a finished run and keeps them in evaluation.json."""
-    tests = data.load_domains(config.dataset, "test", config.data_dir)
+    tests = common.load(config, "test", data.load_domains)
     if tests is None:
         return
     print(f"\nmeasuring it on {min(map(len, tests)):,} test images")
@@ -101,7 +101,7 @@ def report(config: config_dict.ConfigDict, workdir) -> None:
     if is_embedded(config):
         ways["identity"] = [np.asarray] * 2
         ways["with pairs"] = train_with_pairs(config, workdir)
-        sources = data.load_domains(config.dataset, "train", config.data_dir)
+        sources = common.load(config, "train", data.load_domains)
         look = {"image_size": config.image_size, "channels": config.channels}
         real = [
             collect_features(

@@ -3,12 +3,13 @@
 A data set is a Grain random access source: `len(source)`, `source[i]` -> {"image": uint8 (H, W, C)
 with C 1 or 3, "label": int32 scalar, only where there are classes}, and `source.num_classes` (None
 without). `mnist`, `stacked_mnist`, `folder` and `tfds_images` make sources, `load` picks one of
-them by name, and anything of that shape will do in their place. `train_iterator` makes of a source
-the endless shuffled stream of prepared batches whose position can be saved, `eval_batches` one pass
-in a fixed order, `prepare_image` is what both do to each image, `read_images` and `spread_images`
-give some of them to look at. Where a whole data set fits on the device, `load_arrays`,
-`index_iterator` and `take_batch` draw the same batches there. `balanced_subset` draws the examples
-of a semi-supervised game that keep their labels.
+them by name, and anything of that shape will do in their place; `without_bad_images` gives a source
+without those of its images that cannot be read. `train_iterator` makes of a source the endless
+shuffled stream of prepared batches whose position can be saved, `eval_batches` one pass in a fixed
+order, `prepare_image` is what both do to each image, `read_images` and `spread_images` give some of
+them to look at. Where a whole data set fits on the device, `load_arrays`, `index_iterator` and
+`take_batch` draw the same batches there. `balanced_subset` draws the examples of a semi-supervised
+game that keep their labels.
 
 For translation between two domains there are two sources, from `load_domains`, and
 `unpaired_iterator`, or `unpaired_index_iterator` and `take_unpaired`, which shuffle each by itself.
@@ -19,6 +20,7 @@ Sources with captions, from `load_captioned`, which are `scenes`, `captioned_fol
 example i; a `Vocabulary` makes rows of numbers of them.
 """
 
+from jaxgan.data.bad_images import without_bad_images
 from jaxgan.data.captioned_folder import captioned_folder
 from jaxgan.data.digit_domains import digit_domains, recolour
 from jaxgan.data.folder import folder
@@ -67,4 +69,5 @@ __all__ = [
     "train_iterator",
     "unpaired_index_iterator",
     "unpaired_iterator",
+    "without_bad_images",
 ]

@@ -87,8 +87,11 @@ class _Folder:
         return f"folder({str(self._root)!r}, {len(self)} images)"
 
 
-def image_names(root):
-    """Sorted relative paths of the images under `root`, always with forward slashes."""
+def image_names(root, field="dataset"):
+    """Sorted relative paths of the images under `root`, always with forward slashes.
+
+    `field` is what an error calls the input.
+    """
     names = sorted(
         path.relative_to(root).as_posix()
         for path in root.rglob("*")
@@ -97,7 +100,7 @@ def image_names(root):
     names = [name for name in names if not any(part.startswith(".") for part in name.split("/"))]
     if not names:
         known = " ".join(sorted(suffix[1:] for suffix in _SUFFIXES))
-        raise UserError(f"dataset: no image in {str(root)!r}, expected files of {known}")
+        raise UserError(f"{field}: no image in {str(root)!r}, expected files of {known}")
     return names
 
 
@@ -119,22 +122,44 @@ def _labels(root, names, classes):
     return np.array([index_of[name.split("/")[0]] for name in names], np.int32)
 
 
-def decode_image(file, what):
+class BadImage(UserError):
+    """An image file that is there, but does not hold a whole image; `reason` names it and why."""
+
+    reason = ""
+
+
+def decode_image(file, what, field="dataset"):
     """Reads an image file (a path or a binary stream) as uint8 (H, W, 1) or (H, W, 3).
 
-    `what` is what an error calls it.
+    `what` is what an error calls it, `field` the input that it came by. It is a `BadImage` unless
+    the system does not give the file.
     """
     try:
         with Image.open(file) as image:
+            _check_size(image)
             return _as_uint8(ImageOps.exif_transpose(image))
     # Pillow's readers raise nearly anything on damaged files: OSError, SyntaxError, ValueError, ...
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         if isinstance(error, UnidentifiedImageError):
             reason = "no format that Pillow knows"
-        raise UserError(
-            f"dataset: cannot read {what} ({reason}), expected a whole image file"
-        ) from error
+        reason = f"cannot read {what} ({reason})"
+        # Pillow's own errors have no number of the system's.
+        if isinstance(error, MemoryError) or getattr(error, "errno", None) is not None:
+            raise UserError(f"{field}: {reason}, expected a file that can be read") from error
+        bad = BadImage(f"{field}: {reason}, expected a whole image file")
+        bad.reason = reason
+        raise bad from error
+
+
+def _check_size(image):
+    """Refuses what Pillow warns of as a decompression bomb, before it takes memory."""
+    most = Image.MAX_IMAGE_PIXELS
+    if most is not None and image.width * image.height > most:
+        raise ValueError(
+            f"{image.width} x {image.height} pixels, more than Pillow's limit of {most}: it could "
+            "be a decompression bomb"
+        )
 
 
 def _as_uint8(image):
@@ -156,4 +181,6 @@ def _as_uint8(image):
 def _deep_grey_as_uint8(pixels, mode):
     # Pillow's own conversion clips at 255 and would make nearly all of a 16-bit image white.
     white = 1.0 if mode.startswith("F") else 65535.0
+    if not np.isfinite(pixels).all():
+        raise ValueError("pixels that are no finite numbers")
     return np.rint(np.clip(pixels / white, 0, 1) * 255).astype(np.uint8)[..., None]

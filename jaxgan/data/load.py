@@ -2,6 +2,7 @@
 
 from grain.sources import RandomAccessDataSource
 
+from jaxgan.data.bad_images import check_policy, without_bad_images
 from jaxgan.data.captioned_folder import captioned_folder
 from jaxgan.data.digit_domains import digit_domains
 from jaxgan.data.folder import folder
@@ -12,7 +13,9 @@ from jaxgan.data.tfds_images import tfds_domains, tfds_images
 from jaxgan.errors import UserError
 
 
-def load(dataset: str, split: str, data_dir: str | None = None) -> RandomAccessDataSource | None:
+def load(
+    dataset: str, split: str, data_dir: str | None = None, on_bad_image: str = "stop"
+) -> RandomAccessDataSource | None:
     """Returns the source of a data set by its name.
 
     Args:
@@ -21,13 +24,16 @@ def load(dataset: str, split: str, data_dir: str | None = None) -> RandomAccessD
             Datasets data set.
         split: "train" or "test".
         data_dir: where TFDS keeps its prepared data sets; None is its own default.
+        on_bad_image: "stop" raises at the first bad image that is read; "skip" reads all of them
+            once, here, and leaves out the bad ones, see `without_bad_images`.
 
     Returns:
         A Grain random access source, see `mnist`, `folder` and `tfds_images`; None where the data
         set has no such split.
 
     Raises:
-        UserError: as `mnist`, `folder` and `tfds_images`.
+        UserError: another `on_bad_image`; else as `mnist`, `folder`, `tfds_images` and
+            `without_bad_images`.
 
     Example:
         >>> len(load("mnist", "test"))
@@ -37,17 +43,22 @@ def load(dataset: str, split: str, data_dir: str | None = None) -> RandomAccessD
         raise UserError(
             f"dataset: got {dataset!r}, expected 'mnist', 'folder:PATH' or a data set of TFDS"
         )
+    check_policy(on_bad_image)
     if dataset == "mnist":
         return mnist(split)
     if dataset == "stacked_mnist":
         return stacked_mnist(split)
     if dataset.startswith("folder:"):
-        return folder(dataset.removeprefix("folder:"), split)
-    return tfds_images(dataset, split, data_dir)
+        return _checked(folder(dataset.removeprefix("folder:"), split), on_bad_image)
+    return _checked(tfds_images(dataset, split, data_dir), on_bad_image)
+
+
+def _checked(source, on_bad_image):
+    return without_bad_images(source) if on_bad_image == "skip" and source is not None else source
 
 
 def load_captioned(
-    dataset: str, split: str, data_dir: str | None = None
+    dataset: str, split: str, data_dir: str | None = None, on_bad_image: str = "stop"
 ) -> RandomAccessDataSource | None:
     """Returns the source of images with captions by its name.
 
@@ -56,6 +67,7 @@ def load_captioned(
             or the name of a TensorFlow Datasets data set with captions, as coco_captions.
         split: "train" or "test"; of the scenes also "unseen".
         data_dir: where TFDS keeps its prepared data sets; None is its own default.
+        on_bad_image: as for `load`.
 
     Returns:
         A Grain random access source, see `scenes`, `captioned_folder` and `tfds_images`; None
@@ -72,18 +84,19 @@ def load_captioned(
         raise UserError(
             f"dataset: got {dataset!r}, expected 'scenes', 'folder:PATH' or a data set of TFDS"
         )
+    check_policy(on_bad_image)
     if dataset == "scenes":
         return scenes(split)
     if dataset.startswith("folder:"):
-        return captioned_folder(dataset.removeprefix("folder:"), split)
+        return _checked(captioned_folder(dataset.removeprefix("folder:"), split), on_bad_image)
     source = None if dataset == "mnist" else tfds_images(dataset, split, data_dir)
     if dataset == "mnist" or (source is not None and not hasattr(source, "captions")):
         raise UserError(f"dataset: {dataset!r} has no captions, expected images with captions")
-    return source
+    return _checked(source, on_bad_image)
 
 
 def load_domains(
-    dataset: str, split: str, data_dir: str | None = None
+    dataset: str, split: str, data_dir: str | None = None, on_bad_image: str = "stop"
 ) -> tuple[RandomAccessDataSource, RandomAccessDataSource] | None:
     """Returns the sources of two domains by their name.
 
@@ -92,6 +105,7 @@ def load_domains(
             files), or the name of a TensorFlow Datasets data set with splits trainA and trainB.
         split: "train" or "test".
         data_dir: where TFDS keeps its prepared data sets; None is its own default.
+        on_bad_image: as for `load`.
 
     Returns:
         (domain a, domain b), two Grain random access sources, see `digit_domains`, `folder` and
@@ -110,12 +124,16 @@ def load_domains(
             f"dataset: got {dataset!r}, expected 'digits', 'folder:PATH_A,PATH_B' or a data set "
             "of TFDS"
         )
+    check_policy(on_bad_image)
     if dataset == "digits":
         return digit_domains(split)
     if not dataset.startswith("folder:"):
-        return tfds_domains(dataset, split, data_dir)
+        domains = tfds_domains(dataset, split, data_dir)
+        return domains and tuple(_checked(source, on_bad_image) for source in domains)
     paths = dataset.removeprefix("folder:").split(",")
     if len(paths) != 2:
         raise UserError(f"dataset: got {dataset!r}, expected two folders, 'folder:PATH_A,PATH_B'")
     domains = tuple(folder(path, split) for path in paths)
-    return None if None in domains else domains
+    if None in domains:
+        return None
+    return tuple(_checked(source, on_bad_image) for source in domains)
