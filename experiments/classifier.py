@@ -28,6 +28,7 @@ def get_config():
     config.dataset = "mnist"  # or folder:PATH, or a name of TensorFlow Datasets
     config.data_dir = config_dict.placeholder(str)  # where TFDS keeps its data sets
     config.on_bad_image = "stop"  # or skip: bad images are left out and counted
+    config.evaluate_on = "test"  # or validation, put aside from the training data
     config.image_size = 28
     config.channels = 1
     config.batch_size = 128
@@ -41,9 +42,8 @@ def train(config, workdir):
     for name, least in (("epochs", 1), ("shift", 0), ("learning_rate", 0), ("seed", 0)):
         if not least <= config[name] < 2**31:
             raise UserError(f"{name}: got {config[name]}, expected a number from {least} on")
-    source = common.load(config, "train")
+    source, test = common.load_splits(config)
     num_classes = common.number_of_classes(config, source)
-    test = common.load(config, "test")
     look = {name: config[name] for name in ("image_size", "channels")}
     arrays = jax.device_put(data.load_arrays(source, **look))
     test = test and data.load_arrays(test, **look)
@@ -65,7 +65,7 @@ def _train(config, workdir, num_classes, arrays, batches, test):
 
     def tell(progress, number, state, _):
         accuracy = classifying.measure_accuracy(module, state["variables"], test) if test else None
-        share = f"{accuracy:.2%} of test right, " if test else ""
+        share = f"{accuracy:.2%} of {config.evaluate_on} right, " if test else ""
         epoch = f"epoch {number // steps_per_epoch}/{config.epochs}"
         progress.say(f"{epoch}: {share}{progress.seconds:.0f} s")
 

@@ -5,8 +5,9 @@
 Of the training images so many keep their label, drawn by the seed, as many of each class; all of
 them are shown without besides. The discriminator is the classifier. At its side the same network
 learns from the same labelled batches alone, by the same optimiser. Of both, the share of test
-images that they put in their class is measured at intervals, `accuracy` and `accuracy_supervised`;
-that at the end is printed and in sgan.json. `benchmarks/semi_supervised.py` makes a table of them.
+images (or validation images, `--config.evaluate_on=validation`) that they put in their class is
+measured at intervals, `accuracy` and `accuracy_supervised`; that at the end is printed and in
+sgan.json. `benchmarks/experiments.py` runs it over several seeds.
 """
 
 from pathlib import Path
@@ -97,9 +98,11 @@ def report(config, workdir):
     rows = read_metrics(Path(workdir) / "metrics.jsonl")
     for row in [row for row in rows if "eval/accuracy" in row][-1:]:
         mine, alone = row["eval/accuracy"], row["eval/accuracy_supervised"]
-        figures = {"labels": config.labels, "accuracy": mine, "accuracy_supervised": alone}
+        figures = {"split": config.evaluate_on, "labels": config.labels}
+        figures |= {"accuracy": mine, "accuracy_supervised": alone}
         file = write_json(Path(workdir) / "sgan.json", figures)
-        print(f"{config.labels} labels: {mine:.2%} of test images right, {alone:.2%} without a GAN")
+        of = f"{config.evaluate_on} images right"
+        print(f"{config.labels} labels: {mine:.2%} of {of}, {alone:.2%} without a GAN")
         print(file)
 
 

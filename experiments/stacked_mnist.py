@@ -71,9 +71,10 @@ def report(config, workdir):
     look = {"image_size": config.image_size, "channels": config.channels}
     figures = {
         "generated": count(generated_batches(load_generator(workdir), NUM_IMAGES)),
-        "real": count(real_batches(data.stacked_mnist("test"), NUM_IMAGES, **look)),
+        "real": count(real_batches(data.stacked_mnist(config.evaluate_on), NUM_IMAGES, **look)),
     }
-    file = write_json(Path(workdir) / "stacked_mnist.json", figures)
+    record = {"split": config.evaluate_on, **figures}
+    file = write_json(Path(workdir) / "stacked_mnist.json", record)
     print(format_table(f"{NUM_IMAGES} images", figures))
     print(file)
 

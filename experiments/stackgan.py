@@ -74,16 +74,15 @@ def train(config, workdir, change_config, stage=None):
     stackgan_stages.check_sizes(config)
     sharding.check_batch_size(config.batch_size, sharding.make_mesh())
     if config.embeddings:
-        # Its rows belong to images by their numbers.
-        right = config.on_bad_image == "stop"
-        common.expect_field(config, "on_bad_image", right, "stop where embeddings are given")
+        # Its rows belong to images by their numbers, and say nothing of other images.
+        expect = functools.partial(common.expect_field, config)
+        expect("on_bad_image", config.on_bad_image == "stop", "stop where embeddings are given")
+        expect("evaluate_on", config.evaluate_on == "test", "test, with embeddings")
         load = data.load_captioned if config.dataset == "scenes" else data.load
         source, test = common.load(config, "train", load), None
         captions = captioned.given(captioned.read_embeddings(config.embeddings, len(source)))
     else:
-        source = common.load(config, "train", data.load_captioned)
-        test = "unseen" if config.dataset == "scenes" else "test"
-        test = common.load(config, test, data.load_captioned)
+        source, test = common.load_splits(config, captioned.load)
     workdir = open_workdir(workdir, config.to_dict(), change_config=change_config)
     with lock_workdir(workdir) if jax.process_index() == 0 else contextlib.nullcontext():
         if stage == "2" and not is_finished(workdir / "stage1"):

@@ -135,6 +135,31 @@ def test_evaluate_measures_each_class(workdir, images, classifier, monkeypatch, 
     latents = jax.random.normal(jax.random.key(0), (24, 8))
     read = np.argmax(network(generate(latents, labels))["logits"], axis=1)
     assert record["generated"][names[0]] == pytest.approx(np.mean(read == labels))
+    assert record["reference"] == "24 training images"
+
+
+def test_evaluate_measures_against_images_that_training_never_had(
+    workdir, images, classifier, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    given = ("--metrics", "accuracy,class_fid", "--num", 24, "--features", classifier)
+    records = {}
+    for split in ("train", "test"):
+        call(monkeypatch, evaluate, workdir, *given, "--split", split)
+        records[split] = json.loads((workdir / "evaluation.json").read_text())
+    assert records["test"]["reference"] == "24 test images"
+    name = "class_fid_shades_24"
+    # The distance between the splits is the same from either; that of the run is not.
+    floors = [record["floor"][name] for record in records.values()]
+    assert floors[0] == pytest.approx(floors[1], rel=1e-4)
+    assert records["train"]["generated"][name] != records["test"]["generated"][name]
+    # The floor's accuracy is that of the images that are not the reference.
+    network = load_lenet(classifier)
+    train = data.load_arrays(data.folder(images, "train"), image_size=28, channels=1)
+    read = np.argmax(network(train["image"] / np.float32(255))["logits"], axis=1)
+    assert records["test"]["floor"]["accuracy_shades_24"] == np.mean(read == train["label"])
+    with pytest.raises(UserError, match=r"^split: got validation, which the run was trained on"):
+        call(monkeypatch, evaluate, workdir, *given, "--split", "validation")
 
 
 @pytest.mark.parametrize(
@@ -161,7 +186,8 @@ def test_of_digits_the_report_has_the_shipped_classifier_s_reading(workdir, monk
     monkeypatch.setattr(data, "load", lambda *arguments: None)
     config = experiment.get_config()
     acgan_report.report(config, workdir)
-    assert measured == [["--workdir", str(workdir), "--metrics", "fid,accuracy,class_fid"]]
+    split = ["--split", "test"]
+    assert measured == [["--workdir", str(workdir), *split, "--metrics", "fid,accuracy,class_fid"]]
     config.channels = 3
     acgan_report.report(config, workdir)
     assert len(measured) == 1
@@ -175,8 +201,29 @@ def test_the_network_that_the_discriminator_is_compared_with_learns(images):
         for split in ("train", "test")
     )
     train, test = splits
-    classify = acgan_report.train_alone(config, 3, train)
-    assert np.all(acgan_report.find_right(classify, test, size=10))
+    classifier = acgan_report.train_alone(config, 3, train)
+    assert np.all(acgan_report.find_right(*classifier, test, (-1, 1), size=10))
+
+
+def test_both_are_judged_with_statistics_of_real_images_alone(images):
+    config = experiment.get_config()
+    train, test = (
+        data.load_arrays(data.folder(images, split), image_size=28, channels=1)
+        for split in ("train", "test")
+    )
+    config.batch_size, config.num_steps, config.discriminator_learning_rate = 8, 100, 1e-3
+    module, variables = acgan_report.train_alone(config, 3, train)
+    # As if generated images had been in the batches.
+    mixed = jax.tree.map(lambda x: 3 * x + 2, variables["batch_stats"])
+    mixed = {**variables, "batch_stats": mixed}
+    of_real = [
+        acgan_report.real_statistics(module, of, train["image"], (-1, 1))
+        for of in (variables, mixed)
+    ]
+    for first, second in zip(*map(jax.tree.leaves, of_real), strict=True):
+        np.testing.assert_allclose(first, second, rtol=1e-5, atol=1e-6)
+    right = [acgan_report.find_right(module, of, test, (-1, 1)) for of in (mixed, of_real[1])]
+    assert right[0].sum() < right[1].sum()
 
 
 @pytest.mark.parametrize(

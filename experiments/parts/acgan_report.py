@@ -2,7 +2,9 @@
 
 The discriminator has learnt the classes of real and of generated images. It is compared with the
 same network, trained on the real ones alone: as many steps, of batches as large, by the same
-optimiser.
+optimiser. Both are judged with batch statistics of real training images: those that the
+discriminator gathered in training are of real and generated batches mixed, which its rival's are
+not. What either reads with the statistics of its own training stands beside.
 """
 
 import functools
@@ -16,8 +18,10 @@ import jax.numpy as jnp
 import numpy as np
 from parts import common
 
-from jaxgan import cpu, data, load_discriminator
+from jaxgan import cpu, data, networks
+from jaxgan.load import restore_player
 from jaxgan.state import create_player, init_variables
+from jaxgan.step import standing_statistics
 from jaxgan.supervised import make_supervised_step
 from jaxgan.workdir import write_json
 
@@ -27,28 +31,43 @@ def report(config, workdir):
     # The classifier that comes with the package reads no other images.
     if config.dataset == "mnist" and common.image_shape(config) == (28, 28, 1):
         print()
-        evaluate.main(["--workdir", str(workdir), "--metrics", "fid,accuracy,class_fid"])
-    source, test = (common.load(config, split) for split in ("train", "test"))
+        metrics = ["--metrics", "fid,accuracy,class_fid"]
+        evaluate.main(["--workdir", str(workdir), "--split", config.evaluate_on, *metrics])
+    source, test = common.load_splits(config)
     if test is None or not test.num_classes:
         return
     look = {"image_size": config.image_size, "channels": config.channels}
     arrays, test = (data.load_arrays(images, **look) for images in (source, test))
-    discriminate = load_discriminator(workdir)
-    right = {
-        "discriminator": find_right(lambda images: discriminate(images)[1], test),
-        "trained without generator": find_right(
-            train_alone(config, source.num_classes, arrays), test
-        ),
+    step, description, variables, _ = restore_player(workdir, None, "discriminator")
+    discriminator = networks.from_description(description["discriminator"])
+    value_range = networks.from_description(description["generator"]).value_range
+    variables = {name: {"discriminator": of} for name, of in variables.items()}
+    rivals = {
+        "discriminator": (ClassHead(discriminator), variables),
+        "trained without generator": train_alone(config, source.num_classes, arrays),
     }
+    right, as_trained = {}, {}
+    for name, (module, variables) in rivals.items():
+        of_real = real_statistics(module, variables, arrays["image"], value_range)
+        right[name] = find_right(module, of_real, test, value_range)
+        as_trained[name] = find_right(module, variables, test, value_range)
     both = np.all(list(right.values()), axis=0)
     figures = {
-        name: {"accuracy": float(np.mean(of)), "right alone": int(np.sum(of & ~both))}
+        name: {
+            "accuracy": float(np.mean(of)),
+            "right alone": int(np.sum(of & ~both)),
+            "accuracy, statistics of training": float(np.mean(as_trained[name])),
+        }
         for name, of in right.items()
     }
-    file = write_json(Path(workdir) / "classifiers.json", {"step": discriminate.step, **figures})
-    print(f"\nof {len(both)} test images read rightly")
+    record = {"step": step, "split": config.evaluate_on, **figures}
+    file = write_json(Path(workdir) / "classifiers.json", record)
+    print(f"\nof {len(both)} {config.evaluate_on} images read rightly")
     for name, of in figures.items():
-        print(f"{name:28}{of['accuracy']:.2%}, {of['right alone']} where the other is wrong")
+        print(
+            f"{name:28}{of['accuracy']:.2%}, {of['right alone']} where the other is wrong; "
+            f"{of['accuracy, statistics of training']:.2%} with the statistics of its training"
+        )
     print(file)
 
 
@@ -62,16 +81,17 @@ class ClassHead(nn.Module):
 
 
 def train_alone(config, num_classes, arrays):
-    """Images in [0, 1] -> class logits, of the discriminator's network without a generator."""
+    """(module, variables) of the discriminator's network as a classifier, without a generator."""
     arrays = jax.device_put(arrays)
     generator, discriminator, _, tx = dcgan.make_players(config, num_classes=num_classes)
-    module, (low, high) = ClassHead(discriminator), generator.value_range
+    module = ClassHead(discriminator)
     init_key, train_key = jax.random.split(jax.random.key(config.seed))
     learn = make_supervised_step(module, tx)
 
     @functools.partial(jax.jit, donate_argnums=0, compiler_options=cpu.compiler_options())
     def step(player, arrays, index):
-        return learn(player, data.take_batch(arrays, index, (low, high)), train_key)[0]
+        batch = data.take_batch(arrays, index, generator.value_range)
+        return learn(player, batch, train_key)[0]
 
     images = jnp.zeros((1, *arrays["image"].shape[1:]))
     player = create_player(init_variables(module, init_key, images), tx)
@@ -79,11 +99,25 @@ def train_alone(config, num_classes, arrays):
     batches = data.index_iterator(len(arrays["image"]), **order)
     for _ in range(config.num_steps * config.disc_steps):
         player = step(player, arrays, next(batches)["index"])
-    return lambda images: module.apply(player.variables, low + (high - low) * images, train=False)
+    return module, player.variables
 
 
-def find_right(classify, arrays, size=500):
+def real_statistics(module, variables, images, value_range, count=20, size=500):
+    """The variables with batch statistics of training images (N, H, W, C) uint8 alone."""
+    numbers = np.random.default_rng(0).permutation(len(images))[: count * size]
+    size = min(size, len(numbers))
+    batches = images[numbers[: len(numbers) // size * size].reshape(-1, size)]
+    return standing_statistics(module, variables, _scaled(batches, value_range))
+
+
+def find_right(module, variables, arrays, value_range, size=500):
     """Which images a classifier puts in their class, (N,) bool."""
-    predict = jax.jit(lambda images: jnp.argmax(classify(images / 255.0), axis=1))
+    predict = jax.jit(lambda images: jnp.argmax(module.apply(variables, images), axis=1))
     blocks = np.split(arrays["image"], range(size, len(arrays["image"]), size))
-    return np.concatenate([predict(block) for block in blocks]) == arrays["label"]
+    read = np.concatenate([predict(_scaled(block, value_range)) for block in blocks])
+    return read == arrays["label"]
+
+
+def _scaled(images, value_range):
+    low, high = value_range
+    return low + (high - low) * images.astype(np.float32) / 255

@@ -27,6 +27,10 @@ KEPT = 640
 """How many embeddings checkpoints keep, for the batch statistics of averaged parameters."""
 
 
+UNSEEN = {"test": "unseen", "validation": "unseen_validation"}
+"""Of the scenes, what a run is evaluated on: combinations that its training never had."""
+
+
 class Captions(NamedTuple):
     """The captions of the training images.
 
@@ -48,6 +52,12 @@ class Captions(NamedTuple):
     encode_image: Callable | None
     extra: dict[str, Any]
     description: dict[str, Any]
+
+
+def load(dataset: str, split: str, data_dir: str | None, on_bad_image: str):
+    """A split as `data.load_captioned` gives it, of the scenes that of unseen combinations."""
+    split = UNSEEN.get(split, split) if dataset == "scenes" else split
+    return data.load_captioned(dataset, split, data_dir, on_bad_image)
 
 
 def given(rows: np.ndarray) -> Captions:

@@ -37,6 +37,8 @@ def base_config() -> config_dict.ConfigDict:
     config.data_dir = config_dict.placeholder(str)  # where TFDS keeps its data sets
     # Or skip: all images are read once at the start, and bad ones left out and counted.
     config.on_bad_image = "stop"
+    # Or validation, to choose settings by: put aside from the training data, not trained on.
+    config.evaluate_on = "test"
     config.image_size = 28
     config.channels = 1
     config.device_data_mb = 512  # a data set of at most so many MB lives on the device
@@ -208,6 +210,21 @@ def fit_images(
 def guarded(config: config_dict.ConfigDict, step: Callable) -> Callable:
     """A step (state, batch) -> (state, metrics) that does with NaN what the config says."""
     return skip_nonfinite(step) if config.on_nonfinite == "skip" else step
+
+
+def load_splits(config: config_dict.ConfigDict, load_split: Callable = data.load) -> tuple:
+    """What a run is trained on and what it is evaluated on, as the config says.
+
+    Args:
+      config: of the experiment.
+      load_split: `data.load`, or another of its kind.
+
+    Returns:
+      What `load` gives for either split; the second may be None.
+    """
+    splits = data.TRAIN_ON.get(config.evaluate_on), config.evaluate_on
+    expect_field(config, "evaluate_on", splits[0] is not None, " or ".join(data.TRAIN_ON))
+    return tuple(load(config, split, load_split) for split in splits)
 
 
 def falling(rate: float, num_steps: int) -> optax.Schedule:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from ml_collections import config_dict
 
-from jaxgan import UserError
+from jaxgan import UserError, data
 from jaxgan.evaluation import (
     check_metrics,
     collect_features,
@@ -112,7 +112,11 @@ class TrainingMetrics:
         if self._reference is None:
             look = {name: config[name] for name in ("dataset", "image_size", "channels")}
             self._reference = real_features(
-                self._network, self._source, self._num, split="train", **look
+                self._network,
+                self._source,
+                self._num,
+                split=data.TRAIN_ON[config.evaluate_on],
+                **look,
             )
         batches = generated_batches(make_generate(), self._num)
         fake = collect_features(self._network, batches, self._num)

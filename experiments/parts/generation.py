@@ -21,8 +21,8 @@ from jaxgan.state import TrainState
 from jaxgan.workdir import open_workdir
 
 HELD_OUT = 2_000
-"""How many of the test images an evaluation sees: as many as tell its shares to one in a hundred,
-since the step waits for it."""
+"""How many of the held-out images an evaluation sees: as many as tell its shares to one in a
+hundred, since the step waits for it."""
 
 
 def default_config() -> config_dict.ConfigDict:
@@ -48,7 +48,7 @@ class Game(NamedTuple):
       evaluate: (state, batch, key) -> sums over a batch of held-out examples, and their "count".
       num_classes: of the generator, None where it makes images of latents alone.
       description: JSON that the checkpoints carry besides.
-      held_out: how many of the test images an evaluation sees, at most; None for all of them.
+      held_out: how many of the held-out images an evaluation sees, at most; None for all.
     """
 
     generator: nn.Module
@@ -85,10 +85,9 @@ def train(
     mesh = sharding.make_mesh()
     sharding.check_batch_size(config.batch_size, mesh)
     init_key, sample_key, eval_key = jax.random.split(jax.random.key(config.seed), 3)
-    source = common.load(config, "train")
+    source, test = common.load_splits(config)
     game = make_game(config, source, init_key)
     generator, state = game.generator, game.state
-    test = common.load(config, "test")
     pixels = {"image_size": config.image_size, "channels": config.channels}
     look = {**pixels, "value_range": generator.value_range}
     images_per_step = config.batch_size * config.disc_steps

@@ -1,14 +1,16 @@
 """What the report of `stackgan.py` measures: whether images show what their captions say.
 
 A classifier of real scenes reads images made of captions with combinations that training never had,
-of either stage, and as many real scenes of the like. Then one word of each caption is changed.
+of either stage, and as many real scenes of the like. Then one word of each caption is changed. Half
+of those combinations are there to choose settings by, the other half to report on; the figures are
+of the half that `config.evaluate_on` says.
 """
 
 from pathlib import Path
 
 import jax
 import numpy as np
-from parts import common, scene_reader
+from parts import captioned, common, scene_reader
 
 from jaxgan import data
 from jaxgan.data.captions import COLOURS, DIGITS, GROUNDS, SIZES, Scene, Thing, word
@@ -31,7 +33,8 @@ def report(config, workdir):
     if not scenes or config.embeddings or not is_finished(folder):
         return
     print(f"\nmeasuring it on {NUM:,} captions, which takes a few minutes")
-    generate, source = load_stackgan(folder), data.scenes("unseen")
+    split = captioned.UNSEEN[config.evaluate_on]
+    generate, source = load_stackgan(folder), data.scenes(split)
     examples = [source[number] for number in range(NUM)]
     said = scene_reader.contents_of(examples)
     read = scene_reader.train_reader()
@@ -39,7 +42,7 @@ def report(config, workdir):
     embeddings = generate.embed([example["caption"] for example in examples])
     real = np.stack([example["image"] for example in examples]) / np.float32(255)
     # Others than those, as the reference of the distances.
-    others = data.scenes("unseen", seed=1, size=5 * NUM)
+    others = data.scenes(split, seed=1, size=5 * NUM)
     look = {"image_size": SCENE_SIZE, "channels": 3, "batch_size": BATCH}
     reference = _read_all(read, real_batches(others, len(others), **look))[1]
     images = {
@@ -57,9 +60,10 @@ def report(config, workdir):
         "fid": frechet(reference, features),
     }
     changed = measure_changes(generate, read, examples, noise)
-    record = {**table, **{f"{what} changed": figures for what, figures in changed.items()}}
+    record = {"split": split, **table}
+    record |= {f"{what} changed": figures for what, figures in changed.items()}
     file = write_evaluation(folder, generate.step, record, table["Stage II"])
-    print(f"\n{format_table(f'{NUM} unseen captions', table)}")
+    print(f"\n{format_table(f'{NUM}, {split}', table)}")
     print(f"\n{format_table('one word changed', changed)}")
     print(file)
 

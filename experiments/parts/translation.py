@@ -21,7 +21,7 @@ from jaxgan.workdir import open_workdir
 
 COLUMNS = 10
 HELD_OUT = 500
-"""How many of the test images an evaluation in training sees."""
+"""How many of the held-out images an evaluation in training sees."""
 
 
 def default_config() -> config_dict.ConfigDict:
@@ -80,8 +80,7 @@ def train(
     common.expect_field(config, "load_size", right, f"0, or image_size={config.image_size} or more")
     mesh = sharding.make_mesh()
     sharding.check_batch_size(config.batch_size, mesh)
-    sources = common.load(config, "train", data.load_domains)
-    tests = common.load(config, "test", data.load_domains)
+    sources, tests = common.load_splits(config, data.load_domains)
     if config.channels == 3:
         check_channels(sources)
     pixels = {"image_size": config.image_size, "channels": config.channels}

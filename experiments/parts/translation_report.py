@@ -25,7 +25,7 @@ SUPERVISED_STEPS = 1_000
 
 
 class Figures:
-    """Measures translations on the test images of both domains.
+    """Measures translations on held-out images of both domains.
 
     Args:
       config: of an experiment of translation.
@@ -86,22 +86,21 @@ class Figures:
 
 def is_embedded(config: config_dict.ConfigDict) -> bool:
     """Whether the domains are the digits, of which the truth is known: image i of b is what image i
-    of a should become, in the test split."""
+    of a should become, in what is not trained on."""
     return config.dataset == "digits" and common.image_shape(config) == (28, 28, 3)
 
 
 def report(config: config_dict.ConfigDict, workdir) -> None:
     """Prints the figures of a finished run and keeps them in evaluation.json."""
-    tests = common.load(config, "test", data.load_domains)
+    sources, tests = common.load_splits(config, data.load_domains)
     if tests is None:
         return
-    print(f"\nmeasuring it on {min(map(len, tests)):,} test images")
+    print(f"\nmeasuring it on {min(map(len, tests)):,} {config.evaluate_on} images")
     measure = Figures(config, tests)
     ways = {"run": [load_translator(workdir, direction) for direction in ("ab", "ba")]}
     if is_embedded(config):
         ways["identity"] = [np.asarray] * 2
-        ways["with pairs"] = train_with_pairs(config, workdir)
-        sources = common.load(config, "train", data.load_domains)
+        ways["with pairs"] = train_with_pairs(config, sources[0], workdir)
         look = {"image_size": config.image_size, "channels": config.channels}
         real = [
             collect_features(
@@ -116,14 +115,13 @@ def report(config: config_dict.ConfigDict, workdir) -> None:
             made_b, made_a = measure.features(*both)
             table[name] |= {"fid_b": frechet(real[1], made_b), "fid_a": frechet(real[0], made_a)}
     step = ways["run"][0].step
-    file = write_evaluation(workdir, step, table, table["run"])
+    file = write_evaluation(workdir, step, {"split": config.evaluate_on, **table}, table["run"])
     print("\n" + format_table(f"step {step}, {min(map(len, tests))} images", table))
     print(file)
 
 
-def train_with_pairs(config: config_dict.ConfigDict, workdir) -> list:
+def train_with_pairs(config: config_dict.ConfigDict, source, workdir) -> list:
     """The run's generators, trained on digits and what each should become, by squared error."""
-    source = data.load_domains(config.dataset, "train")[0]
     plain = data.load_arrays(source, image_size=config.image_size, channels=config.channels)
     plain = plain["image"]
     pairs = jax.device_put((plain, data.recolour(plain[..., :1])))

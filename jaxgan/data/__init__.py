@@ -11,6 +11,9 @@ them to look at. Where a whole data set fits on the device, `load_arrays`, `inde
 `take_batch` draw the same batches there. `balanced_subset` draws the examples of a semi-supervised
 game that keep their labels.
 
+A source has the splits "train" and "test". Settings are chosen on two parts of "train":
+"train_part", to train on, and "validation", to evaluate on; see `splits`.
+
 For translation between two domains there are two sources, from `load_domains`, and
 `unpaired_iterator`, or `unpaired_index_iterator` and `take_unpaired`, which shuffle each by itself.
 `digit_domains` is the pair that comes with the package, whose right answer is known.
@@ -36,6 +39,7 @@ from jaxgan.data.pipeline import (
 )
 from jaxgan.data.resident import index_iterator, load_arrays, take_batch
 from jaxgan.data.scenes import scenes
+from jaxgan.data.splits import TRAIN_ON
 from jaxgan.data.stacked_mnist import stacked_mnist
 from jaxgan.data.subset import balanced_subset
 from jaxgan.data.tfds_images import tfds_domains, tfds_images
@@ -43,6 +47,7 @@ from jaxgan.data.unpaired import take_unpaired, unpaired_index_iterator, unpaire
 from jaxgan.data.vocabulary import Vocabulary
 
 __all__ = [
+    "TRAIN_ON",
     "Vocabulary",
     "balanced_subset",
     "captioned_folder",

@@ -17,6 +17,7 @@ __all__ = [
     "SIZES",
     "Scene",
     "Thing",
+    "kept_for_validation",
     "kept_out",
     "meaning",
     "word",
@@ -98,13 +99,35 @@ def kept_out(digit: int, colour: int, place: int) -> bool:
       digit, colour, place: as in `Thing`.
 
     Returns:
-      True for the combinations that are kept for the split "unseen".
+      True for the combinations that are kept for the splits "unseen" and "unseen_validation".
 
     Example:
       >>> kept_out(8, COLOURS.index("blue"), PLACES.index("top left"))
       True
     """
     return (digit + colour + place) % 10 == 0
+
+
+def kept_for_validation(digit: int, colour: int, place: int) -> bool:
+    """Whether a combination that is kept out of training is one to choose settings by.
+
+        (2 colour + 9 place) mod 12 < 6
+
+    15 of the 30 that are kept out, three at each place, two or three of each colour and at most
+    three of a digit; the other 15 are for the figures that are reported.
+
+    Args:
+      digit, colour, place: as in `Thing`.
+
+    Returns:
+      True for the combinations of the split "unseen_validation"; False for those of "unseen" and
+      for what training sees.
+
+    Example:
+      >>> kept_for_validation(8, COLOURS.index("blue"), PLACES.index("top left"))
+      True
+    """
+    return kept_out(digit, colour, place) and (2 * colour + 9 * place) % 12 < 6
 
 
 def meaning(scene: Scene) -> int:

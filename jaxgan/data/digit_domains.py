@@ -11,6 +11,7 @@ from jaxgan.errors import UserError
 # So dark that most pixels are near those of the other domain: a third of the identity map's error
 # is then less than the mean image's, and cannot be had by painting the ground.
 _GROUND = np.array([0.05, 0.12, 0.22], np.float32)
+_APART = ("train", "train_part")
 _OUTLINE = np.array([1.0, 0.95, 0.82], np.float32)
 
 
@@ -68,18 +69,20 @@ def _colours(height, width):
 def digit_domains(split: str) -> tuple[RandomAccessDataSource, RandomAccessDataSource]:
     """Returns MNIST digits as they are, and other digits after `recolour`.
 
-    In "train" no digit is in both: the domains are those of even and of odd number. In "test"
-    example i of b is what example i of a should become, and the other way.
+    In "train" and "train_part" no digit is in both: the domains are those of even and of odd
+    number. In "test" and "validation" example i of b is what example i of a should become, and the
+    other way.
 
     Args:
-        split: "train" (30,000 digits each) or "test" (10,000 each).
+        split: "train" (30,000 digits each), "test" (10,000 each), "train_part" (27,500 each) or
+            "validation" (5,000 each).
 
     Returns:
         (domain a, domain b), Grain random access sources of {"image": uint8 (28, 28, 3), "label":
         int32 scalar}, with `num_classes` 10; the three channels of a are equal.
 
     Raises:
-        UserError: `split` is neither "train" nor "test".
+        UserError: `split` is none of these.
 
     Example:
         >>> a, b = digit_domains("test")
@@ -98,7 +101,7 @@ class _Digits:
         self._domain = domain
         self._digits = mnist(split)
         everything = range(len(self._digits))
-        self._numbers = everything["ab".index(domain) :: 2] if split == "train" else everything
+        self._numbers = everything["ab".index(domain) :: 2] if split in _APART else everything
 
     def __len__(self):
         return len(self._numbers)

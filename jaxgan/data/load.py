@@ -8,6 +8,7 @@ from jaxgan.data.digit_domains import digit_domains
 from jaxgan.data.folder import folder
 from jaxgan.data.mnist import mnist
 from jaxgan.data.scenes import scenes
+from jaxgan.data.splits import cut, whole
 from jaxgan.data.stacked_mnist import stacked_mnist
 from jaxgan.data.tfds_images import tfds_domains, tfds_images
 from jaxgan.errors import UserError
@@ -22,7 +23,8 @@ def load(
         dataset: "mnist" or "stacked_mnist" (both come with the package), "folder:PATH" (a folder
             of image files, whose sub-folders are the classes), or the name of a TensorFlow
             Datasets data set.
-        split: "train" or "test".
+        split: "train" or "test"; or "validation" or "train_part", which are cut out of "train", see
+            `splits`.
         data_dir: where TFDS keeps its prepared data sets; None is its own default.
         on_bad_image: "stop" raises at the first bad image that is read; "skip" reads all of them
             once, here, and leaves out the bad ones, see `without_bad_images`.
@@ -49,8 +51,10 @@ def load(
     if dataset == "stacked_mnist":
         return stacked_mnist(split)
     if dataset.startswith("folder:"):
-        return _checked(folder(dataset.removeprefix("folder:"), split), on_bad_image)
-    return _checked(tfds_images(dataset, split, data_dir), on_bad_image)
+        source = folder(dataset.removeprefix("folder:"), whole(split))
+    else:
+        source = tfds_images(dataset, whole(split), data_dir)
+    return cut(_checked(source, on_bad_image), split)
 
 
 def _checked(source, on_bad_image):
@@ -65,7 +69,7 @@ def load_captioned(
     Args:
         dataset: "scenes" (comes with the package), "folder:PATH" (images and a file of captions),
             or the name of a TensorFlow Datasets data set with captions, as coco_captions.
-        split: "train" or "test"; of the scenes also "unseen".
+        split: "train", "test", "validation" or "train_part" as for `load`; of the scenes see there.
         data_dir: where TFDS keeps its prepared data sets; None is its own default.
         on_bad_image: as for `load`.
 
@@ -88,11 +92,12 @@ def load_captioned(
     if dataset == "scenes":
         return scenes(split)
     if dataset.startswith("folder:"):
-        return _checked(captioned_folder(dataset.removeprefix("folder:"), split), on_bad_image)
-    source = None if dataset == "mnist" else tfds_images(dataset, split, data_dir)
-    if dataset == "mnist" or (source is not None and not hasattr(source, "captions")):
-        raise UserError(f"dataset: {dataset!r} has no captions, expected images with captions")
-    return _checked(source, on_bad_image)
+        source = captioned_folder(dataset.removeprefix("folder:"), whole(split))
+    else:
+        source = None if dataset == "mnist" else tfds_images(dataset, whole(split), data_dir)
+        if dataset == "mnist" or (source is not None and not hasattr(source, "captions")):
+            raise UserError(f"dataset: {dataset!r} has no captions, expected images with captions")
+    return cut(_checked(source, on_bad_image), split)
 
 
 def load_domains(
@@ -103,7 +108,7 @@ def load_domains(
     Args:
         dataset: "digits" (comes with the package), "folder:PATH_A,PATH_B" (two folders of image
             files), or the name of a TensorFlow Datasets data set with splits trainA and trainB.
-        split: "train" or "test".
+        split: "train", "test", "validation" or "train_part" as for `load`, of each domain.
         data_dir: where TFDS keeps its prepared data sets; None is its own default.
         on_bad_image: as for `load`.
 
@@ -128,12 +133,14 @@ def load_domains(
     if dataset == "digits":
         return digit_domains(split)
     if not dataset.startswith("folder:"):
-        domains = tfds_domains(dataset, split, data_dir)
-        return domains and tuple(_checked(source, on_bad_image) for source in domains)
-    paths = dataset.removeprefix("folder:").split(",")
-    if len(paths) != 2:
-        raise UserError(f"dataset: got {dataset!r}, expected two folders, 'folder:PATH_A,PATH_B'")
-    domains = tuple(folder(path, split) for path in paths)
+        domains = tfds_domains(dataset, whole(split), data_dir) or (None, None)
+    else:
+        paths = dataset.removeprefix("folder:").split(",")
+        if len(paths) != 2:
+            raise UserError(
+                f"dataset: got {dataset!r}, expected two folders, 'folder:PATH_A,PATH_B'"
+            )
+        domains = [folder(path, whole(split)) for path in paths]
     if None in domains:
         return None
-    return tuple(_checked(source, on_bad_image) for source in domains)
+    return tuple(cut(_checked(domain, on_bad_image), split) for domain in domains)

@@ -11,28 +11,32 @@ from jaxgan.errors import UserError
 
 _FILE_PREFIX = {"train": "train", "test": "t10k"}
 _NUM_EXAMPLES = {"train": 60_000, "test": 10_000}
+_HELD_OUT = 5_000
+_PARTS = {"train_part": slice(None, -_HELD_OUT), "validation": slice(-_HELD_OUT, None)}
 
 
 def mnist(split: str) -> RandomAccessDataSource:
     """Returns the MNIST digits that come with the package.
 
     Args:
-        split: "train" (60,000 digits) or "test" (10,000).
+        split: "train" (60,000 digits) or "test" (10,000); or "validation", the last 5,000 of
+            "train", or "train_part", the 55,000 before them, see `splits`.
 
     Returns:
         A Grain random access source of {"image": uint8 (28, 28, 1), "label": int32 scalar}, with
-        `num_classes` 10. Both arrays of a split stay in memory (47 MB for "train"), once per
+        `num_classes` 10. Both arrays of a file stay in memory (47 MB for "train"), once per
         process however many sources are made.
 
     Raises:
-        UserError: `split` is neither "train" nor "test".
+        UserError: `split` is none of these.
 
     Example:
         >>> mnist("train")[0]["label"]
         np.int32(5)
     """
-    if split not in _FILE_PREFIX:
-        raise UserError(f"split: got {split!r}, expected 'train' or 'test'")
+    if split not in _FILE_PREFIX and split not in _PARTS:
+        known = ", ".join(map(repr, (*_FILE_PREFIX, *_PARTS)))
+        raise UserError(f"split: got {split!r}, expected one of {known}")
     return _Mnist(split)
 
 
@@ -59,6 +63,8 @@ class _Mnist:
 
 @functools.cache
 def _load_split(split):
+    if split in _PARTS:
+        return tuple(array[_PARTS[split]] for array in _load_split("train"))
     prefix, count = _FILE_PREFIX[split], _NUM_EXAMPLES[split]
     images = _read_idx(f"{prefix}-images-idx3-ubyte.gz", (count, 28, 28))
     labels = _read_idx(f"{prefix}-labels-idx1-ubyte.gz", (count,)).astype(np.int32)

@@ -20,8 +20,24 @@ __all__ = ["SCENE_SIZE", "scenes"]
 SCENE_SIZE = 64
 """Side of a scene in pixels."""
 
-_SPLITS = {"train": 60_000, "test": 10_000, "unseen": 10_000, "all": 60_000}
-_OF_TRAINING = ("train", "all")  # written with MNIST's training digits
+_SPLITS = {
+    "train": 60_000,
+    "test": 10_000,
+    "unseen": 10_000,
+    "all": 60_000,
+    "train_part": 60_000,
+    "unseen_validation": 10_000,
+}
+# The split of MNIST that they are written with.
+_DIGITS = {
+    "train": "train",
+    "test": "test",
+    "unseen": "test",
+    "all": "train",
+    "train_part": "train_part",
+    "unseen_validation": "validation",
+}
+_OF_TRAINING = ("train", "all", "train_part")
 # Pairs are the harder to learn, and so there are more of them to learn from.
 _TWO_IN_TRAINING, _TWO = 0.5, 0.25
 _COLOUR_VALUES = (
@@ -61,17 +77,20 @@ def scenes(
 
     Digit, colour (6), size (2), place (5) and ground (5) are drawn alike often; two digits stand in
     two of the four corners. Colours vary by 8 of 255, places by a pixel. The combinations of
-    digit, colour and place for which `captions.kept_out` holds are never in "train" or "test";
-    in "unseen" there are no others; "all" has both, for what is to judge them alike. "train" and
-    "all" are written with MNIST's training digits, the other two with its test digits.
+    digit, colour and place for which `captions.kept_out` holds are never in "train", "train_part"
+    or "test"; "unseen_validation" has half of them and no others, to choose settings by, "unseen"
+    the other half, to report on; "all" has everything, for what is to judge them alike. "train"
+    and "all" are written with MNIST's training digits, "test" and "unseen" with its test digits,
+    "train_part" and "unseen_validation" with the splits "train_part" and "validation" of `mnist`.
 
     Args:
-        split: "train", "test", "unseen" or "all".
-        size: how many scenes; None is 60,000 for "train" and "all", 10,000 for the others. Scene i
-            is the same whatever the size.
+        split: "train", "test", "unseen", "all", "train_part" or "unseen_validation".
+        size: how many scenes; None is 60,000 for "train", "train_part" and "all", 10,000 for the
+            others. Scene i is the same whatever the size.
         seed: a non-negative integer.
-        two: the share of scenes with two digits, from 0 to 1; None is 0.5 for "train" and "all", of
-            which the harder ones are to be learnt, and 0.25 for the others.
+        two: the share of scenes with two digits, from 0 to 1; None is 0.5 for "train",
+            "train_part" and "all", of which the harder ones are to be learnt, and 0.25 for the
+            others.
         wordings: how many captions each scene has.
 
     Returns:
@@ -112,7 +131,7 @@ class _Scenes:
     def __init__(self, split, size, seed, two, wordings):
         self._fields = split, size, seed, two, wordings
         self._split, self._size, self._seed, self._two, self._wordings = self._fields
-        self._digits = mnist("train" if split in _OF_TRAINING else "test")
+        self._digits = mnist(_DIGITS[split])
 
     def __len__(self):
         return self._size
@@ -180,7 +199,7 @@ class _Scenes:
         for i, thing in enumerate(scene.things):
             colour = shade(_COLOUR_VALUES[thing.colour])
             table[i] = ground + _OPACITY * (colour - ground) + 0.5
-            of_digit = _numbers(self._split in _OF_TRAINING)[thing.digit]
+            of_digit = _numbers(_DIGITS[self._split])[thing.digit]
             digit = self._digits[of_digit[below(len(of_digit))]]["image"][..., 0]
             ink, middle = _ink(digit, _SIDES[thing.size])
             corner = [
@@ -200,14 +219,22 @@ def _allowed(split, place):
         (digit, colour)
         for digit in range(len(DIGITS))
         for colour in range(len(COLOURS))
-        if split == "all" or grammar.kept_out(digit, colour, place) == (split == "unseen")
+        if split == "all" or split in _splits_of(digit, colour, place)
     ]
 
 
+def _splits_of(digit, colour, place):
+    """The splits that have a combination, "all" aside."""
+    if not grammar.kept_out(digit, colour, place):
+        return ("train", "train_part", "test")
+    validation = grammar.kept_for_validation(digit, colour, place)
+    return ("unseen_validation",) if validation else ("unseen",)
+
+
 @functools.cache
-def _numbers(train):
+def _numbers(split):
     """Which examples of MNIST are a zero, a one, ..."""
-    source = mnist("train" if train else "test")
+    source = mnist(split)
     labels = np.array([source[i]["label"] for i in range(len(source))])
     return [np.flatnonzero(labels == digit) for digit in range(len(DIGITS))]
 

@@ -5,7 +5,12 @@ from grain.sources import RandomAccessDataSource
 
 from jaxgan.data.mnist import mnist
 
-_NUM_EXAMPLES = {"train": 128_000, "test": 26_000}
+_NUM_EXAMPLES = {
+    "train": 128_000,
+    "test": 26_000,
+    "train_part": 128_000,
+    "validation": 26_000,
+}
 
 
 def stacked_mnist(split: str) -> RandomAccessDataSource:
@@ -13,14 +18,15 @@ def stacked_mnist(split: str) -> RandomAccessDataSource:
 
     Args:
         split: "train" (128,000 images of the 60,000 training digits) or "test" (26,000 of the
-            10,000 test digits).
+            10,000 test digits); or "validation" (26,000 of the last 5,000 training digits) or
+            "train_part" (128,000 of the 55,000 before them).
 
     Returns:
         A Grain random access source of {"image": uint8 (28, 28, 3), "label": int32 scalar}, with
         `num_classes` 1000. The label is 100 a + 10 b + c for the digits a, b, c of the channels.
 
     Raises:
-        UserError: `split` is neither "train" nor "test".
+        UserError: `split` is none of these.
 
     Example:
         >>> source = stacked_mnist("train")

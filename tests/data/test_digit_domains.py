@@ -92,7 +92,7 @@ def test_pickle():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: digit_domains("valid"), "split: got 'valid', expected 'train' or 'test'"),
+        (lambda: digit_domains("valid"), "split: got 'valid', expected one of 'train', 'test'"),
         (lambda: recolour(np.zeros((28, 28, 1))), r"grey: got float64 \(28, 28, 1\), expected"),
         (lambda: recolour(np.zeros((28, 28), np.uint8)), r"grey: got uint8 \(28, 28\)"),
         (lambda: recolour(np.zeros((28, 28, 3), np.uint8)), r"grey: got uint8 \(28, 28, 3\)"),
