@@ -1,21 +1,30 @@
-"""Figures of experiments over several seeds: mean and spread, beside the floor.
+"""Figures of experiments over several seeds, kept in `results/`.
 
-    python benchmarks/experiments.py --workdir runs/table dcgan lsgan "mlp_gan --variant=dropout"
+    python benchmarks/experiments.py --workdir runs/table --seeds 10 11 12 dcgan acgan \
+        "mlp_gan --variant=dropout" "gaussians --variant=ring" "sgan --config.labels=100"
 
-Each seed of each experiment is one run, in a folder of its own in the workdir, and one evaluation
-of it with 10,000 images. What is there already is not done again, so a table can grow over days.
-Prints the rows of the table in `experiments/README.md`.
+Each seed of each experiment is one run, in a folder of its own in the workdir. Runs of images from
+latents that have no report of their own are measured by `evaluate.py` with 10,000 images against as
+many of the split. What is there already is not done again, so a table can grow over days. When all
+seeds of an experiment are there they are written to results/NAME.json; `tables.py` makes the
+READMEs' tables of those files. Settings are chosen by `--split validation`, whose runs are not
+trained on what they are measured on, and are to be written elsewhere, by `--results`.
 """
 
 import argparse
 import json
-import statistics
 import subprocess
 import sys
 from pathlib import Path
 
+import results
+from results import Result, name_of
+
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
-FIGURES = ("fid", "kid", "precision", "recall", "density", "coverage")
+REPORTS = (
+    *("evaluation.json", "stage2/evaluation.json", "classifiers.json"),
+    *("sgan.json", "stacked_mnist.json", "gaussians.json"),
+)
 
 
 def call(script: str, *arguments: str) -> None:
@@ -26,57 +35,61 @@ def call(script: str, *arguments: str) -> None:
         sys.exit(status)
 
 
-def train(experiment: str, seed: int, folder: Path) -> str:
+def train(experiment: str, seed: int, folder: Path, split: str = "test") -> Path:
     """The folder of a finished run, which is begun or gone on with where it is not."""
     script, *arguments = experiment.split()
-    workdir = str(folder / f"{experiment.replace(' ', '').replace('/', '_')}-{seed}")
-    call(script, "--workdir", workdir, *arguments, f"--config.seed={seed}")
+    workdir = folder / f"{name_of(experiment)}-{split}-{seed}"
+    if split != "test":
+        arguments.append(f"--config.evaluate_on={split}")
+    call(script, "--workdir", str(workdir), *arguments, f"--config.seed={seed}")
     return workdir
 
 
-def evaluate(experiment: str, seed: int, folder: Path) -> dict[str, dict[str, float]]:
-    """{"generated", "floor"}: the figures of one run by their short names."""
-    workdir = train(experiment, seed, folder)
-    path = Path(workdir) / "evaluation.json"
-    if not path.is_file():
-        call("evaluate", "--workdir", workdir, "--metrics", "fid,kid,prdc")
-    evaluation = json.loads(path.read_text())
-    return {
-        kind: {
-            short: value
-            for short in FIGURES
-            for name, value in evaluation[kind].items()
-            if name.startswith(f"{short}_") and "standard_error" not in name
-        }
-        for kind in ("generated", "floor")
+def measure(experiment: str, seed: int, folder: Path, split: str) -> dict:
+    """The entry of one run, which is trained and evaluated if it is not yet."""
+    workdir = train(experiment, seed, folder, split)
+    if not any((workdir / report).is_file() for report in REPORTS):
+        config = json.loads((workdir / "config.json").read_text())
+        metrics = "fid,kid,prdc" + (",accuracy" if config.get("conditional") else "")
+        call("evaluate", "--workdir", str(workdir), "--split", split, "--metrics", metrics)
+    return results.read_run(experiment, workdir)
+
+
+def summary(result: Result) -> str:
+    """All figures of a result in lines: mean and standard deviation."""
+    pairs = {
+        (what, name) for run in result.runs for what, row in run["figures"].items() for name in row
     }
-
-
-def row(name: str, figures: list[dict[str, float]]) -> str:
-    """A line of Markdown, mean ± standard deviation of each figure."""
-    cells = []
-    for figure in FIGURES:
-        values = [of_seed[figure] for of_seed in figures]
-        spread = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
-        cells.append(f"{statistics.mean(values):.3f}{spread}")
-    return f"| {name} | {' | '.join(cells)} |"
+    lines = []
+    for what, name in sorted(pairs):
+        figure = result.figure(what, name)
+        spread = "" if figure.std is None else f" ± {figure.std:.4f}"
+        lines.append(f"{what:28}{name:32}{figure.mean:.4f}{spread}")
+    return "\n".join(lines)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("experiments", nargs="+", help="scripts, each with its arguments")
     parser.add_argument("--workdir", type=Path, required=True, help="where the runs are")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[10, 11, 12])
+    parser.add_argument("--split", choices=("test", "validation"), default="test")
+    parser.add_argument("--results", type=Path, default=results.RESULTS, help="where figures go")
+    parser.add_argument("--chosen_on", help="what was looked at in choosing the settings, and how")
     options = parser.parse_args()
+    if options.split != "test" and options.results == results.RESULTS:
+        parser.error(
+            f"--results: got {options.results}, which is for the test split; expected another"
+        )
     options.workdir.mkdir(parents=True, exist_ok=True)
-    print(f"| experiment | {' | '.join(FIGURES)} |")
-    print("| --- " * (1 + len(FIGURES)) + "|", flush=True)
-    floor = None
     for experiment in options.experiments:
-        runs = [evaluate(experiment, seed, options.workdir) for seed in options.seeds]
-        floor = [run["floor"] for run in runs]
-        print(row(f"`{experiment}`", [run["generated"] for run in runs]), flush=True)
-    print(row("real test digits", floor[:1]))
+        runs = [measure(experiment, seed, options.workdir, options.split) for seed in options.seeds]
+        seeds = " ".join(map(str, options.seeds))
+        given = f'"{experiment}"' if " " in experiment else experiment
+        command = f"python benchmarks/experiments.py --workdir runs/table --seeds {seeds} {given}"
+        name = name_of(experiment)
+        path = results.write(name, command, runs, options.results, options.chosen_on)
+        print(f"{path}\n{summary(Result(name, options.results))}", flush=True)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,9 @@ import jax.numpy as jnp
 import jaxgan_side
 from games import GAMES
 
+import results
+from jaxgan.provenance import provenance
+
 KINDS = (
     # What an operation's name, and then its line of HLO, says of it; the first that fits counts.
     ("moving data", r"^(transpose|copy|concatenate|bitcast|pad|slice)"),
@@ -86,8 +89,8 @@ def by_kind(found: dict[str, float], program: str) -> dict[str, float]:
     return totals
 
 
-def profile(name: str, dtype: str, steps: int) -> None:
-    """Prints one game's table."""
+def profile(name: str, dtype: str, steps: int) -> dict[str, float]:
+    """Prints one game's table, and returns the shares of the step."""
     step, wait = jaxgan_side.prepare(name, dtype)
     for _ in range(3):
         step()
@@ -109,6 +112,7 @@ def profile(name: str, dtype: str, steps: int) -> None:
         )
         rate, most = least / totals[rest] / 1e6, peak()
         print(f"{rest}: {rate:.0f} GFLOP/s, of {most:.0f} at the peak ({100 * rate / most:.0f} %)")
+    return {kind: milliseconds / whole for kind, milliseconds in totals.items()}
 
 
 def main() -> None:
@@ -116,11 +120,19 @@ def main() -> None:
     parser.add_argument("models", nargs="*", help=f"of {', '.join(GAMES)}; all unless given")
     parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"])
     parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--json", type=Path, help="file to write the shares to")
     options = parser.parse_args()
+    figures = {}
     for name in options.models or GAMES:
         if name not in GAMES:
             parser.error(f"got {name!r}, expected one of {', '.join(GAMES)}")
-        profile(name, options.dtype, options.steps)
+        figures[name] = profile(name, options.dtype, options.steps)
+    if options.json:
+        command = f"python benchmarks/step_profile.py --dtype {options.dtype}"
+        run = {"seed": None, "command": command, "split": None, **provenance()}
+        budget = {"steps": options.steps, "examples": None, "minutes": None}
+        runs = [{**run, "budget": budget, "figures": figures}]
+        results.write(options.json.stem, command, runs, options.json.parent)
 
 
 if __name__ == "__main__":

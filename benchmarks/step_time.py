@@ -1,7 +1,7 @@
 """Times a train step in jaxgan, in plain Flax and in PyTorch.
 
     python benchmarks/step_time.py [--models mlp dcgan28 dcgan64] [--dtypes float32 bfloat16]
-                                   [--rounds 5] [--json FILE]
+                                   [--rounds 5] [--json results/step_time.json]
 
 It first checks that all compute the same losses from the same weights for ten steps. Then the
 sides take turns, each time in a new process; a time is the median of the rounds. PyTorch is timed
@@ -11,7 +11,6 @@ time over jaxgan's.
 """
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -20,7 +19,10 @@ import tempfile
 from pathlib import Path
 
 import parity
+import results
 from games import GAMES
+
+from jaxgan.provenance import provenance
 
 KEEP_MEMORY = {
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
@@ -108,7 +110,18 @@ def main() -> None:
                 values = "".join(f"{row[column]:17.2f}" for column in columns)
                 print(f"{model:9}{dtype:10}{values}", flush=True)
     if options.json:
-        options.json.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
+        labels = ("model", "dtype")
+        figures = {
+            " ".join(row[label] for label in labels): {
+                name: value for name, value in row.items() if name not in labels
+            }
+            for row in rows
+        }
+        command = "python benchmarks/step_time.py"
+        run = {"seed": None, "command": command, "split": None, **provenance("torch")}
+        budget = {"steps": None, "examples": None, "minutes": None, "rounds": options.rounds}
+        runs = [{**run, "budget": budget, "figures": figures}]
+        results.write(options.json.stem, command, runs, options.json.parent)
 
 
 if __name__ == "__main__":

@@ -13,8 +13,9 @@ import torch
 from games import GAMES, LEARNING_RATE
 from torch import nn
 from torch.nn.functional import softplus
+from torch.optim.swa_utils import AveragedModel
 
-__all__ = ["discriminator", "generator", "make_players", "make_step", "prepare"]
+__all__ = ["average", "discriminator", "generator", "make_players", "make_step", "prepare"]
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -136,6 +137,23 @@ def make_step(
         return real_loss.detach(), fake_loss.detach(), gen_loss.detach()
 
     return step
+
+
+def average(gen: nn.Sequential, decay: float) -> AveragedModel:
+    """The average of a generator's parameters from now on, by the rule of jaxgan's train step.
+
+    After each step `update_parameters(gen)` is to be called; step t, from 0 on, keeps
+    min(decay, (1 + t) / (10 + t)) of the average.
+    """
+
+    def keep(averaged, trained, count):
+        # Before step 0 the start itself has been counted.
+        kept = min(decay, int(count) / (9 + int(count)))
+        return kept * averaged + (1 - kept) * trained
+
+    averaged = AveragedModel(gen, avg_fn=keep)
+    averaged.update_parameters(gen)  # which takes the start as it is
+    return averaged
 
 
 def prepare(name: str, dtype: str, tuned: bool) -> tuple[Callable, Callable]:

@@ -12,6 +12,7 @@ from parts.gaussian_trials import check_config, make_trials
 
 from jaxgan import UserError, cpu, networks
 from jaxgan.loop import fit
+from jaxgan.provenance import provenance
 from jaxgan.workdir import open_workdir, write_json
 
 VARIANTS = ("line", "ring", "grid")
@@ -92,7 +93,11 @@ def run(config, workdir):
             "config": config.to_dict(),
         },
         config=config.to_dict(),
-        summary={"title": f"gaussians, {config.variant}", "command": command_line.as_started()},
+        summary={
+            "title": f"gaussians, {config.variant}",
+            "command": command_line.as_started(),
+            **provenance(),
+        },
         images_per_step=config.trials * config.disc_steps * config.batch_size,
         rollback=config.on_nonfinite == "rollback",
     )

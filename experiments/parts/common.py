@@ -19,6 +19,7 @@ from jaxgan import cpu, data, sharding
 from jaxgan.errors import UserError
 from jaxgan.loop import fit
 from jaxgan.nonfinite import skip_nonfinite
+from jaxgan.provenance import provenance
 from jaxgan.state import TrainState
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
@@ -193,6 +194,7 @@ def fit_images(
             "discriminator_parameters": _count(state.discriminator.params),
             "devices": f"{jax.device_count()} × {jax.devices()[0].device_kind}",
             "jax_version": jax.__version__,
+            **provenance(),
             "command": command_line.as_started(),
             "use": use,
             "layout": layout,

@@ -82,7 +82,7 @@ def load_captioned(
 
     Example:
         >>> load_captioned("scenes", "unseen").captions(1)[0]
-        'a little 6 in red in the middle on a grey background'
+        'a little 3 in yellow in the middle on a grey background'
     """
     if not isinstance(dataset, str) or not dataset:
         raise UserError(

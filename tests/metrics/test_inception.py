@@ -5,6 +5,7 @@ What it gives is compared in test_anchors.py.
 
 import hashlib
 import os
+import re
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -1,0 +1,393 @@
+"""The tables of the READMEs, each a function of files in `results/`; `tables.py` writes them."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from results import Figure, Result
+
+WRONG_SUMS = "0.10.2"
+"""The version of JAX of jax-ml/jax#39103."""
+
+
+def images() -> str:
+    """MNIST: distances of generated digits from real ones."""
+    names = ("fid", "kid", "precision", "recall", "density", "coverage")
+    scripts = ("dcgan", "lsgan", "mlp_gan", "mlp_gan --variant=dropout",
+               "mlp_gan --variant=batch_norm", "wgan_gp", "r3gan", "sngan")  # fmt: skip
+    results = {script: Result.of(script) for script in scripts}
+    rows = [
+        [f"`{script}`", *(_cell(result.figure("generated", name), 3) for name in names)]
+        for script, result in results.items()
+    ]
+    floor = results["dcgan"]
+    rows.append(["real digits", *(f"{floor.figure('floor', name).mean:.3f}" for name in names)])
+    classes = results["sngan"].figure("generated", "accuracy")
+    real = results["sngan"].figure("floor", "accuracy")
+    said = (
+        f"SNGAN alone is given the classes, which are read in {_percent(classes, 1)} of its "
+        f"images ({_percent(real, 1)} of real ones)."
+    )
+    return _table(["experiment", *names], rows, results.values(), "generated", said)
+
+
+def quality() -> str:
+    """The DCGAN's FID beside PyTorch's, as trained and averaged."""
+    columns = [(state, side) for state in ("as trained", "averaged") for side in _SIDES]
+    result = Result.of("quality")
+    rows = []
+    for run in result.runs:
+        cells = [run["figures"].get(state, {}).get(side) for state, side in columns]
+        cells = ["not measured" if value is None else f"{value:.2f}" for value in cells]
+        rows.append([str(run["seed"]), *cells])
+    means = [_maybe(result, state, side, 2) for state, side in columns]
+    rows.append(["mean", *means])
+    head = ["seed", *(f"{side}, {state}" for state, side in columns)]
+    return _table(head, rows, [result], "as trained")
+
+
+_SIDES = ("jaxgan", "PyTorch")
+
+
+def fid() -> str:
+    """One sentence for the first page."""
+    result = Result.of("quality")
+    parts = [
+        f"{state} {_maybe(result, state, 'jaxgan', 2)} and {_maybe(result, state, 'PyTorch', 2)}"
+        for state in ("as trained", "averaged")
+    ]
+    said = (
+        "The FID of the default DCGAN with digit features, and that of the same game in PyTorch: "
+        f"{', '.join(parts)}; of real digits {result.figure('floor', 'fid').mean:.2f}."
+    )
+    return f"{said}\n\n{_origin([result], 'as trained')}"
+
+
+def sgan() -> str:
+    """Accuracies from few labels."""
+    results = {count: Result.of(f"sgan --config.labels={count}") for count in (20, 50, 100, 1000)}
+    rows = [
+        [
+            f"{count:,}",
+            *(_percent(result.figure(what, "accuracy"), 2) for what in ("sgan", "alone")),
+        ]
+        for count, result in results.items()
+    ]
+    head = ["labels", "SGAN", "the same network on the labels alone"]
+    return _table(head, rows, results.values(), "sgan")
+
+
+def acgan() -> str:
+    """What ACGAN's images and its discriminator are worth."""
+    result = Result.of("acgan")
+    real = "floor"
+    rows = [
+        [
+            name,
+            _percent(result.figure("generated", figure), 1),
+            f"{100 * result.figure(real, figure).mean:.1f} %",
+        ]
+        for name, figure in (
+            ("the class asked for is read", "accuracy"),
+            ("of the class where it is read least", "accuracy_worst"),
+        )
+    ]
+    rows += [
+        [
+            name,
+            _cell(result.figure("generated", figure), 2),
+            f"{result.figure(real, figure).mean:.2f}",
+        ]
+        for name, figure in (
+            ("FID", "fid"),
+            ("FID class by class, mean", "class_fid"),
+            ("FID class by class, worst", "class_fid_worst"),
+        )
+    ]
+    judged = (
+        ("the discriminator", "discriminator"),
+        ("the same network without a generator", "trained without generator"),
+    )
+    for statistics, figure in (
+        ("statistics of real images", "accuracy"),
+        ("statistics of its training", "accuracy, statistics of training"),
+    ):
+        for name, what in judged:
+            text = f"held-out digits read rightly by {name}, {statistics}"
+            rows.append([text, _maybe(result, what, figure, 1, percent=True), ""])
+    return _table(["", "ACGAN", "real digits"], rows, [result], "generated")
+
+
+def gaussians() -> str:
+    """The toys with a known answer."""
+    results = {name: Result.of(f"gaussians --variant={name}") for name in ("ring", "grid", "line")}
+    results["grid, batches of 256"] = Result.of("gaussians --variant=grid --config.batch_size=256")
+    results["grid, twice the steps"] = Result.of(
+        "gaussians --variant=grid --config.num_steps=128000"
+    )
+    published = {
+        ("ring", "modes"): ("6.3", "7.8"),
+        ("grid", "modes"): ("17.3", "24.8"),
+        ("ring", "reverse_kl"): ("", "0.07"),
+        ("grid", "reverse_kl"): ("", "0.04"),
+    }
+    figures = (("modes", "modes"), ("high_quality", "near one"), ("reverse_kl", "reverse KL"))
+    rows = []
+    for toy, result in results.items():
+        chosen = (("distance", "distance of D from the best"),) if toy == "line" else figures
+        for name, text in chosen:
+            try:
+                figure = result.figure("trial*", name, name in ("modes", "high_quality"))
+            except KeyError:
+                continue
+            values = [_number(value, name) for value in (figure.mean, figure.std, figure.worst)]
+            rows.append([f"{toy}: {text}", *values, *published.get((toy, name), ("", ""))])
+    head = ["", "mean", "standard deviation", "worst trial", "GAN, published", "PacGAN4, published"]
+    return _table(head, rows, results.values(), "trial*")
+
+
+def _number(value, name):
+    if value is None:
+        return ""
+    if name == "high_quality":
+        return f"{100 * value:.1f} %"
+    return f"{value:.3f}" if name != "modes" else f"{value:g}"
+
+
+def stacked_mnist() -> str:
+    """Modes of a thousand."""
+    results = {name: Result.of(f"stacked_mnist --variant={name}") for name in ("quick", "plain")}
+
+    def cells(result, what):
+        modes = result.figure(what, "modes")
+        spread = "" if modes.std is None else f" ± {modes.std:.0f}"
+        return [f"{modes.mean:,.0f}{spread}", _cell(result.figure(what, "reverse_kl"), 3)]
+
+    rows = [[f"`{name}`", *cells(result, "generated")] for name, result in results.items()]
+    real = results["quick"]
+    rows += [
+        ["real images of unseen digits", "1,000", f"{real.figure('real', 'reverse_kl').mean:.3f}"],
+        ["DCGAN, published (in Lin et al. 2018)", "99", "3.40"],
+        ["PacDCGAN2, published (Lin et al. 2018)", "1,000", "0.06"],
+        ["EnGAN, published (Kumar et al. 2019)", "1,000", "0.031"],
+    ]
+    return _table(["", "modes", "reverse KL"], rows, results.values(), "generated")
+
+
+def translation() -> str:
+    """Translations beside the truth."""
+    runs = {"CycleGAN": Result.of("cyclegan"), "DiscoGAN": Result.of("discogan")}
+    columns = []
+    for name, result in runs.items():
+        columns += [(name, result, "run"), ("its generators, with pairs", result, "with pairs")]
+    columns.append(("identity map", runs["CycleGAN"], "identity"))
+    lines = (
+        ("mean squared error against the truth, A→B and B→A", ("mse_ab", "mse_ba"), ".3f"),
+        ("SSIM, A→B and B→A", ("ssim_ab", "ssim_ba"), ".2f"),
+        ("mean absolute error after A→B→A and B→A→B", ("cycle_a", "cycle_b"), ".3f"),
+        ("digits read after A→B→A and B→A", ("read_aba", "read_ba"), "%"),
+        ("FID in B and in A", ("fid_b", "fid_a"), "fid"),
+    )
+
+    def write(value, form):
+        if form == "%":
+            return f"{100 * value:.1f} %"
+        if form == "fid":
+            return f"{value:.0f}" if value >= 100 else f"{value:.2f}"
+        return f"{value:{form}}" if value else "0"
+
+    rows = [
+        [text, *(
+            ", ".join(write(result.figure(what, name).mean, form) for name in names)
+            for _, result, what in columns
+        )]
+        for text, names, form in lines
+    ]  # fmt: skip
+    return _table(["", *(name for name, *_ in columns)], rows, runs.values(), "run")
+
+
+def stackgan() -> str:
+    """What is read of captions' images."""
+    result = Result.of("stackgan")
+    columns = (("Stage I, enlarged", "Stage I"), ("Stage II", "Stage II"), ("real scenes", "real"))
+    rows = [
+        [text, *(_percent(result.figure(what, name), 1) for _, what in columns)]
+        for text, name in (
+            *((name, name) for name in ("digit", "colour", "size", "place", "ground")),
+            ("all at once", "all"),
+        )
+    ]
+    rows.append(
+        [
+            "FID, in features of the reader",
+            *(_cell(result.figure(what, "fid"), 1) for _, what in columns),
+        ]
+    )
+    return _table(["", *(text for text, _ in columns)], rows, [result], "Stage II")
+
+
+def games() -> str:
+    """How the players stand at the end."""
+    shown = {
+        "dcgan": ("dcgan.png", "DCGAN"),
+        "lsgan": ("lsgan.png", "LSGAN"),
+        "mlp_gan": ("mlp_plain.png", "MLP GAN, plain"),
+        "mlp_gan --variant=dropout": ("mlp_dropout.png", "MLP GAN, dropout"),
+        "mlp_gan --variant=batch_norm": ("mlp_batch_norm.png", "MLP GAN, batch norm"),
+    }
+    rows, results = [], []
+    for script, (picture, title) in shown.items():
+        result = Result.of(script)
+        results.append(result)
+        first, *rest = script.split()
+        values = [result.figure("game", name).mean for name in _GAME]
+        rows.append(
+            [
+                f"`{' '.join([f'{first}.py', *rest])}`",
+                f"{result.runs[0]['budget']['examples']:,}",
+                ", ".join(f"{value:.2f}" for value in values[:2]),
+                f"{values[2]:.2f}",
+                ", ".join(f"{value:.2f}" for value in values[3:]),
+                f"![{title}](experiments/pictures/{picture})",
+            ]
+        )
+    head = ["experiment", "digits seen", "D(x), D(G(z))", "bound",
+            "held-out accuracy, real and generated", "samples"]  # fmt: skip
+    return _table(head, rows, results, "game")
+
+
+_GAME = ("d_real", "d_fake", "jsd_lower_bound", "accuracy_real", "accuracy_fake")
+
+
+def further() -> str:
+    """The other experiments, each with its figure."""
+    few = Result.of("sgan --config.labels=100")
+    mine, alone = (_percent(few.figure(what, "accuracy"), 1) for what in ("sgan", "alone"))
+    toys = [
+        f"{result.figure('trial*', 'modes', lowest_is_worst=True).worst:g}"
+        for result in (Result.of("gaussians --variant=ring"), Result.of("gaussians --variant=grid"))
+    ]
+    stacked = Result.of("stacked_mnist --variant=quick")
+    modes = stacked.figure("generated", "modes").mean
+    divergence, real = (
+        f"{stacked.figure(what, 'reverse_kl').mean:.3f}" for what in ("generated", "real")
+    )
+    said = {
+        "`wgan_gp.py`, `sngan.py`, `r3gan.py`": "Wasserstein with gradient penalty; spectral norm, "
+        "hinge and projection of classes; relativistic with R1 and R2",
+        "`acgan.py`": "classes asked for; ends with how often they are read, and whether the "
+        "generator's images helped its discriminator to read real ones",
+        "`sgan.py`": f"a classifier from a hundred labels, {mine} of test digits right; {alone} "
+        "by the same network without a GAN",
+        "`gaussians.py`": "a line, a ring and a grid, where the right answer is known; in the "
+        f"worst trial {toys[0]} of 8 and {toys[1]} of 25 modes",
+        "`stacked_mnist.py`": f"a thousand modes, three digits in three colours: {modes:,.0f} of "
+        f"them are made, with a reverse KL of {divergence} where real digits have {real}",
+        "`cyclegan.py`, `discogan.py`": "from one domain of images to another and back, without "
+        "pairs; by default from white digits to coloured ones, where the right answer is known",
+        "`stackgan.py`": "images of captions in two stages; by default scenes of digits, and "
+        "captions that training never had",
+    }
+    rows = [list(row) for row in said.items()]
+    return _grid(["", ""], rows)
+
+
+def step_time() -> str:
+    """Milliseconds a step in float32, for the first page."""
+    titles = {
+        "mlp": "MLP, batch 100",
+        "dcgan28": "DCGAN, 28 pixels, batch 100",
+        "dcgan64": "DCGAN, 64 pixels, batch 64",
+    }
+    result = Result.of("step_time")
+    columns = ("jaxgan_ms", "flax_ms", "torch_ms", "torch_tuned_ms")
+    rows = [
+        [title, *(_milliseconds(result.figure(f"{name} float32", c).mean, 1) for c in columns)]
+        for name, title in titles.items()
+    ]
+    head = ["", "jaxgan", "plain Flax", "PyTorch", "PyTorch, tuned"]
+    return _table(head, rows, [result], "mlp float32")
+
+
+def step_time_all() -> str:
+    """Every row of step_time.py."""
+    result = Result.of("step_time")
+    names = list(result.runs[0]["figures"])
+    times = ("jaxgan_ms", "flax_ms", "torch_ms", "torch_tuned_ms")
+    ratios = ("ratio", "ratio_tuned")
+    rows = [
+        [
+            *name.split(),
+            *(_milliseconds(result.figure(name, column).mean, 2) for column in times),
+            *(f"{result.figure(name, column).mean:.2f}" for column in ratios),
+        ]
+        for name in names
+    ]
+    return _table(["model", "dtype", *times, *ratios], rows, [result], names[0])
+
+
+def _milliseconds(value, digits):
+    return f"{value:.{digits}f}" if value < 100 else f"{value:,.0f}"
+
+
+def step_profile() -> str:
+    """Where a step's time goes."""
+    result = Result.of("step_profile")
+    games = ("dcgan28", "dcgan64")
+    kinds = list(result.runs[0]["figures"][games[0]])
+    rows = [
+        [kind, *(f"{100 * result.figure(game, kind).mean:.0f} %" for game in games)]
+        for kind in kinds
+    ]
+    head = ["float32, share of the step", *games]
+    return _table(head, rows, [result], games[0])
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    make.__name__: make
+    for make in (
+        acgan, fid, further, games, gaussians, images, quality, sgan, stacked_mnist, stackgan,
+        step_profile, step_time, step_time_all, translation,
+    )
+}  # fmt: skip
+
+
+def _cell(figure: Figure, digits: int) -> str:
+    spread = "" if figure.std is None else f" ± {figure.std:.{digits}f}"
+    return f"{figure.mean:.{digits}f}{spread}"
+
+
+def _percent(figure: Figure, digits: int) -> str:
+    spread = "" if figure.std is None else f" ± {100 * figure.std:.{digits}f}"
+    return f"{100 * figure.mean:.{digits}f}{spread} %"
+
+
+def _maybe(result: Result, what: str, name: str, digits: int, percent: bool = False) -> str:
+    try:
+        figure = result.figure(what, name)
+    except KeyError:
+        return "not measured"
+    return _percent(figure, digits) if percent else _cell(figure, digits)
+
+
+def _grid(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    cells = ("|".join(f" {cell} " if cell else " " for cell in line) for line in lines)
+    return "\n".join(f"|{line}|" for line in cells)
+
+
+def _table(head, rows, results: Iterable[Result], what: str, said: str = "") -> str:
+    """The table, what is to be said of it, and where its figures come from."""
+    parts = [_grid(head, rows), said, _origin(list(results), what)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _origin(results: list[Result], what: str) -> str:
+    """A line: seeds, split and JAX of the figures, what was looked at in choosing the settings."""
+    groups: dict[str, list[str]] = {}
+    for result in results:
+        groups.setdefault(result.origin(what, WRONG_SUMS), []).append(result.name)
+    if len(groups) == 1:
+        return f"*{next(iter(groups))}.*"
+    parts = (
+        f"{', '.join(f'`{name}`' for name in names)}: {text}" for text, names in groups.items()
+    )
+    return f"*{'. '.join(parts)}.*"
