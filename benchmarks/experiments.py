@@ -1,7 +1,7 @@
 """Figures of experiments over several seeds, kept in `results/`.
 
-    python benchmarks/experiments.py --workdir runs/table --seeds 10 11 12 dcgan acgan \
-        "mlp_gan --variant=dropout" "gaussians --variant=ring" "sgan --config.labels=100"
+    python benchmarks/experiments.py dcgan acgan "mlp_gan --variant=dropout" \
+        "gaussians --variant=ring" "sgan --config.labels=100" --workdir runs/table --seeds 10 11 12
 
 Each seed of each experiment is one run, in a folder of its own in the workdir. Runs of images from
 latents that have no report of their own are measured by `evaluate.py` with 10,000 images against as
@@ -58,7 +58,11 @@ def measure(experiment: str, seed: int, folder: Path, split: str) -> dict:
 def summary(result: Result) -> str:
     """All figures of a result in lines: mean and standard deviation."""
     pairs = {
-        (what, name) for run in result.runs for what, row in run["figures"].items() for name in row
+        (what, name)
+        for run in result.runs
+        for what, row in run["figures"].items()
+        for name, value in row.items()
+        if value is not None
     }
     lines = []
     for what, name in sorted(pairs):
@@ -86,7 +90,7 @@ def main() -> None:
         runs = [measure(experiment, seed, options.workdir, options.split) for seed in options.seeds]
         seeds = " ".join(map(str, options.seeds))
         given = f'"{experiment}"' if " " in experiment else experiment
-        command = f"python benchmarks/experiments.py --workdir runs/table --seeds {seeds} {given}"
+        command = f"python benchmarks/experiments.py {given} --workdir runs/table --seeds {seeds}"
         name = name_of(experiment)
         path = results.write(name, command, runs, options.results, options.chosen_on)
         print(f"{path}\n{summary(Result(name, options.results))}", flush=True)

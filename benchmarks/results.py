@@ -2,7 +2,7 @@
 
 results/NAME.json is one experiment, or one benchmark:
 
-    {"command": "python benchmarks/experiments.py --seeds 10 11 12 dcgan",
+    {"command": "python benchmarks/experiments.py dcgan --seeds 10 11 12",
      "chosen_on": what was looked at when its settings were chosen, "" for nothing,
      "runs": [{
        "seed": 10,

@@ -71,7 +71,7 @@ def test_mean_and_deviation_are_of_the_runs(tmp_path):
     assert figure.std == pytest.approx(7**0.5)
     assert (figure.worst, figure.seeds) == (6, [10, 11, 12])
     assert result.figure("gen*", "fid", lowest_is_worst=True).worst == 1
-    with pytest.raises(KeyError, match="one.json has no generated, kid"):
+    with pytest.raises(KeyError, match=r"one\.json has no generated, kid"):
         result.figure("generated", "kid")
     # What was looked at stays until something else is said.
     results.write("one", "a command", runs[:1], tmp_path)
