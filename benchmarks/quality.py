@@ -23,12 +23,12 @@ from pathlib import Path
 
 import jax
 import numpy as np
-import results
 import torch
 import torch_reference
 from games import GAMES
 from torch.optim.swa_utils import update_bn
 
+import results
 from experiments import train
 from jaxgan import data, load_generator
 from jaxgan.evaluation import (

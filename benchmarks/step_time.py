@@ -19,9 +19,9 @@ import tempfile
 from pathlib import Path
 
 import parity
-import results
 from games import GAMES
 
+import results
 from jaxgan.provenance import provenance
 
 KEEP_MEMORY = {
