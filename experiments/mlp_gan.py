@@ -4,6 +4,10 @@
     python experiments/mlp_gan.py --workdir runs/mlp_dropout --variant=dropout
     python experiments/mlp_gan.py --workdir runs/mlp_batch_norm --variant=batch_norm
 
+Differs from the authors' code: it has a generator of 1200-1200 with ReLU and sigmoid, a maxout
+discriminator of 240-240 with dropout, and stochastic gradient descent with momentum. The variants
+here are those of tutorials, see `networks.mlp`.
+
 Seen on MNIST: `plain`, after 100 epochs, digits of which most are read, some of them broken or
 speckled; D(x) 0.74, D(G(z)) 0.27. `dropout`, after 50 epochs, digits of which most are read, some
 of them smeared; D(x) 0.55, D(G(z)) 0.45. `batch_norm`, after 32 epochs, clean digits, nearly all

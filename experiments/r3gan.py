@@ -6,6 +6,9 @@ r"""R3GAN (Huang et al. 2024): no normalisation, grouped convolutions, relativis
 
 With classes: `--config.conditional=True`. The paper has a batch of 512 and lets learning rates,
 penalty and b2 follow schedules; here they are constant.
+
+Differs from the authors' code: there the generator's update has real images and latents of its own,
+here those of the discriminator's; and there images are augmented, here with `--config.augment`.
 """
 
 import optax

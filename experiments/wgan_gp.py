@@ -3,6 +3,10 @@
     python experiments/wgan_gp.py --workdir runs/wgan_gp
 
 Five updates of the critic for each of the generator, as in the paper.
+
+Differs from the authors' code for MNIST: there the networks are twice as wide, the generator has no
+batch norm either and ends in a sigmoid, latents have 128 entries, and Adam has b1 = 0.5; here it
+has 0, as in the paper's algorithm 1.
 """
 
 import functools

@@ -160,13 +160,16 @@ def dragan(
 
         E[(|| grad D(x + d) || - 1)^2],  d ~ N(0, std^2 I)
 
+    Differs from the authors' code: its noise is uniform, from 0 to half the standard deviation of a
+    batch's pixels, and the slope is taken at a random point between an image and the noisy one.
+
     Args:
       critic: images (B, ...) -> logits (B,).
       real: (B, ...) float, real images.
       fake: not used; all penalties are called alike.
       key, axis_name: as in `gradient_penalty`.
-      std: of the noise. The authors scale it to the standard deviation of a batch's pixels, of
-        which this is half for images in [-1, 1]; a number does not couple the images.
+      std: of the noise. The default is half the standard deviation of the pixels of images in
+        [-1, 1]; a number does not couple the images, as that of a batch would.
 
     Returns:
       float32 scalar. The paper adds 10 times of it to the loss.

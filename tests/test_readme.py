@@ -6,7 +6,7 @@ from pathlib import Path
 import jax.numpy as jnp
 from PIL import Image
 
-from jaxgan.data import load
+from jaxgan.data.load import load
 
 README = Path(__file__).parents[1] / "README.md"
 

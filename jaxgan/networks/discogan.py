@@ -109,6 +109,9 @@ def discogan(
     32 pixels three layers; at 28 two in the generator, down to 7x7, and three in the
     discriminator. Weights are drawn from N(0, 0.02), batch norm scales from N(1, 0.02).
 
+    Differs from the authors' code: its weights are drawn as PyTorch does by default, and its
+    translations are made with the statistics of their batch, where here running ones are used.
+
     Args:
       image_size: 28, 32 or 64 pixels.
       channels: of the images that the generator makes.

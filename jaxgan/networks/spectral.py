@@ -21,6 +21,9 @@ class SpectralNorm(nn.SpectralNorm):
 
     The parameters stand where they stood without it.
 
+    Differs from the authors' code: there the vectors move in the generator's update, too, of which
+    the train step here keeps no state of the discriminator.
+
     Flax's own, but for two things. It keeps the weights that `init` drew, where Flax stores them
     divided by their singular value: for small layers ten times as large, on which Adam's steps,
     whose size does not depend on the weights', count for a tenth. And its vectors stand apart from

@@ -32,6 +32,9 @@ class ConditioningAugmentation(nn.Module):
 
     Few captions leave gaps between their embeddings; draws from about each fill them.
 
+    Differs from the authors' code: it has LeakyReLU 0.2 on mean and log sigma, and epsilon is cut
+    off at two standard deviations.
+
     Attributes:
       features: N.
       dtype, param_dtype: of the computation and of the parameters.
@@ -255,8 +258,11 @@ def stackgan_stage_one(
     """The Stage I pair, by default the published one: 64 pixels.
 
     The paper gives the blocks and the sizes of z, c and the text (100, 128, 128); the widths are
-    those of its authors' program: 1024 to 128 channels in the generator, 64 to 512 in the
-    discriminator. The program's residual blocks beside them are not in the paper and not here.
+    those of its authors' code: 1024 to 128 channels in the generator, 64 to 512 in the
+    discriminator.
+
+    Differs from the authors' code: the residual blocks beside these layers, which are not in the
+    paper either; its first batch norm has a scale for each unit, here for each channel.
 
     Args:
       image_size: 8, 16, 32, 64, ...
@@ -311,7 +317,7 @@ def stackgan_stage_two(
 ) -> tuple[StackGANStageTwo, StackGANDiscriminator]:
     """The Stage II pair, by default the published one: from 64 pixels to 256.
 
-    As in `stackgan_stage_one`, the widths are those of the authors' program. The residual blocks
+    As in `stackgan_stage_one`, the widths are those of the authors' code. The residual blocks
     work at 16x16. The discriminator is that of Stage I with more down-sampling blocks, and with
     1x1 convolutions from their width back to 512 channels, 8 times its first.
 

@@ -40,6 +40,10 @@ def cyclegan(
 
     Norms are means over pixels. The discriminators are shown fakes out of a pool of past ones.
 
+    Differs from the authors' code: `make_train_step` updates the discriminators first, and the
+    generators are judged by the new ones; theirs updates the generators first. The fakes are the
+    same in either order.
+
     Args:
       generators: {"ab", "ba"}, modules (B, H, W, C) -> (B, H, W, C), taking `train`.
       discriminators: {"a", "b"}, modules (B, H, W, C) -> logits (B, ...), taking `train`; every

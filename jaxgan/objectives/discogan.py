@@ -43,8 +43,9 @@ def discogan(
     batch. FM is what the authors' hinge embedding loss comes to, of the squared differences with
     all targets 1. The share r of the reconstruction is small until the translations look real.
 
-    The authors update the discriminators at every third step and the generators at the other two.
-    Here every step updates both; `optax.transforms.conditionally_mask` leaves out any of them.
+    Differs from the authors' code: it updates the discriminators at every third step and the
+    generators at the other two. Here every step updates both; `optax.transforms.conditionally_mask`
+    leaves out any of them.
 
     Args:
       generators: {"ab", "ba"}, modules (B, H, W, C) -> (B, H, W, C), taking `train`.

@@ -49,6 +49,10 @@ def sgan(
     generated ones to the last. f is the discriminator's last layer but one; matched in the mean,
     images are less like real ones, and the classifier is the better.
 
+    Differs from the code of Salimans et al.: it takes half of L_D, without the labelled batch; the
+    generator matches the features of a second batch of real images, by the mean over features in
+    place of the sum; the classifier is tested with averaged parameters.
+
     Args:
       generator: module (B, latent_dim) -> (B, H, W, C), taking `train`; with classes it takes
         (latents, labels).

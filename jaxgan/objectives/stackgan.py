@@ -28,7 +28,7 @@ __all__ = [
     "stackgan_stage_two",
 ]
 
-# The paper's lambda is 1; its authors' program takes the mean over the 128 entries, times 2.
+# The paper's lambda is 1; its authors' code takes the mean over the 128 entries, times 2.
 _KL_WEIGHT = 2 / 128
 
 
@@ -56,6 +56,11 @@ def stackgan_stage_one(
 
     The last term is not in the paper either: a frozen encoder E, trained so that captions find
     their images, asks for all that captions say at once.
+
+    Differs from the authors' code: a wrong pair there is the caption with an image of another class
+    out of the whole data set, here the image with another caption. Its KL is a mean over the
+    entries of the Gaussian, times 2: equal to the default w with 128 entries, and with N entries to
+    w = 2 / N. It averages the embeddings of four captions of an image.
 
     Args:
       generator: `networks.StackGANStageOne`, or a module (latents, embeddings) -> images, taking
@@ -124,6 +129,9 @@ def stackgan_stage_two(
 
     The losses are those of `stackgan_stage_one`, with G(z, t) made of Stage I's image. Stage I
     stays as `extra` has it, and runs as it does when images are drawn, by its running statistics.
+
+    Differs from the authors' code: as `stackgan_stage_one`; and there Stage I runs by the
+    statistics of its batch while Stage II is trained.
 
     Args:
       stage_one: Stage I's generator.
