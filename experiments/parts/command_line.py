@@ -14,6 +14,7 @@ from pathlib import Path
 import jax
 from absl import app, flags, logging
 from ml_collections import config_dict, config_flags
+from parts import processes
 
 from jaxgan import cpu
 from jaxgan.errors import UserError
@@ -48,25 +49,34 @@ def reporting_errors(function: Callable[[], None]) -> None:
     try:
         function()
         sys.stdout.flush()
+        processes.part()
     except Stopped as stopped:
         print(f"{program}: {stopped}", file=sys.stderr)
+        processes.part()  # all of them stop at the same step
         sys.exit(stopped.exit_code)
     except KeyboardInterrupt:
         print(f"\n{program}: interrupted; the newest checkpoint is kept", file=sys.stderr)
-        sys.exit(EXIT_CODES["SIGINT"])
+        processes.leave(EXIT_CODES["SIGINT"])
     except UserError as error:
         print(f"{program}: error: {error}", file=sys.stderr)
-        sys.exit(2)
+        processes.leave(2)
     except BrokenPipeError:
         # What is still to be flushed at the exit has to go somewhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(f"{program}: nobody reads its output any more")
-    except OSError as error:
-        if error.errno not in _CANNOT_WRITE:
+        print(f"{program}: nobody reads its output any more", file=sys.stderr)
+        processes.leave(1)
+    except BaseException as error:
+        if isinstance(error, OSError) and error.errno in _CANNOT_WRITE:
+            what = f"cannot write {error.filename or ''}".rstrip()
+            print(f"{program}: error: {what}: {error.strerror}", file=sys.stderr)
+            processes.leave(2)
+        if not processes.joined():
             raise
-        what = f"cannot write {error.filename or ''}".rstrip()
-        print(f"{program}: error: {what}: {error.strerror}", file=sys.stderr)
-        sys.exit(2)
+        # The others wait for this one: it must not wait for them.
+        if isinstance(error, SystemExit):
+            processes.leave(error.code)
+        processes.tell_failure(error)
+        processes.leave(1)
 
 
 def as_started() -> str:

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import optax
 from absl import flags
 from ml_collections import config_dict
-from parts import command_line
+from parts import command_line, processes
 
 from jaxgan import cpu, data, sharding
 from jaxgan.errors import UserError
@@ -95,7 +95,7 @@ def run_experiment(
                 raise UserError(f"config.variant: got {config.variant!r}, expected --variant=NAME")
             check_config(config)
             if flags.FLAGS.distributed:
-                _join_processes()
+                processes.join()
             cpu.keep_memory()
             train(config, workdir, flags.FLAGS.change_config)
             if report and jax.process_count() == 1:
@@ -172,6 +172,7 @@ def fit_images(
     Returns:
       The state at the end.
     """
+    processes.meet()
     arrays = sharding.replicate(arrays, mesh)
 
     @functools.partial(jax.jit, donate_argnums=0, compiler_options=cpu.compiler_options())
@@ -281,20 +282,6 @@ def expect_field(config: config_dict.ConfigDict, name: str, right: bool, expecte
 def image_shape(config: config_dict.ConfigDict) -> tuple[int, int, int]:
     """(H, W, C) of the images."""
     return config.image_size, config.image_size, config.channels
-
-
-def _join_processes() -> None:
-    numbers = {}
-    for argument in ("num_processes", "process_id"):
-        name = f"JAX_{argument.upper()}"
-        try:
-            numbers[argument] = int(os.environ[name]) if name in os.environ else None
-        except ValueError:
-            raise UserError(f"{name}: got {os.environ[name]!r}, expected a number") from None
-    try:
-        jax.distributed.initialize(**numbers)
-    except (RuntimeError, ValueError) as error:
-        raise UserError(f"distributed: {' '.join(str(error).split())}") from None
 
 
 def _count(params) -> int:

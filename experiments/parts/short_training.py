@@ -8,6 +8,7 @@ from typing import Any
 import grain
 import jax
 from flax import serialization
+from parts import processes
 
 from jaxgan.progress import Progress
 from jaxgan.signals import Stopped, catch_signals, signal_anywhere
@@ -57,6 +58,7 @@ def train(
     progress = Progress(start, num_steps, images_per_step, quiet=not first)
     if start:
         progress.say(f"goes on from step {start} of {num_steps}")
+    processes.meet()
     with catch_signals() as caught:
         for number in range(start + 1, num_steps + 1):
             state, metrics = step(state, next(batches), number)

@@ -1,0 +1,122 @@
+"""Several processes that train together: how they meet, and how each ends when another is gone.
+
+What a process waits for, when another is gone, is an operation of all of them. It fails at once
+where the network tells of the end, and JAX's exception is told in one line. Where it does not,
+JAX ends the process itself, from C++, when the other one's heartbeats stay away, or at once when it
+was the first one, the coordinator. Python cannot catch that: a watcher says the line in its place.
+"""
+
+import itertools
+import os
+import re
+import subprocess
+import sys
+import time
+import traceback
+
+import jax
+import orbax.checkpoint as ocp
+
+from jaxgan import UserError
+
+HEARTBEAT_SECONDS = 30
+"""A process that has not been heard of for so long is gone; JAX's default is 100."""
+_LAST_WORDS_SECONDS = 5
+_MEETING_MINUTES = 15
+_KEPT = "the newest checkpoint is kept: start all of them again"
+_WATCHER = "import sys; sys.stdin.buffer.read() or print(sys.argv[1], file=sys.stderr)"
+_PROGRAM = os.path.basename(sys.argv[0])
+_watcher: subprocess.Popen | None = None
+_index: int | None = None
+_meetings = itertools.count()
+
+
+def join() -> None:
+    """Joins the other processes, whose number and whereabouts the environment says.
+
+    Raises:
+      UserError: it does not, or they did not come.
+    """
+    global _watcher, _index
+    numbers = {}
+    for argument in ("num_processes", "process_id"):
+        name = f"JAX_{argument.upper()}"
+        try:
+            numbers[argument] = int(os.environ[name]) if name in os.environ else None
+        except ValueError:
+            raise UserError(f"{name}: got {os.environ[name]!r}, expected a number") from None
+    # It reads until this process has ended, and is quiet if that has said goodbye.
+    line = (
+        f"{_PROGRAM}: error: this process was ended: by JAX, if another one is gone, or from "
+        f"outside; {_KEPT}"
+    )
+    _watcher = subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", _WATCHER, line],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl-C is for this process alone
+    )
+    try:
+        jax.distributed.initialize(**numbers, heartbeat_timeout_seconds=HEARTBEAT_SECONDS)
+        _index = jax.process_index()
+    except (RuntimeError, ValueError) as error:
+        raise UserError(f"distributed: {' '.join(str(error).split())}") from None
+
+
+def joined() -> bool:
+    """Whether this process has set out to join others, and not parted from them."""
+    return _watcher is not None
+
+
+def meet() -> None:
+    """Waits until all are here, however long each of them compiled.
+
+    The first exchange of data on CPU allows them 30 seconds, and a busy machine more than that.
+    """
+    if joined():
+        key = f"jaxgan_meeting_{next(_meetings)}"
+        ocp.multihost.get_barrier_sync_fn()(key=key, timeout_ms=_MEETING_MINUTES * 60_000)
+
+
+def tell_failure(error: Exception) -> None:
+    """Prints a line for an exception that nobody foresaw, after its traceback unless it is JAX's.
+
+    JAX's most likely says that another process is gone.
+    """
+    what = " ".join(str(error).split())
+    of_jax = re.match(r"[A-Z]+(_[A-Z]+)*: ", what)  # one of its runtime's status codes
+    if not of_jax:
+        traceback.print_exception(error)
+    print(
+        f"{_PROGRAM}: error: process {_index} cannot go on"
+        f"{', as if another one was gone' if of_jax else ''} ({what[:200]}); {_KEPT}",
+        file=sys.stderr,
+    )
+
+
+def part() -> None:
+    """Ends in order, after waiting for the others to come to their end as well."""
+    if joined():
+        jax.distributed.shutdown()
+        _say_goodbye()
+
+
+def leave(status: int) -> None:
+    """Ends with this exit status; if it has joined others, without waiting for them."""
+    if not joined():
+        sys.exit(status)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    _say_goodbye()
+    if _index == 0:
+        # Its end is the end of all; they may have to say why theirs has come.
+        time.sleep(_LAST_WORDS_SECONDS)
+    os._exit(status)
+
+
+def _say_goodbye() -> None:
+    global _watcher
+    _watcher.stdin.write(b".")
+    _watcher.stdin.close()
+    _watcher.wait()
+    _watcher = None
