@@ -121,9 +121,11 @@ def test_disc_steps_take_their_own_share_of_the_batch():
     # Every third example belongs together: x is 1, 2, 3 for the first, second and third update.
     batch = {"x": jnp.tile(jnp.array([[1.0], [2.0], [3.0]]), (4, 1)), "z": jnp.zeros((12, 1))}
     step = jax.jit(make_train_step(objective, tx, tx, disc_steps=3, ema_decay=0.9))
-    state, _ = step(state, batch)
+    state, metrics = step(state, batch)
     # Each update adds 0.1 (x - b), b = 2: -0.1, 0, 0.1.
     assert float(state.discriminator.params) == pytest.approx(3.0)
+    # The last loss is that of a = 2.9 on its own share: a (b - 3).
+    assert float(metrics["discriminator_loss"]) == pytest.approx(-2.9)
     assert int(state.discriminator.model_state["calls"]) == 3
     assert int(state.generator.model_state["calls"]) == 1
     with pytest.raises(UserError, match="batch: got 4 examples, expected a multiple of disc_st"):
@@ -151,6 +153,39 @@ def test_fresh_fakes_are_other_fakes():
         noise[fresh] = float(metrics["disc_fake"] - metrics["gen_fake"])
     assert noise[False] == 0
     assert noise[True] != 0
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+@pytest.mark.parametrize("disc_steps", [1, 3])
+def test_every_call_of_a_step_has_a_key_of_its_own(fresh, disc_steps):
+    keys = []
+
+    def note(context):
+        data = jax.random.key_data(context.key)
+        jax.debug.callback(lambda data: keys.append(data.tobytes()), data)
+
+    def generate(gen_vars, batch, context):
+        note(context)
+        return gen_vars["params"] + batch["x"], {}
+
+    def disc_loss(disc_vars, fakes, batch, context):
+        note(context)
+        return jnp.sum(disc_vars["params"]), Aux({}, {})
+
+    def gen_loss(gen_vars, disc_vars, fakes, batch, context):
+        note(context)
+        return jnp.sum(fakes), Aux(None, {})
+
+    tx = optax.sgd(0.1)
+    player = create_player({"params": jnp.zeros(())}, tx)
+    state = create_train_state(jax.random.key(0), player, player)
+    options = {"fresh_fakes": fresh, "disc_steps": disc_steps}
+    step = jax.jit(make_train_step(Objective(generate, disc_loss, gen_loss), tx, tx, **options))
+    for number in range(2):
+        state, _ = step(state, {"x": jnp.zeros((6, 1))})
+        jax.effects_barrier()
+        # Fakes and a loss for each update of the discriminator, fakes again, the generator's loss.
+        assert len(set(keys)) == (number + 1) * (2 * disc_steps + fresh + 1)
 
 
 def test_extra_is_carried_from_loss_to_loss():

@@ -13,7 +13,7 @@ from jaxgan.errors import UserError
 from jaxgan.objectives import adversarial_metrics
 from jaxgan.objectives.monitors import judge_held_out
 
-CRITICS = {name: loss for name, loss in GAMES.items() if loss.log_probabilities is None}
+CRITICS = {name: GAMES[name] for name in ("wasserstein", "relativistic")}
 every_critic = pytest.mark.parametrize("loss", CRITICS.values(), ids=CRITICS.keys())
 OTHERS = {name: loss for name, loss in GAMES.items() if name not in CRITICS}
 every_game = pytest.mark.parametrize("loss", OTHERS.values(), ids=OTHERS.keys())
