@@ -191,6 +191,9 @@ def test_a_narrow_critic_gives_a_float32_penalty(penalty):
     narrow, wide = values()
     assert narrow.dtype == jnp.float32
     np.testing.assert_allclose(narrow, wide, rtol=0.05)
+    # Slopes by narrow images are narrow; their squares are summed in float32.
+    images = [x.astype(jnp.bfloat16) for x in (real, fake)]
+    assert penalty(lambda x: 3 * x.sum((1, 2, 3)), *images, KEY).dtype == jnp.float32
 
 
 # Critics whose logits depend on the other images.

@@ -210,6 +210,25 @@ def test_the_discriminator_is_shown_the_view_of_all_images_each_time_with_anothe
     assert len({tuple(key) for key in keys}) == 4
 
 
+def test_every_device_draws_a_view_of_its_own():
+    def view(images, key, step):
+        return jnp.full_like(images, jax.random.uniform(key))
+
+    game = adversarial(
+        Shade(), Mean(lambda _: None), latent_dim=1, loss=losses.wasserstein,
+        view=view, axis_name="data",
+    )  # fmt: skip
+    variables = {"params": {"scale": jnp.ones(())}}
+
+    def play(images):
+        context = Context(jnp.int32(0), jax.random.key(0), None)
+        _, aux = game.disc_loss(variables, images, {"image": images}, context)
+        return aux.metrics["critic_real"], aux.metrics["critic_fake"]
+
+    drawn = jax.pmap(play, axis_name="data")(jnp.zeros((8, 2, 1, 1, 1)))
+    assert len(np.unique(drawn)) == 16
+
+
 def test_packs_are_judged_as_one_and_filled_up_ones_do_not_count():
     class Sum(nn.Module):
         """Real is a pack whose images sum up to more than 0."""
