@@ -116,6 +116,18 @@ def test_updates_by_hand():
     assert int(state.discriminator.model_state["calls"]) == 1
 
 
+def test_a_second_pass_of_the_generator_commits_its_state_too():
+    objective, state, tx = linear_game()
+
+    def gen_loss(gen_vars, *rest):
+        loss, aux = objective.gen_loss(gen_vars, *rest)
+        return loss, aux._replace(model_state={"calls": gen_vars["calls"] + 10})
+
+    step = make_train_step(objective._replace(gen_loss=gen_loss), tx, tx, ema_decay=0.9)
+    state, _ = step(state, {"x": jnp.ones((4, 1)), "z": jnp.ones((4, 1))})
+    assert int(state.generator.model_state["calls"]) == 11
+
+
 def test_disc_steps_take_their_own_share_of_the_batch():
     objective, state, tx = linear_game()
     # Every third example belongs together: x is 1, 2, 3 for the first, second and third update.
