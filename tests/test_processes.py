@@ -43,7 +43,7 @@ def test_two_processes_stop_together_and_end_as_one_process_does(start, tmp_path
     assert all(run.says("stopped by SIGTERM after step") for run in (first, second))
 
     runs = [*start_two(), *start("one")]
-    assert [run.end() for run in runs] == [0, 0, 0], "\n".join(sum((run.lines for run in runs), []))
+    assert [run.end() for run in runs] == [0, 0, 0], [run.lines for run in runs]
     steps = [
         [row["step"] for row in read_metrics(tmp_path / name / "metrics.jsonl")]
         for name in ("one", "two")
@@ -54,7 +54,6 @@ def test_two_processes_stop_together_and_end_as_one_process_does(start, tmp_path
         if jax.numpy.issubdtype(theirs.dtype, jax.numpy.floating):
             # By its own scale: second moments are a thousandth of the parameters.
             scale = np.abs(theirs).max()
-            print(theirs.shape, scale, np.abs(ours - theirs).max() / max(scale, 1e-30))
             np.testing.assert_allclose(ours, theirs, rtol=0, atol=2e-3 * scale)
         else:
             np.testing.assert_array_equal(ours, theirs)
