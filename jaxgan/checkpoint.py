@@ -205,10 +205,10 @@ def restore(
       Damaged: the checkpoint is not what was saved; `data` is where it was.
       UserError: the checkpoint is of another architecture.
     """
+    args = ocp.args.Composite(state=_restore_args(state))
     marks = _read_content(manager, step)[1]
     with _reading(manager, step):
         _check_structure(manager, step, state, marks)
-        args = ocp.args.Composite(state=_restore_args(state))
         restored = manager.restore(step, args=args).state
         # Each process wrote the position, which is the same in all: any file will do, so that their
         # number may be another one now. Grain's own handler wants the file of this very process.

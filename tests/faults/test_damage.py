@@ -1,11 +1,13 @@
 """Whatever happens to a file of a checkpoint, it is found, and the checkpoint before is used."""
 
 import json
+import os
 import random
 import shutil
 
 import grain
 import jax
+import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
@@ -14,9 +16,11 @@ import tiny
 
 from jaxgan import UserError, checkpoint, load_generator, networks
 from jaxgan.best import BestCheckpoint
+from jaxgan.digests import digest_arrays
 from jaxgan.feature_cache import load_or_compute
 from jaxgan.load import restore_player
 from jaxgan.load_stackgan import restore_stage
+from jaxgan.state import Player, TrainState
 from jaxgan.undamaged import restore_newest
 from jaxgan.workdir import open_workdir
 
@@ -52,7 +56,9 @@ def description():
 
 
 def at(step):
-    return tiny.state(seed=step, ema=False).replace(step=np.int32(step))
+    """A state like no other step's."""
+    state = jax.tree.map(lambda x: x + step if x.dtype == np.float32 else x, tiny.state(ema=False))
+    return state.replace(step=jnp.int32(step))
 
 
 def files(folder):
@@ -70,7 +76,11 @@ def largest(folder):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A folder with the checkpoints of steps 1 and 2, and the states."""
-    workdir, states, batches = tmp_path_factory.mktemp("run"), {1: at(1), 2: at(2)}, data()
+    return save_two(tmp_path_factory.mktemp("run"), {1: at(1), 2: at(2)})
+
+
+def save_two(workdir, states):
+    batches = data()
     with checkpoint.open_checkpoints(workdir, keep=3) as manager:
         for state in states.values():
             next(batches)
@@ -84,11 +94,11 @@ def copy(run, tmp_path):
     return tmp_path / "run"
 
 
-def resume(workdir):
+def resume(workdir, fresh=None):
     """As training does; the step, the state and the data's next batch."""
-    batches = data()
+    batches, fresh = data(), at(5) if fresh is None else fresh
     with checkpoint.open_checkpoints(workdir, keep=3) as manager:
-        step, state = restore_newest(manager, tiny.state(seed=5, ema=False), batches)
+        step, state = restore_newest(manager, fresh, batches)
     return step, state, next(batches)
 
 
@@ -98,49 +108,68 @@ def following(step):
     return [next(batches) for _ in range(step + 1)][-1]
 
 
+def small(step):
+    """A state of a few arrays, which is soon read, for what is tried on every file."""
+    rng = np.random.default_rng(step)
+
+    def player():
+        params = {"kernel": rng.normal(size=(8, 8)).astype(np.float32)}
+        return Player(params, {}, {"mean": jnp.asarray(params["kernel"] ** 2)})
+
+    return TrainState(jnp.int32(step), jax.random.key(step), player(), player())
+
+
+@pytest.fixture(scope="module")
+def small_run(tmp_path_factory):
+    """Like `run`, with states of a few arrays."""
+    return save_two(tmp_path_factory.mktemp("small"), {1: small(1), 2: small(2)})
+
+
+def damaged_in_turn(workdir, how):
+    """Damages each file of step 2, the others being whole; gives its path and the resumed run."""
+    rng, folder = random.Random(how.__name__), workdir / "checkpoints" / "2"
+    for path in files(folder):
+        whole = path.read_bytes()
+        damage(path, how, rng)
+        yield path, resume(workdir, small(5))
+        if not folder.exists():
+            os.rename(workdir / "damaged" / "2", folder)
+        path.write_bytes(whole)
+
+
 @pytest.mark.parametrize("how", DAMAGES)
-def test_every_file_is_checked(run, tmp_path, tally, capsys, how):
-    workdir, states = run
-    rng, missed = random.Random(how.__name__), []
-    damaged = files(workdir / "checkpoints" / "2")
-    for path in damaged:
-        shutil.copytree(workdir, tmp_path / "run")
-        damage(tmp_path / "run" / path.relative_to(workdir), how, rng)
-        step, state, batch = resume(tmp_path / "run")
-        told = capsys.readouterr().err
+def test_every_file_is_checked(small_run, tally, capsys, how):
+    workdir, states = small_run
+    found = {}
+    for path, (step, state, batch) in damaged_in_turn(workdir, how):
         name = path.relative_to(workdir / "checkpoints" / "2").as_posix()
-        warning = f"warning: the checkpoint of step 2 in {tmp_path / 'run'} is damaged ({name} "
-        found = (
+        warning = f"warning: the checkpoint of step 2 in {workdir} is damaged ({name} "
+        found[name] = (
             step == 1
             and tiny.difference(state, states[1]) == 0
             and np.array_equal(batch, following(1))
-            and f"warning: the checkpoint of step 2 in {tmp_path / 'run'} is damaged ({name} "
-            in told
-            and (tmp_path / "run" / "damaged" / "2").is_dir()
-            and not (tmp_path / "run" / "checkpoints" / "2").exists()
+            and warning in capsys.readouterr().err
+            and (workdir / "damaged" / "2").is_dir()
+            and not (workdir / "checkpoints" / "2").exists()
         )
-        missed += [] if found else [name]
-        shutil.rmtree(tmp_path / "run")
-    tally("damages found", len(damaged) - len(missed), len(damaged))
-    assert len(damaged) > 15
-    assert not missed
+    tally("damages found", sum(found.values()), len(found))
+    assert len(found) > 15
+    assert all(found.values()), found
 
 
+# TensorStore's threads still answer Orbax, which has stopped listening at the first error.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("how", DAMAGES)
-def test_killed_before_its_files_have_digests_it_is_never_taken_for_right(run, tmp_path, how):
+def test_killed_before_its_files_have_digests_it_is_never_taken_for_right(small_run, tmp_path, how):
     """The digests of the arrays decide: what is restored is what was saved, or the one before."""
-    workdir, states = run
-    rng, steps = random.Random(how.__name__), []
-    for path in files(workdir / "checkpoints" / "2"):
-        shutil.copytree(workdir, tmp_path / "run")
-        (tmp_path / "run" / "checkpoints" / "2" / "SHA256SUMS").unlink()
-        if path.name != "SHA256SUMS":
-            damage(tmp_path / "run" / path.relative_to(workdir), how, rng)
-        step, state, batch = resume(tmp_path / "run")
+    _, states = small_run
+    workdir = shutil.copytree(small_run[0], tmp_path / "run")
+    (workdir / "checkpoints" / "2" / "SHA256SUMS").unlink()
+    steps = []
+    for path, (step, state, batch) in damaged_in_turn(workdir, how):
         assert tiny.difference(state, states[step]) == 0, path
         np.testing.assert_array_equal(batch, following(step))
         steps.append(step)
-        shutil.rmtree(tmp_path / "run")
     assert set(steps) == {1, 2}  # not all that Orbax writes is needed
 
 
@@ -158,24 +187,20 @@ def test_without_damage_the_newest_is_taken_and_nothing_said(run, copy, capsys):
     assert not (copy / "damaged").exists()
 
 
-def test_arrays_are_checked_where_the_files_are_as_they_were_written(run, tmp_path):
+def test_arrays_are_checked_where_the_files_are_as_they_were_written(tmp_path):
     """What goes wrong in memory before the files are written is found as well."""
-    state, wrong = at(3), at(4).replace(step=np.int32(3))
+    state, wrong = at(3), at(4).replace(step=jnp.int32(3))
     with checkpoint.open_checkpoints(tmp_path, keep=3) as manager:
         checkpoint.save(manager, at(1), data().get_state(), {})
-        sums = checkpoint.digests.digest_arrays(state)
-        checkpoint.save(manager, wrong, data().get_state(), {}, sums)
-    with (
-        checkpoint.open_checkpoints(tmp_path) as manager,
-        pytest.raises(checkpoint.Damaged, match=r"step 3 in .* is damaged \(key is not"),
-    ):
-        checkpoint.restore(manager, 3, tiny.state(ema=False), data())
+        checkpoint.save(manager, wrong, data().get_state(), {}, digest_arrays(state))
+    with checkpoint.open_checkpoints(tmp_path) as manager:
+        for read in (
+            lambda: checkpoint.restore(manager, 3, at(5), data()),
+            lambda: checkpoint.restore_player(manager, 3, "generator", ema=False),
+        ):
+            with pytest.raises(checkpoint.Damaged, match=r"step 3 in .* \(generator/\S+ is not as"):
+                read()
     assert resume(tmp_path)[0] == 1
-    with (
-        checkpoint.open_checkpoints(tmp_path) as manager,
-        pytest.raises(FileNotFoundError),  # it has been set aside
-    ):
-        checkpoint.restore_player(manager, 3, "generator", ema=False)
 
 
 def test_a_checkpoint_without_digests_loads_as_ever(tmp_path, capsys):
