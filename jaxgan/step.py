@@ -69,6 +69,11 @@ class Objective(NamedTuple):
 
     The `_vars` are dictionaries of Flax collections, {"params": ..., "batch_stats": ...}. The
     generator's gradient flows through `fakes` as well as through `gen_vars`.
+
+    On a mapped axis the step takes the mean of the devices' losses, metrics and model state. A
+    loss that is no mean over examples is made of the whole axis by the objective itself, as by
+    `jax.lax.pmean` within it; what it draws for each example by `jaxgan.devices.make_rows`; and a
+    new `extra` has to be the same on every device, as by `jaxgan.devices.whole_batch`.
     """
 
     generate: Callable[..., tuple[PyTree, PyTree]]
