@@ -19,7 +19,7 @@ from parts import classifying, command_line, common, short_training
 
 from jaxgan import UserError, data
 from jaxgan.metrics.lenet import LeNet, pack_lenet
-from jaxgan.workdir import lock_workdir, open_workdir, write_atomically
+from jaxgan.workdir import check_workdir, lock_workdir, open_workdir, write_atomically
 
 
 def get_config():
@@ -39,6 +39,8 @@ def get_config():
 
 
 def train(config, workdir):
+    common.check_numbers(config)
+    check_workdir(workdir, config.to_dict(), change_config=True)
     for name, least in (("epochs", 1), ("shift", 0), ("learning_rate", 0), ("seed", 0)):
         if not least <= config[name] < 2**31:
             raise UserError(f"{name}: got {config[name]}, expected a number from {least} on")

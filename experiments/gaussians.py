@@ -13,7 +13,7 @@ from parts.gaussian_trials import check_config, make_trials
 from jaxgan import UserError, cpu, networks
 from jaxgan.loop import fit
 from jaxgan.provenance import provenance
-from jaxgan.workdir import open_workdir, write_json
+from jaxgan.workdir import check_workdir, open_workdir, write_json
 
 VARIANTS = ("line", "ring", "grid")
 
@@ -65,11 +65,13 @@ def get_config(variant):
 
 def run(config, workdir):
     check_config(config)
+    change = {"change_config": flags.FLAGS.change_config}
+    check_workdir(workdir, config.to_dict(), **change)
     trials = make_trials(config)
     shown = (gaussian_figures.Line if config.variant == "line" else gaussian_figures.Plane)(
         config, trials
     )
-    workdir = open_workdir(workdir, config.to_dict(), change_config=flags.FLAGS.change_config)
+    workdir = open_workdir(workdir, config.to_dict(), **change)
 
     def evaluate(state):
         summary = gaussian_figures.summarize(shown.measure(state))

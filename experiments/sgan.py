@@ -41,6 +41,8 @@ def make_game(config, source, key):
     """Makes what is trained, as the config says."""
     enough = config.labelled_batch_size >= 1
     common.expect_field(config, "labelled_batch_size", enough, "1 or more")
+    right = config.consistency >= 0
+    common.expect_field(config, "consistency", right, "a number of at least 0")
     num_classes = common.number_of_classes(config, source)
     labelled = draw_labelled(config, source, num_classes)
     shape, conditional = common.image_shape(config), config.conditional

@@ -18,6 +18,7 @@ except ImportError:  # not on this platform: nobody is kept out
     fcntl = None
 
 __all__ = [
+    "check_workdir",
     "lock_workdir",
     "open_workdir",
     "read_object",
@@ -55,15 +56,39 @@ def open_workdir(
     Example:
       >>> folder = open_workdir("/tmp/jaxgan-example", {"seed": 0})
     """
+    check_workdir(workdir, config, change_config=change_config)
+    folder = Path(workdir)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _not_to_write_to(workdir, error.strerror) from None
+    return folder
+
+
+def _not_to_write_to(workdir, reason):
+    return UserError(f"workdir: got {workdir}, expected a folder to write to ({reason})")
+
+
+def check_workdir(
+    workdir: str | Path, config: dict[str, Any], *, change_config: bool = False
+) -> None:
+    """Refuses what `open_workdir` would refuse, and changes nothing.
+
+    Args, Raises: as `open_workdir`.
+
+    Example:
+      >>> check_workdir("/tmp/jaxgan-example", {"seed": 0})
+    """
     if not str(workdir):
         raise UserError("workdir: got an empty path, expected the run's folder")
     folder = Path(workdir)
-    file = folder / _CONFIG
     # As JSON gives it back, so that tuples equal lists.
     config = json.loads(json.dumps(config))
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        old = read_object(file)
+        there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        if not there.is_dir():
+            raise _not_to_write_to(workdir, f"{there} is a file")
+        old = read_object(folder / _CONFIG)
         if not old:
             # Lost, or cut short: the checkpoints know it as well. Imported here, since that file
             # imports this one.
@@ -71,10 +96,8 @@ def open_workdir(
 
             old = saved_config(folder)
     except OSError as error:
-        raise UserError(
-            f"workdir: got {workdir}, expected a folder to write to ({error.strerror})"
-        ) from None
-    if not os.access(folder, os.W_OK | os.X_OK):
+        raise _not_to_write_to(workdir, error.strerror) from None
+    if not os.access(there, os.W_OK | os.X_OK):
         raise UserError(f"workdir: got {workdir}, expected a folder that can be written to")
     if old and old != config and not change_config:
         names = sorted(k for k in old.keys() | config.keys() if old.get(k) != config.get(k))
@@ -84,7 +107,6 @@ def open_workdir(
             f"workdir: {workdir} holds a run{title} with another config ({fields}); choose another "
             "folder, or --change_config to go on from its newest checkpoint with the new one"
         )
-    return folder
 
 
 def _title(folder: Path) -> str:

@@ -211,7 +211,7 @@ def test_evaluate_keeps_its_figures_where_nobody_reads_them(unbroken, tmp_path):
         ("--metrics=fid,psnr", "metrics: got 'psnr', expected some of fid, kid, is, prdc, modes"),
         ("--metrics=fid,accuracy", "metrics: got accuracy, but the run has no classes"),
         ("--metrics=,", "metrics: got none, expected some of fid"),
-        ("--features=alexnet", "weights: cannot read alexnet: No such file"),
+        ("--features=alexnet", "features: cannot read alexnet: No such file"),
         ("--features=inception --metrics=modes", "metrics: got modes with inception"),
         ("--workdir=/nowhere", "workdir: /nowhere"),
     ],

@@ -71,6 +71,7 @@ def make_game(
 ) -> generation.Game:
     """Makes what is trained, as the config says."""
     check_config(config)
+    loss = _loss(config)  # which may be refused, before anything is compiled
     num_classes, options = None, {}
     if "conditional" in config:
         num_classes = common.number_of_classes(config, source) if config.conditional else None
@@ -93,7 +94,7 @@ def make_game(
     rules = {
         "latent_dim": config.latent_dim,
         "latent": config.latent,
-        "loss": _loss(config),
+        "loss": loss,
         "conditional": conditional,
     }
     objective = adversarial(

@@ -21,6 +21,7 @@ from jaxgan.loop import fit
 from jaxgan.nonfinite import skip_nonfinite
 from jaxgan.provenance import provenance
 from jaxgan.state import TrainState
+from jaxgan.workdir import check_workdir
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 SCHEDULE = ("num_steps", "steps_per_call", "log_every", "sample_every", "eval_every",
@@ -94,6 +95,8 @@ def run_experiment(
             if variants and config.variant != variant:
                 raise UserError(f"config.variant: got {config.variant!r}, expected --variant=NAME")
             check_config(config)
+            # Now, and not when minutes have gone into data and networks.
+            check_workdir(workdir, config.to_dict(), change_config=flags.FLAGS.change_config)
             if flags.FLAGS.distributed:
                 processes.join()
             cpu.keep_memory()
@@ -254,6 +257,7 @@ def fits_on_device(
 
 def check_config(config: config_dict.ConfigDict) -> None:
     """Refuses values that no run can have, naming the field."""
+    check_numbers(config)
     expect = functools.partial(expect_field, config)
     for name in ("image_size", "batch_size", *SCHEDULE):
         expect(name, config[name] >= 1, "1 or more")
@@ -265,6 +269,16 @@ def check_config(config: config_dict.ConfigDict) -> None:
     expect("dtype", config.dtype in DTYPES, f"one of {', '.join(DTYPES)}")
     expect("on_bad_image", config.on_bad_image in ("stop", "skip"), "stop or skip")
     expect_policy(config)
+
+
+def check_numbers(config: config_dict.ConfigDict) -> None:
+    """Refuses numbers that the device's int32 and float32 cannot hold, NaN among them."""
+    for name, value in config.items():
+        if isinstance(value, int):
+            expect_field(config, name, abs(value) < 2**31, "a whole number below 2^31")
+        if isinstance(value, float):
+            right = abs(value) <= float(jnp.finfo(jnp.float32).max)
+            expect_field(config, name, right, "a finite number, of at most 3.4e38")
 
 
 def expect_policy(config: config_dict.ConfigDict) -> None:

@@ -48,7 +48,10 @@ def load_network(
                     f"metrics: got {name} with inception, which has not the data's classes"
                 )
         return load_inception(inception_weights)
-    network = load_lenet(None if features == "lenet" else features)
+    try:
+        network = load_lenet(None if features == "lenet" else features)
+    except UserError as error:
+        raise UserError(f"features: {str(error).removeprefix('weights: ')}") from None
     if image_shape != network.image_shape:
         raise UserError(
             f"features: {network.name} takes images of shape {network.image_shape}, the run has "

@@ -130,6 +130,7 @@ def _penalty(config, step):
 
 def check_config(config: config_dict.ConfigDict) -> None:
     """Refuses values that no run can have, naming the field."""
+    common.check_numbers(config)
     expect = functools.partial(common.expect_field, config)
     for name in ("trials", "num_samples", "batch_size", "packing", "latent_dim", "width", "layers",
                  "disc_steps", *common.SCHEDULE):  # fmt: skip

@@ -86,6 +86,8 @@ def train(
     sharding.check_batch_size(config.batch_size, mesh)
     init_key, sample_key, eval_key = jax.random.split(jax.random.key(config.seed), 3)
     source, test = common.load_splits(config)
+    metrics = TrainingMetrics(config, source, HELD_OUT)
+    keep_best = metrics.keep_best()
     game = make_game(config, source, init_key)
     generator, state = game.generator, game.state
     pixels = {"image_size": config.image_size, "channels": config.channels}
@@ -101,8 +103,6 @@ def train(
     # Small training batches would make a long evaluation.
     eval_batch_size = config.batch_size * math.ceil(100 / config.batch_size)
     real = data.spread_images(source, 64, **pixels)
-    metrics = TrainingMetrics(config, source, HELD_OUT)
-    keep_best = metrics.keep_best()
     # Only now, when all of the input is known to be good, is the run's folder touched.
     workdir = open_workdir(workdir, config.to_dict(), change_config=change_config)
 

@@ -10,6 +10,8 @@ import jax
 from flax import serialization
 from parts import processes
 
+from jaxgan.errors import UserError
+from jaxgan.nonfinite import all_finite
 from jaxgan.progress import Progress
 from jaxgan.signals import Stopped, catch_signals, signal_anywhere
 from jaxgan.state import PyTree
@@ -46,6 +48,7 @@ def train(
       The state at the end.
 
     Raises:
+      UserError: the state is not finite.
       Stopped: SIGINT or SIGTERM came; the state of that moment was saved.
     """
     start, first = 0, jax.process_index() == 0
@@ -65,6 +68,10 @@ def train(
             due = number % every == 0 or number == num_steps
             # As in `fit`: several processes agree where they wait anyhow.
             stop = signal_anywhere(caught) if due or jax.process_count() == 1 else None
+            if (due or stop) and not all_finite(state):
+                raise UserError(
+                    f"step {number}: the new state is not finite; nothing is kept of it"
+                )
             if due:
                 tell(progress, number, state, metrics)
             if first and (due or stop):

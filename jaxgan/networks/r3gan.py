@@ -280,7 +280,8 @@ def r3gan(
       (generator, discriminator).
 
     Raises:
-      UserError: another image size, or a group size that the widths are no multiples of.
+      UserError: another image size, a width whose feature maps the groups do not divide, or blocks
+        or a group size out of range.
 
     Example:
       >>> generator, discriminator = r3gan(64, 3, width=768, blocks=2)
@@ -298,11 +299,15 @@ def r3gan(
         base_size, widths = 4, (*(width,) * 4, width // 2)
     else:
         raise UserError(f"image_size: got {image_size}, expected 28, 32 or 64 for an R3GAN")
-    if group_size < 1 or any(w < 1 or EXPANSION * w % group_size for w in widths):
+    if group_size < 1:
+        raise UserError(f"group_size: got {group_size}, expected 1 or more")
+    if any(w < 1 or EXPANSION * w % group_size for w in widths):
         raise UserError(
-            f"group_size: got {group_size}, expected a divisor of {EXPANSION} * {widths[-1]}, the "
-            "channels of a 3x3 convolution"
+            f"width: got {width}, which gives feature maps of {', '.join(map(str, widths))} "
+            f"channels, expected {EXPANSION} times each to be a multiple of group_size={group_size}"
         )
+    if blocks < 0:
+        raise UserError(f"blocks: got {blocks}, expected 0 or more")
     options = {
         "blocks": blocks,
         "group_size": group_size,

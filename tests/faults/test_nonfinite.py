@@ -8,6 +8,9 @@ import functools
 import json
 import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import grain
 import jax
@@ -16,6 +19,7 @@ import numpy as np
 import pytest
 import tiny
 from jax.sharding import PartitionSpec as P
+from small_run import pair_environments
 from test_loop import PowerCut, interrupting, power_cut, rows, start, tensorboard_events
 
 from jaxgan import UserError, create_player, create_train_state, loop, sharding
@@ -343,3 +347,32 @@ def test_without_it_the_run_stops(plain, tmp_path):
     with pytest.raises(UserError, match=r"step 7: .* is nan; .* back to: the checkpoint of step 4"):
         train(tmp_path / "run", plain, bad=(6,))
     assert not summary(tmp_path / "run").keys() & {"rollbacks", "skipped_steps"}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("mode", "counted"), [("skip", "skipped_steps"), ("rollback", "rollbacks")]
+)
+def test_two_processes_agree_though_one_alone_has_it(mode, counted, tmp_path):
+    script = Path(__file__).with_name("two_nonfinite.py")
+    paths = [*sys.path, os.environ.get("PYTHONPATH", "")]
+    processes = [
+        subprocess.Popen(
+            [sys.executable, script, tmp_path / "run", mode],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "XLA_FLAGS": "", **own},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for own in pair_environments()
+    ]
+    try:
+        told = [process.communicate(timeout=300) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    assert [process.returncode for process in processes] == [0, 0], told
+    ends = [json.loads(out.splitlines()[-1]) for out, _ in told]
+    assert ends[0] == ends[1]
+    assert (ends[0]["step"], ends[0]["finite"]) == (12, True)
+    assert summary(tmp_path / "run")[counted] == {"skip": 2, "rollback": 1}[mode]

@@ -54,6 +54,28 @@ def unbroken(tmp_path_factory):
     return train(tmp_path_factory.mktemp("unbroken"))[0]
 
 
+def test_what_is_not_finite_is_not_kept(tmp_path):
+    file = tmp_path / "kept.msgpack"
+
+    def step(state, batch, number):
+        return {"sum": state["sum"] + (np.nan if number == 3 else 1.0)}, None
+
+    with pytest.raises(UserError, match=r"^step 4: the new state is not finite"):
+        short_training.train(
+            step,
+            {"sum": jnp.zeros(())},
+            data.index_iterator(10, batch_size=4, seed=0),
+            NUM_STEPS,
+            file=file,
+            about={},
+            every=2,
+            tell=lambda *_: None,
+            images_per_step=4,
+        )
+    kept, _ = read_state(file)
+    assert (int(kept["step"]), float(kept["state"]["sum"])) == (2, 2.0)
+
+
 def cut():
     raise PowerCut
 

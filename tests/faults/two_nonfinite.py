@@ -1,0 +1,74 @@
+"""One of two processes that train tiny networks; some examples of the second one are NaN.
+
+    python two_nonfinite.py WORKDIR skip|rollback
+
+It prints the step, the sum of the parameters' bytes, and what was counted, as JSON.
+"""
+
+import json
+import os
+import sys
+import zlib
+from pathlib import Path
+
+import grain
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tiny
+
+from jaxgan import sharding
+from jaxgan.loop import fit
+from jaxgan.nonfinite import skip_nonfinite
+
+BAD = {"skip": (2, 5), "rollback": (6,)}
+
+
+def main():
+    workdir, mode = Path(sys.argv[1]), sys.argv[2]
+    number = int(os.environ["JAX_PROCESS_ID"])
+    jax.distributed.initialize(num_processes=2, process_id=number)
+    mesh = sharding.make_mesh()
+
+    def own_part(batch):
+        images = tiny.batch(8, seed=batch)["image"][4 * number : 4 * number + 4]
+        if number == 1 and batch in BAD[mode]:
+            images[2] = np.nan
+        return {"image": images}
+
+    step = tiny.step()
+    step = skip_nonfinite(step) if mode == "skip" else step
+    images = jnp.zeros((4, *tiny.IMAGE_SHAPE))
+    workdir.mkdir(exist_ok=True)
+    state = fit(
+        sharding.replicate(tiny.state(), mesh),
+        jax.jit(lambda state, batches: jax.lax.scan(step, state, batches), donate_argnums=0),
+        iter(grain.MapDataset.range(1000).map(own_part).to_iter_dataset()),
+        workdir=workdir,
+        num_steps=12,
+        steps_per_call=1,
+        to_device=lambda batches: sharding.shard_batch(batches, mesh, stacked=True),
+        sample=lambda state: {"samples": images},
+        real=np.asarray(images),
+        evaluate=None,
+        log_every=2,
+        sample_every=6,
+        eval_every=6,
+        checkpoint_every=4,
+        keep_checkpoints=3,
+        description={},
+        config={},
+        summary={},
+        images_per_step=8,
+        rollback=mode == "rollback",
+    )
+    leaves = jax.tree.leaves(jax.device_get((state.generator, state.discriminator)))
+    crc = 0
+    for leaf in leaves:
+        crc = zlib.crc32(np.asarray(leaf).tobytes(), crc)
+    finite = all(np.isfinite(leaf).all() for leaf in leaves)
+    print(json.dumps({"step": int(state.step), "crc": crc, "finite": bool(finite)}))
+
+
+if __name__ == "__main__":
+    main()
