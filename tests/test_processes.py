@@ -43,7 +43,7 @@ def test_two_processes_stop_together_and_end_as_one_process_does(start, tmp_path
     assert all(run.says("stopped by SIGTERM after step") for run in (first, second))
 
     runs = [*start_two(), *start("one")]
-    assert [run.end() for run in runs] == [0, 0, 0], [run.lines for run in runs]
+    assert [run.end() for run in runs] == [0, 0, 0], [run.lines[-20:] for run in runs]
     steps = [
         [row["step"] for row in read_metrics(tmp_path / name / "metrics.jsonl")]
         for name in ("one", "two")
@@ -52,8 +52,8 @@ def test_two_processes_stop_together_and_end_as_one_process_does(start, tmp_path
     one, both = final_state(tmp_path / "one", 60), final_state(tmp_path / "two", 60)
     for ours, theirs in zip(both, one, strict=True):
         if jax.numpy.issubdtype(theirs.dtype, jax.numpy.floating):
-            # By its own scale: second moments are a thousandth of the parameters.
+            # By its own scale: second moments are as small as 3e-6. Seen: 1e-6 of it.
             scale = np.abs(theirs).max()
-            np.testing.assert_allclose(ours, theirs, rtol=0, atol=2e-3 * scale)
+            np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-4 * scale)
         else:
             np.testing.assert_array_equal(ours, theirs)

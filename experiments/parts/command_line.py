@@ -65,7 +65,12 @@ def reporting_errors(function: Callable[[], None]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         print(f"{program}: nobody reads its output any more", file=sys.stderr)
         processes.leave(1)
-    except BaseException as error:
+    except SystemExit as end:  # absl ends what went well in this way, too
+        if end.code:
+            processes.leave(end.code)
+        processes.part()
+        raise
+    except Exception as error:
         if isinstance(error, OSError) and error.errno in _CANNOT_WRITE:
             what = f"cannot write {error.filename or ''}".rstrip()
             print(f"{program}: error: {what}: {error.strerror}", file=sys.stderr)
@@ -73,8 +78,6 @@ def reporting_errors(function: Callable[[], None]) -> None:
         if not processes.joined():
             raise
         # The others wait for this one: it must not wait for them.
-        if isinstance(error, SystemExit):
-            processes.leave(error.code)
         processes.tell_failure(error)
         processes.leave(1)
 
