@@ -131,7 +131,8 @@ class _Manager(ocp.CheckpointManager):
 
     def close(self) -> None:
         try:
-            super().close()
+            with writing(Path(self.directory).parent):
+                super().close()
         finally:
             self._sealer.shutdown()
 

@@ -43,6 +43,7 @@ def reporting_errors(function: Callable[[], None]) -> None:
     # the tracebacks of their threads.
     logging.set_verbosity(logging.FATAL)
     std_logging.getLogger("asyncio").setLevel(std_logging.CRITICAL)
+    sys.unraisablehook = _pass_over_late_answers
     # What Pillow warns of can be read all the same, or is refused by its name.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     keep_compilations()
@@ -80,6 +81,12 @@ def reporting_errors(function: Callable[[], None]) -> None:
         # The others wait for this one: it must not wait for them.
         processes.tell_failure(error)
         processes.leave(1)
+
+
+def _pass_over_late_answers(unraisable) -> None:
+    """Not a word of what TensorStore's threads answer Orbax after the first error: it is raised."""
+    if "Event loop is closed" not in str(unraisable.exc_value):
+        sys.__unraisablehook__(unraisable)
 
 
 def as_started() -> str:
