@@ -101,6 +101,19 @@ def test_a_penalty_is_paid_at_its_interval():
     assert paid(step=7, interval=4) == (0, 0)
 
 
+def test_a_penalty_and_the_diversity_are_given_real_images_before_fakes():
+    def penalty(critic, real, fake, key):
+        return jnp.mean(real) + 10 * jnp.mean(fake)
+
+    players, options = (Shade(), Mean(lambda _: None)), {"latent_dim": 1, "loss": losses.hinge}
+    game = adversarial(*players, penalty=penalty, **options)
+    context = Context(jnp.int32(0), jax.random.key(0), None)
+    batch = {"image": jnp.asarray(REAL)}
+    _, aux = game.disc_loss({"params": {"scale": 1.0}}, jnp.asarray(FAKE), batch, context)
+    assert aux.metrics["penalty"] == pytest.approx(np.mean(REAL) + 10 * np.mean(FAKE), rel=1e-5)
+    assert aux.metrics["diversity"] == pytest.approx(np.std(FAKE) / np.std(REAL), rel=1e-5)
+
+
 def test_a_penalty_refuses_a_critic_of_batch_norm():
     game = adversarial(
         *networks.dcgan(28, 1),
