@@ -2,9 +2,11 @@
 
 import contextlib
 import errno
+import functools
 import json
 import os
 import re
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -118,6 +120,8 @@ def _title(folder: Path) -> str:
 def read_object(file: Path) -> dict[str, Any]:
     """The JSON object in a file; an empty one where the file is missing, empty or cut short.
 
+    A line on stderr tells of a file that is there and holds none, once in a process.
+
     Raises:
       OSError: the file is there and cannot be read.
 
@@ -127,9 +131,19 @@ def read_object(file: Path) -> dict[str, Any]:
     """
     try:
         content = json.loads(file.read_bytes())
-    except (ValueError, FileNotFoundError):
+    except FileNotFoundError:
         return {}
-    return content if isinstance(content, dict) else {}
+    except ValueError:
+        content = None
+    if not isinstance(content, dict):
+        _tell_of_damage(file)
+        return {}
+    return content
+
+
+@functools.cache
+def _tell_of_damage(file: Path) -> None:
+    print(f"warning: {file} is damaged, and taken as not there", file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager

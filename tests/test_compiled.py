@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from loss_tables import GAMES
+from method_tables import CASES, batch, steps
 
 from jaxgan import augment, cpu, losses, penalties
 from jaxgan.metrics.lenet import load_lenet
@@ -128,3 +129,12 @@ def test_augmentations():
 def test_features_of_digits():
     images = jnp.clip(draw(*IMAGES, scale=0.3), 0, 1)
     check(load_lenet(), images)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_step_of_every_method(name):
+    def one(state, data):
+        state, metrics = steps(name, length=1)(state, data)
+        return state.generator.params, state.discriminator.params, metrics
+
+    check(one, CASES[name].start(), batch(name, 2080))

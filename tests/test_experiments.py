@@ -354,7 +354,7 @@ def test_a_batch_that_the_devices_do_not_divide_is_refused(tmp_path):
         ("batch_size", 0, "1 or more"),
         ("seed", -1, "a number from 0"),
         ("channels", 2, "1 (grey) or 3 (RGB)"),
-        ("generator_learning_rate", float("nan"), "a positive number"),
+        ("generator_learning_rate", float("nan"), "a finite number"),
         ("ema_decay", 1.0, "a number in [0, 1)"),
         ("latent", "gaussian", "normal or uniform"),
         ("loss", "hing", "one of minimax"),
@@ -364,7 +364,7 @@ def test_a_batch_that_the_devices_do_not_divide_is_refused(tmp_path):
         ("penalty_interval", 0, "1 or more"),
         ("label_smoothing", 0.5, "a number in [0, 0.5)"),
         ("augment", "colour", "some of color, translation, cutout, joined by commas"),
-        ("instance_noise", float("inf"), "a number of at least 0"),
+        ("instance_noise", float("inf"), "a finite number"),
         ("packing", 3, "a divisor of batch_size=100"),
         ("dtype", "float16", "one of float32"),
     ],
@@ -384,6 +384,5 @@ def test_values_out_of_range_are_named(field, value, expected):
 
 
 @pytest.mark.parametrize("path", sorted(EXPERIMENTS.glob("*.py")), ids=lambda path: path.stem)
-def test_experiments_are_wiring_only(path):
-    assert len(path.read_text().splitlines()) < 125
+def test_experiments_say_how_they_are_started(path):
     assert f"python experiments/{path.name}" in path.read_text()

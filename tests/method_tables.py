@@ -1,0 +1,238 @@
+"""Every method once, by networks that are tiny and show each way in which examples can be coupled.
+
+The optimiser is plain gradient descent: Adam would hide a gradient that is some times too large.
+"""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from jaxgan import Objective, TrainState, augment, losses, make_train_step, penalties
+from jaxgan.networks.layers import BatchNorm, LeakyReLU
+from jaxgan.objectives import (
+    acgan,
+    adversarial,
+    cyclegan,
+    discogan,
+    init_acgan,
+    init_adversarial,
+    init_cyclegan,
+    init_sgan,
+    init_stackgan_stage_one,
+    init_stackgan_stage_two,
+    sgan,
+    stackgan_stage_one,
+    stackgan_stage_two,
+)
+from jaxgan.objectives.translation import init_translation
+
+SHAPE = (4, 4, 2)
+DIM, K, E = 3, 3, 5
+KEY, TX = jax.random.key(0), optax.sgd(0.1)
+
+
+class Painter(nn.Module):
+    """Images of latents and of what else there is: classes, captions, other images."""
+
+    axis_name: str | None = None
+    latent_dim: int = DIM
+    condition_dim: int = 2
+
+    def setup(self):
+        self.gaussian = nn.Dense(2 * self.condition_dim)
+
+    def condition(self, embeddings):
+        return jnp.split(self.gaussian(embeddings), 2, axis=-1)
+
+    @nn.compact
+    def __call__(self, *inputs, train=False):
+        x = jnp.concatenate([vectors(x) for x in inputs], axis=1)
+        if inputs[-1].shape[1:] == (E,):
+            x = jnp.concatenate([x, *self.condition(inputs[-1])], axis=1)
+        x = nn.relu(BatchNorm(train, self.axis_name)(nn.Dense(8)(x)))
+        return jnp.tanh(nn.Dense(32)(x)).reshape(-1, *SHAPE)
+
+
+class Judge(nn.Module):
+    """As many logits an image as `outputs` say, after two layers; no two passes judge alike."""
+
+    outputs: tuple[int, ...] = (1,)
+    features: bool = False
+
+    @nn.compact
+    def __call__(self, images, others=None, train=False):
+        passes = self.variable("passes", "count", jnp.zeros, ())
+        passes.value += train
+        x = nn.Dense(6)(vectors(images))
+        if others is not None:
+            y = nn.Dense(6)(vectors(others) if others.ndim < 3 else others)
+            x = jnp.broadcast_to(x, y.shape) + y
+        first = LeakyReLU(0.2)((1 + 0.1 * passes.value) * x)
+        second = LeakyReLU(0.2)(nn.Dense(6)(first))
+        logits = [nn.Dense(n)(second) if n > 1 else nn.Dense(1)(second)[..., 0]
+                  for n in self.outputs]  # fmt: skip
+        logits = logits[0] if len(logits) == 1 else tuple(logits)
+        return (logits, (first, second)) if self.features else logits
+
+
+def vectors(x):
+    """(B, ...) floats, or (B,) classes -> (B, N)."""
+    return jax.nn.one_hot(x, K) if x.ndim == 1 else x.reshape(len(x), -1)
+
+
+class Case(NamedTuple):
+    """A method: its objective for an axis name, its state, and what the step is told besides."""
+
+    objective: Callable[[str | None], Objective]
+    start: Callable[[], TrainState]
+    options: Mapping = MappingProxyType({})
+    labels: np.ndarray = np.arange(32) % K
+
+
+def plain(view=None, penalty=None, loss=losses.non_saturating, conditional=False, packs=1, **step):
+    """The plain game; `view` and `penalty` are made for an axis name."""
+
+    def objective(axis_name):
+        return adversarial(
+            Painter(axis_name), Judge(), latent_dim=DIM, loss=loss, conditional=conditional,
+            view=view and view(axis_name), penalty=penalty and penalty(axis_name),
+            penalty_interval=2, axis_name=axis_name,
+        )  # fmt: skip
+
+    def start():
+        return init_adversarial(
+            KEY, Painter(), Judge(), TX, TX, latent_dim=DIM, image_shape=SHAPE,
+            shown_shape=(*SHAPE[:2], packs * SHAPE[2]), conditional=conditional,
+            ema="ema_decay" in step,
+        )  # fmt: skip
+
+    return Case(objective, start, step)
+
+
+def augmented(axis_name):
+    def view(images, key, step):
+        images = augment.diff_augment(images, key, axis_name=axis_name)
+        noise = 0.1 / (1 + step)
+        images = augment.instance_noise(images, key, noise, axis_name=axis_name)
+        return augment.pack(images, 2)
+
+    return view
+
+
+def slopes(axis_name):
+    return lambda *inputs: penalties.r1(*inputs) + penalties.r2(*inputs)
+
+
+def drawn_slopes(axis_name):
+    drawing = penalties.gradient_penalty, penalties.dragan
+    return lambda *inputs: sum(penalty(*inputs, axis_name=axis_name) for penalty in drawing)
+
+
+def with_classes():
+    pair, options = (Painter(), Judge((1, K))), {"latent_dim": DIM}
+    return Case(
+        lambda axis_name: acgan(
+            Painter(axis_name), pair[1], loss=losses.hinge, axis_name=axis_name, **options
+        ),
+        lambda: init_acgan(KEY, *pair, TX, TX, image_shape=SHAPE, **options),
+    )
+
+
+def few_labels(**options):
+    """The first device has two labels, the second none, the third one, the last eight."""
+    sizes, pair = {"latent_dim": DIM, "num_classes": K}, (Painter(), Judge((K,)))
+    conditional = options.get("conditional", False)
+    labels = np.full(32, -1)
+    labels[[1, 3, 20]] = 0, 2, 1
+    labels[24:] = np.arange(8) % K
+    return Case(
+        lambda axis_name: sgan(
+            Painter(axis_name), pair[1], axis_name=axis_name, **sizes, **options
+        ),
+        lambda: init_sgan(
+            KEY, *pair, TX, TX, image_shape=SHAPE, conditional=conditional, **sizes
+        ),
+        labels=labels,
+    )  # fmt: skip
+
+
+def translation(method, init, features=False, **step):
+    def players(axis_name=None):
+        painter, judge = Painter(axis_name), Judge(features=features)
+        return {"ab": painter, "ba": painter}, {"a": judge, "b": judge}
+
+    def start():
+        shapes = {"a": SHAPE, "b": SHAPE}
+        return init(KEY, *players(), TX, TX, image_shapes=shapes)
+
+    return Case(
+        lambda axis_name: method(*players(axis_name), axis_name=axis_name), start, options=step
+    )
+
+
+def stage_one():
+    options = {"embedding_dim": E, "image_shape": SHAPE}
+    return Case(
+        lambda axis_name: stackgan_stage_one(Painter(axis_name), Judge(), axis_name=axis_name),
+        lambda: init_stackgan_stage_one(KEY, Painter(), Judge(), TX, TX, **options),
+    )
+
+
+def stage_two():
+    """With the term that is not the paper's."""
+    options = {"embedding_dim": E, "image_shape": SHAPE}
+
+    def encode(extra, images):
+        return images.reshape(len(images), -1)[:, :E]
+
+    def start():
+        first = stage_one().start().generator.variables
+        return init_stackgan_stage_two(
+            KEY, Painter(), first, Painter(), Judge(), TX, TX, **options
+        )  # fmt: skip
+
+    return Case(
+        lambda axis_name: stackgan_stage_two(
+            Painter(), Painter(axis_name), Judge(), encode=encode, matching_weight=2.0,
+            axis_name=axis_name,
+        ),
+        start,
+    )  # fmt: skip
+
+
+CASES = {
+    "classes": plain(conditional=True, ema_decay=0.9, fresh_fakes=True),
+    "view": plain(augmented, packs=2),
+    "relativistic_r1_r2": plain(None, slopes, losses.relativistic),
+    "drawn_penalties": plain(None, drawn_slopes, losses.wasserstein, disc_steps=2),
+    "acgan": with_classes(),
+    "sgan": few_labels(),
+    "sgan_conditional_consistent": few_labels(
+        feature_matching=False, conditional=True, consistency=2.0
+    ),
+    "cyclegan": translation(cyclegan, init_cyclegan, disc_steps=2),
+    "discogan": translation(discogan, init_translation, True),
+    "stackgan_one": stage_one(),
+    "stackgan_two": stage_two(),
+}
+
+
+def batch(name, size=32):
+    rng = np.random.default_rng(0)
+    shapes = {"image": SHAPE, "a": SHAPE, "b": SHAPE, "embedding": (E,)}
+    drawn = {k: rng.uniform(-1, 1, (size, *shape)) for k, shape in shapes.items()}
+    floats = {k: x.astype(np.float32) for k, x in drawn.items()}
+    return {**floats, "label": np.resize(CASES[name].labels, size).astype(np.int32)}
+
+
+def steps(name, axis_name=None, length=3):
+    """(state, batch) -> (state, metrics of so many steps on that batch)."""
+    case = CASES[name]
+    step = make_train_step(case.objective(axis_name), TX, TX, axis_name=axis_name, **case.options)
+    return lambda state, data: jax.lax.scan(lambda s, _: step(s, data), state, length=length)
