@@ -270,7 +270,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(tmp_path, variant, config, mes
         ("ring", "loss", "hing", "one of minimax"),
         ("ring", "penalty", "r3", "some of r1"),
         ("ring", "penalty_weight", 0.0, "a positive number"),
-        ("ring", "generator_learning_rate", float("nan"), "a positive number"),
+        ("ring", "generator_learning_rate", float("nan"), "a finite number"),
         ("ring", "ema_decay", 1.0, "a number in"),
         ("ring", "latent", "gaussian", "normal or uniform"),
         ("line", "latent_dim", 2, "1 on the line"),
