@@ -35,14 +35,14 @@ def compile_as_users_do(function):
     return jax.jit(function, compiler_options={"xla_backend_optimization_level": "3"})
 
 
-def check(function, *inputs, tolerance=1e-4):
-    """Compiled in either way, and operation by operation."""
+def check(function, *inputs, tolerance=1e-4, least=0.0):
+    """Compiled in either way, and operation by operation; what is below `least` counts as rounding."""
     with jax.disable_jit():
         expected = jax.tree.leaves(function(*inputs))
     for compiled in (compile_as_experiments_do, compile_as_users_do):
         for ours, other in zip(jax.tree.leaves(compiled(function)(*inputs)), expected, strict=True):
             assert np.all(np.isfinite(other))
-            scale = float(np.max(np.abs(other), initial=0.0))
+            scale = float(np.max(np.abs(other), initial=least))
             np.testing.assert_allclose(ours, other, rtol=tolerance, atol=tolerance * scale)
 
 
@@ -131,10 +131,14 @@ def test_features_of_digits():
     check(load_lenet(), images)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", CASES)
 def test_a_step_of_every_method(name):
     def one(state, data):
         state, metrics = steps(name, length=1)(state, data)
         return state.generator.params, state.discriminator.params, metrics
 
-    check(one, CASES[name].start(), batch(name, 2080))
+    # CycleGAN's pool is a loop over images, which takes minutes operation by operation.
+    size = 64 if name == "cyclegan" else 2080
+    # Biases before batch norm have gradients of rounding alone.
+    check(one, CASES[name].start(), batch(name, size), least=1e-2)
