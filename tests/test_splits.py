@@ -27,17 +27,16 @@ def of_domains(make_game):
 
 
 EXPERIMENTS = {
-    "dcgan": (dcgan.get_config, of_images(None), "load"),
-    "acgan": (acgan.get_config, of_images(None), "load"),
-    "sgan": (sgan.get_config, of_images(None), "load"),
-    "stacked_mnist": (lambda: stacked_mnist.get_config("quick"), of_images(None), "load"),
-    "classifier": (classifier.get_config, classifier.train, "load"),
-    "cyclegan": (cyclegan.get_config, of_domains(None), "load_domains"),
-    "discogan": (discogan.get_config, of_domains(None), "load_domains"),
+    "dcgan": (dcgan.get_config, of_images(None)),
+    "acgan": (acgan.get_config, of_images(None)),
+    "sgan": (sgan.get_config, of_images(None)),
+    "stacked_mnist": (lambda: stacked_mnist.get_config("quick"), of_images(None)),
+    "classifier": (classifier.get_config, classifier.train),
+    "cyclegan": (cyclegan.get_config, of_domains(None)),
+    "discogan": (discogan.get_config, of_domains(None)),
     "stackgan": (
         stackgan.get_config,
         lambda config, workdir: stackgan.train(config, workdir, False, "both"),
-        "load_captioned",
     ),
 }
 
@@ -48,27 +47,32 @@ EXPERIMENTS = {
     [("test", ["train", "test"]), ("validation", ["train_part", "validation"])],
 )
 def test_it_reads_the_splits_of_its_config(name, evaluate_on, expected, monkeypatch, tmp_path):
-    get_config, train, load = EXPERIMENTS[name]
+    get_config, train = EXPERIMENTS[name]
     asked = []
 
-    def record(dataset, split, data_dir):
+    def record(config, split, *load):
         asked.append(split)
         if len(asked) == 2:
             raise Loaded
 
-    monkeypatch.setattr(data, load, record)
+    monkeypatch.setattr(common, "load", record)
     config = get_config()
     assert config.evaluate_on == "test"
     config.update({"evaluate_on": evaluate_on, "batch_size": 16})
     with pytest.raises(Loaded):
         train(config, str(tmp_path / "run"))
-    if name == "stackgan":
-        expected = [expected[0], captioned.UNSEEN[expected[1]]]
     assert asked == expected
+
+
+def test_scenes_are_evaluated_on_combinations_that_training_never_had(monkeypatch):
+    monkeypatch.setattr(data, "load_captioned", lambda dataset, split, *rest: split)
+    splits = [captioned.load("scenes", split, None, "stop") for split in ("train", *data.TRAIN_ON)]
+    assert splits == ["train", captioned.UNSEEN["test"], captioned.UNSEEN["validation"]]
+    assert captioned.load("folder:PATH", "test", None, "stop") == "test"
 
 
 def test_another_split_is_refused():
     config = dcgan.get_config()
     config.evaluate_on = "train"
     with pytest.raises(UserError, match=r"^evaluate_on: got 'train', expected test or validation$"):
-        common.load_splits(data.load, config)
+        common.load_splits(config)
