@@ -79,14 +79,7 @@ def main(given=None):
         arguments.inception_weights,
         classes,
     )
-    held_out = config.get("evaluate_on", "test")
-    trained_on = data.TRAIN_ON[held_out]
-    if arguments.split == "validation" and held_out != "validation":
-        raise UserError(
-            "split: got validation, which the run was trained on, expected test, or a run of "
-            "--config.evaluate_on=validation"
-        )
-    splits = (trained_on, held_out) if arguments.split == "train" else (arguments.split, trained_on)
+    splits = feature_metrics.reference_and_floor(config, arguments.split)
     drawn = {"batch_size": arguments.batch_size, "seed": arguments.seed}
     look = {name: config[name] for name in ("dataset", "image_size", "channels")}
 

@@ -12,7 +12,6 @@ from parts.gaussian_trials import check_config, make_trials
 
 from jaxgan import UserError, cpu, networks
 from jaxgan.loop import fit
-from jaxgan.provenance import provenance
 from jaxgan.workdir import check_workdir, open_workdir, write_json
 
 VARIANTS = ("line", "ring", "grid")
@@ -73,11 +72,6 @@ def run(config, workdir):
     )
     workdir = open_workdir(workdir, config.to_dict(), **change)
 
-    def evaluate(state):
-        summary = gaussian_figures.summarize(shown.measure(state))
-        named = {f"{name}_{kind}": v for name, row in summary.items() for kind, v in row.items()}
-        return {name: value for name, value in named.items() if value is not None}
-
     state = fit(
         trials.state,
         trials.train_steps,
@@ -87,7 +81,7 @@ def run(config, workdir):
         to_device=jnp.asarray,
         sample=shown.sample,
         real=shown.real(),
-        evaluate=evaluate,
+        evaluate=lambda state: gaussian_figures.flatten(shown.measure(state)),
         **{name: config[name] for name in common.SCHEDULE},
         description={
             "generator": networks.describe(trials.generator),
@@ -95,11 +89,7 @@ def run(config, workdir):
             "config": config.to_dict(),
         },
         config=config.to_dict(),
-        summary={
-            "title": f"gaussians, {config.variant}",
-            "command": command_line.as_started(),
-            **provenance(),
-        },
+        summary={"title": f"gaussians, {config.variant}", **common.origin()},
         images_per_step=config.trials * config.disc_steps * config.batch_size,
         rollback=config.on_nonfinite == "rollback",
     )

@@ -52,8 +52,7 @@ class Run:
         return np.concatenate(blocks)
 
     def source(self, split):
-        held_out = self.config.get("evaluate_on", "test")
-        split = {"train": data.TRAIN_ON[held_out], "test": held_out}[split]
+        split = dict(zip(("train", "test"), common.splits_of(self.config), strict=True))[split]
         found = common.load(self.config, split)
         if found is None:
             raise UserError(f"dataset: {self.config['dataset']} has no {split} images to look at")

@@ -198,8 +198,7 @@ def fit_images(
             "discriminator_parameters": _count(state.discriminator.params),
             "devices": f"{jax.device_count()} × {jax.devices()[0].device_kind}",
             "jax_version": jax.__version__,
-            **provenance(),
-            "command": command_line.as_started(),
+            **origin(),
             "use": use,
             "layout": layout,
             **({"bad_images": len(bad_images(*sources))} if bad_images(*sources) else {}),
@@ -218,6 +217,17 @@ def guarded(config: config_dict.ConfigDict, step: Callable) -> Callable:
     return skip_nonfinite(step) if config.on_nonfinite == "skip" else step
 
 
+def origin() -> dict[str, Any]:
+    """What a summary says of where a run came from: the command, the code and the machine."""
+    return {"command": command_line.as_started(), **provenance()}
+
+
+def splits_of(config: Mapping[str, Any]) -> tuple[str, str]:
+    """The splits that a run, be it an old one, was trained on and is evaluated on."""
+    held_out = config.get("evaluate_on", "test")
+    return data.TRAIN_ON[held_out], held_out
+
+
 def load_splits(config: config_dict.ConfigDict, load_split: Callable = data.load) -> tuple:
     """What a run is trained on and what it is evaluated on, as the config says.
 
@@ -228,9 +238,9 @@ def load_splits(config: config_dict.ConfigDict, load_split: Callable = data.load
     Returns:
       What `load` gives for either split; the second may be None.
     """
-    splits = data.TRAIN_ON.get(config.evaluate_on), config.evaluate_on
-    expect_field(config, "evaluate_on", splits[0] is not None, " or ".join(data.TRAIN_ON))
-    return tuple(load(config, split, load_split) for split in splits)
+    known = config.evaluate_on in data.TRAIN_ON
+    expect_field(config, "evaluate_on", known, " or ".join(data.TRAIN_ON))
+    return tuple(load(config, split, load_split) for split in splits_of(config))
 
 
 def falling(rate: float, num_steps: int) -> optax.Schedule:

@@ -1,8 +1,10 @@
 """Metrics in a network's features: for evaluate.py, and for experiments while they train."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from ml_collections import config_dict
+from parts import common
 
 from jaxgan import UserError, data
 from jaxgan.evaluation import (
@@ -63,6 +65,20 @@ def load_network(
             f"{num_classes}; expected a file that classifier.py made of the run's data"
         )
     return network
+
+
+def reference_and_floor(config: Mapping[str, Any], wanted: str) -> tuple[str, str]:
+    """The splits of evaluate.py, by its --split: what a run is compared with, and real images.
+
+    Either is the part that the run was trained on, the other one that it was not.
+    """
+    trained_on, held_out = common.splits_of(config)
+    if wanted == "validation" and held_out != "validation":
+        raise UserError(
+            "split: got validation, which the run was trained on, expected test, or a run of "
+            "--config.evaluate_on=validation"
+        )
+    return (trained_on, held_out) if wanted == "train" else (wanted, trained_on)
 
 
 class TrainingMetrics:

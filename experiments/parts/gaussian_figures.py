@@ -124,6 +124,13 @@ def summarize(figures):
     return {name: without_nan(row) for name, row in summary.items()}
 
 
+def flatten(figures):
+    """Dictionaries of the trials -> {NAME_mean, NAME_std, NAME_worst}, those that there are."""
+    summary = summarize(figures)
+    named = {f"{name}_{kind}": v for name, row in summary.items() for kind, v in row.items()}
+    return {name: value for name, value in named.items() if value is not None}
+
+
 def without_nan(row):
     """Numbers for JSON, which knows no NaN: that of a trial without any mode is its reverse KL."""
     return {name: float(v) if math.isfinite(v) else None for name, v in row.items()}
