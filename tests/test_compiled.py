@@ -36,7 +36,7 @@ def compile_as_users_do(function):
 
 
 def check(function, *inputs, tolerance=1e-4, least=0.0):
-    """Compiled in either way, and operation by operation; what is below `least` counts as rounding."""
+    """Compiled in either way, and operation by operation; below `least` all is rounding."""
     with jax.disable_jit():
         expected = jax.tree.leaves(function(*inputs))
     for compiled in (compile_as_experiments_do, compile_as_users_do):
