@@ -5,7 +5,6 @@ complete. Where the next one is of the same step, the older one waits in WORKDIR
 """
 
 import math
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -97,6 +96,6 @@ def _take_back(replaced: Path, checkpoints: Path) -> None:
     if jax.process_index() == 0 and replaced.is_dir():
         for folder in replaced.iterdir():
             if not (checkpoints / folder.name).exists():
-                os.rename(folder, checkpoints / folder.name)
+                shutil.move(folder, checkpoints / folder.name)
         shutil.rmtree(replaced)
     wait_for_all("took back what was to be replaced")

@@ -5,7 +5,7 @@ part, and what one of them cannot read, none takes.
 """
 
 import contextlib
-import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -158,7 +158,7 @@ def set_aside(manager: ocp.CheckpointManager, step: int, name: str) -> Path:
     if jax.process_index() == 0:
         with writing(workdir):
             target.parent.mkdir(exist_ok=True)
-            os.rename(manager.directory / str(step), target)
+            shutil.move(str(manager.directory / str(step)), target)  # to another disk, maybe
             sync(target.parent)
     wait_for_all("set a checkpoint aside")
     manager.reload()
