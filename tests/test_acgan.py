@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import sample
-from parts import acgan_report, generation
+from parts import acgan_report, common, generation
 from PIL import Image
 
 from jaxgan import UserError, data, load_discriminator, load_generator
@@ -183,7 +183,7 @@ def test_evaluate_refuses_in_one_line(workdir, monkeypatch, arguments, message):
 def test_of_digits_the_report_has_the_shipped_classifier_s_reading(workdir, monkeypatch):
     measured = []
     monkeypatch.setattr(evaluate, "main", measured.append)
-    monkeypatch.setattr(data, "load", lambda *arguments: None)
+    monkeypatch.setattr(common, "load", lambda *arguments: None)
     config = experiment.get_config()
     acgan_report.report(config, workdir)
     split = ["--split", "test"]

@@ -121,8 +121,7 @@ def test_other_images_than_three_digits_have_no_thousand_modes(field, value, exp
 def test_packed_noisy_and_augmented_it_trains_and_tells_the_modes(tmp_path, monkeypatch):
     monkeypatch.setattr(stacked_mnist, "NUM_IMAGES", 1000)
     # Grey digits are read in no time; the network sees them in three channels.
-    load = data.load
-    monkeypatch.setattr(data, "load", lambda _, *options: load("mnist", *options))
+    monkeypatch.setattr(common, "load", lambda config, split, *_: data.load("mnist", split))
     look = {"augment": "translation,cutout", "instance_noise": 0.1, "label_smoothing": 0.1}
     config, _, rows = train(stacked_mnist, tmp_path / "run", "packed", **look)
     assert config.packing == 2
