@@ -79,7 +79,7 @@ JOINING = """
 import sys
 from parts import command_line, common
 
-common._join_processes = lambda: print("join")
+common.processes.join = lambda: print("join")
 common.cpu.keep_memory = lambda: print("tell")
 sys.argv = ["script.py", "--workdir=nowhere", "--distributed"]
 common.run_experiment(common.base_config, lambda *_: print("train"))

@@ -223,9 +223,9 @@ def test_the_discriminator_is_shown_the_view_of_all_images_each_time_with_anothe
     assert len({tuple(key) for key in keys}) == 4
 
 
-def test_every_device_draws_a_view_of_its_own():
+def test_what_a_view_draws_for_the_whole_batch_differs_from_device_to_device():
     def view(images, key, step):
-        return jnp.full_like(images, jax.random.uniform(key))
+        return augment.instance_noise(images, key, 1.0, axis_name="data")
 
     game = adversarial(
         Shade(), Mean(lambda _: None), latent_dim=1, loss=losses.wasserstein,
