@@ -143,7 +143,7 @@ def read_object(file: Path) -> dict[str, Any]:
 
 @functools.cache
 def _tell_of_damage(file: Path) -> None:
-    print(f"warning: {file} is damaged, and taken as not there", file=sys.stderr, flush=True)
+    print(f"warning: {file} is no JSON object, and taken as not there", file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager

@@ -353,7 +353,7 @@ def test_broken_settings_are_told_once_and_leave_the_rest_of_the_page(run, name,
     (run / name).write_text(text, encoding="utf-8")
     for _ in range(2):
         assert page_of(run).data["rows"] == ROWS
-    line = f"warning: {run / name} is damaged, and taken as not there\n"
+    line = f"warning: {run / name} is no JSON object, and taken as not there\n"
     assert capsys.readouterr().err == line
 
 
