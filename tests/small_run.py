@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import threading
+import time
 
 import numpy as np
 from PIL import Image
@@ -48,7 +49,7 @@ class SmallRun:
 
     def __init__(self, images, workdir, *arguments, environment=None, **config):
         config = {"dataset": f"folder:{images}", **CONFIG, **config}
-        self.lines = []
+        self.lines, self._times = [], []
         self._said = threading.Condition()
         self.process = subprocess.Popen(
             command("mlp_gan", workdir, *arguments, **config),
@@ -64,6 +65,10 @@ class SmallRun:
     def says(self, text):
         """Whether it has said so."""
         return any(text in line for line in self.lines)
+
+    def said_at(self, text):
+        """When it said so for the first time, by the monotonic clock."""
+        return next(t for line, t in zip(self.lines, self._times, strict=False) if text in line)
 
     def wait_for(self, text):
         """Waits until it has said so; fails if it ends before."""
@@ -87,6 +92,7 @@ class SmallRun:
         for line in self.process.stderr:
             with self._said:
                 self.lines.append(line.rstrip("\n"))
+                self._times.append(time.monotonic())
                 self._said.notify_all()
         with self._said:
             self._said.notify_all()
