@@ -340,7 +340,7 @@ class _Run:
             self._counts["skipped_in_a_row"] = in_a_row
             if in_a_row > MOST_SKIPPED:
                 values = {key: values[index] for key, values in fetched.items()}
-                what = f"the {in_a_row}th step in a row that is left out"
+                what = f"{in_a_row} steps in a row are left out"
                 self._not_finite(first + index, values, position, what)
         if not taken.all():
             count, index = int(np.sum(~taken)), int(np.argmin(taken))

@@ -169,7 +169,7 @@ def test_a_config_is_refused_by_name_or_its_step_fits(drawn):
 
 
 @pytest.mark.long
-@settings(max_examples=150, **CHECKS)
+@settings(max_examples=100, **CHECKS)
 @given(configs())
 def test_many_configs_are_refused_by_name_or_their_steps_fit(drawn):
     check_traced(*drawn)
@@ -229,7 +229,7 @@ PLAIN = [name for name in VALID if name in adversarial.default_config() and name
 
 
 @pytest.mark.long
-@settings(max_examples=30, **CHECKS)
+@settings(max_examples=15, **CHECKS)
 @given(st.fixed_dictionaries({name: VALID[name] for name in PLAIN}))
 def test_steps_of_what_is_combined_are_finite(changes):
     check_runs(Tiny, Tiny.get_config(**changes))
@@ -237,7 +237,7 @@ def test_steps_of_what_is_combined_are_finite(changes):
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", EXPERIMENTS)
-@settings(max_examples=2, **CHECKS)
+@settings(max_examples=1, **CHECKS)
 @given(st.data())
 def test_steps_of_every_experiment_are_finite(name, data):
     module, config = data.draw(configs((name,)))

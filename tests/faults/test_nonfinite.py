@@ -12,17 +12,21 @@ import subprocess
 import sys
 from pathlib import Path
 
+import gaussians
 import grain
 import jax
 import jax.numpy as jnp
+import mlp_gan
 import numpy as np
 import pytest
 import tiny
 from jax.sharding import PartitionSpec as P
+from parts import adversarial, common, generation
+from parts.gaussian_trials import check_config, make_trials
 from small_run import pair_environments
 from test_loop import PowerCut, interrupting, power_cut, rows, start, tensorboard_events
 
-from jaxgan import UserError, create_player, create_train_state, loop, sharding
+from jaxgan import UserError, create_player, create_train_state, data, loop, sharding
 from jaxgan.loop import Stopped, fit
 from jaxgan.nonfinite import all_finite, skip_nonfinite
 
@@ -241,7 +245,7 @@ def test_too_many_in_a_row_stop_it_at_the_same_step(skipping, tmp_path, monkeypa
         with pytest.raises(PowerCut):
             train(tmp_path / "run", interrupting(skipping, cut, power_cut), bad, num_steps=20)
     with pytest.raises(
-        UserError, match=r"step 11: the 6th step in a row that is left out, .* is nan"
+        UserError, match=r"step 11: 6 steps in a row are left out, .* is nan"
     ) as stopped:
         train(tmp_path / "run", skipping, bad, num_steps=20)
     assert "to go back to: the checkpoint of step 8" in str(stopped.value)
@@ -347,6 +351,55 @@ def test_without_it_the_run_stops(plain, tmp_path):
     with pytest.raises(UserError, match=r"step 7: .* is nan; .* back to: the checkpoint of step 4"):
         train(tmp_path / "run", plain, bad=(6,))
     assert not summary(tmp_path / "run").keys() & {"rollbacks", "skipped_steps"}
+
+
+@pytest.mark.parametrize(
+    ("policy", "line"),
+    [
+        ("stop", "step 2: "),
+        ("skip", "step 102: 101 steps in a row are left out, "),
+        ("rollback", "step 2: .* there is no checkpoint$"),
+    ],
+)
+def test_an_experiment_does_as_its_config_says(policy, line, tmp_path, monkeypatch):
+    monkeypatch.setattr(data, "load", lambda *_: Noise())
+    config = mlp_gan.get_config("plain")
+    # The first step makes parameters of 1e30, whose logits no float32 holds.
+    config.update({"generator_learning_rate": 1e30, "discriminator_learning_rate": 1e30})
+    config.update({"on_nonfinite": policy, "image_size": 8, "batch_size": 8, "num_steps": 150})
+    config.update({"log_every": 10, "checkpoint_every": 150, "steps_per_call": 1})
+    common.check_config(config)
+    game = functools.partial(adversarial.make_game, mlp_gan.make_players)
+    with pytest.raises(UserError, match=f"^{line}"):
+        generation.train(game, config, str(tmp_path / "run"), False)
+
+
+class Noise:
+    """Ten images of noise."""
+
+    num_classes = None
+
+    def __len__(self):
+        return 10
+
+    def __getitem__(self, index):
+        return {"image": np.random.default_rng(index).integers(0, 256, (8, 8, 1), np.uint8)}
+
+
+def test_the_toys_do_as_their_config_says():
+    config = gaussians.get_config("ring")
+    config.update({"trials": 2, "width": 4, "layers": 1, "on_nonfinite": "skip"})
+    check_config(config)
+    trials = make_trials(config)
+    params = jax.tree.map(jnp.copy, trials.state.discriminator.params)
+    # One of the trials is not finite: the step is left out in both.
+    poisoned = jax.tree.map(lambda x: x.at[0].set(jnp.nan), params)
+    player = trials.state.discriminator.replace(params=poisoned)
+    state = trials.state.replace(discriminator=player)
+    before = jax.tree.map(jnp.copy, state.generator.params)
+    state, metrics = trials.train_steps(state, jnp.arange(2))
+    assert metrics["skipped_steps"].tolist() == [1, 1]
+    assert tiny.difference(state.generator.params, before) == 0
 
 
 @pytest.mark.long
