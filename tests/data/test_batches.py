@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from jaxgan.data import eval_batches, mnist, prepare_image, train_iterator
+from jaxgan.data import eval_batches, mnist, prepare_image, spread_images, train_iterator
 from jaxgan.errors import UserError
 
 
@@ -265,3 +265,11 @@ def test_empty_source(make):
 def test_bad_seed(seed):
     with pytest.raises(UserError, match=r"^seed: got .*, expected a non-negative integer$"):
         train(Numbers(10), seed=seed)
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"), [(4, [0, 3, 6, 9]), (1, [0]), (10, range(10)), (20, range(10))]
+)
+def test_spread_images_come_from_all_over_a_source(count, expected):
+    images = spread_images(Numbers(10), count, image_size=2, channels=1)
+    np.testing.assert_allclose(images[:, 0, 0, 0] * 255, expected, rtol=1e-6)

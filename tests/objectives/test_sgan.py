@@ -104,6 +104,12 @@ def test_the_generator_matches_the_mean_features_and_so_says_its_slope():
     np.testing.assert_allclose(slope.reshape(6, 2), expected, rtol=1e-4, atol=1e-6)
 
 
+def test_latents_are_of_the_prior_that_is_asked_for():
+    game, _, context = play(latent="uniform")
+    images, _ = game.generate(GEN_VARS, {"image": jnp.zeros((500, 1, 1, 2))}, context)
+    assert 0.9 < np.max(np.abs(images)) <= 1
+
+
 def test_without_feature_matching_it_wants_its_images_to_be_of_any_class():
     game, batch, context = play(feature_matching=False)
     loss, aux = game.gen_loss(GEN_VARS, DISC_VARS, jnp.asarray(FAKE), batch, context)
