@@ -111,19 +111,19 @@ def run_experiment(
     command_line.reporting_errors(begin)
 
 
-def load(config: Mapping[str, Any], split: str, load: Callable = data.load):
+def load(config: Mapping[str, Any], split: str, load: Callable | None = None):
     """The data that a config names, by its `on_bad_image`; tells which images are left out.
 
     Args:
       config: of an experiment or of an old run, which may know no `on_bad_image`.
       split: as for `data.load`.
-      load: `data.load`, or another of its kind.
+      load: another function of the kind of `data.load`.
 
     Returns:
       What `load` gives: a source, or a tuple of them, or None.
     """
     dataset, policy = config["dataset"], config.get("on_bad_image", "stop")
-    found = load(dataset, split, config["data_dir"], policy)
+    found = (load or data.load)(dataset, split, config["data_dir"], policy)
     for source in found if isinstance(found, tuple) else (found,):
         bad = bad_images(source)
         if bad and jax.process_index() == 0:
@@ -228,12 +228,12 @@ def splits_of(config: Mapping[str, Any]) -> tuple[str, str]:
     return data.TRAIN_ON[held_out], held_out
 
 
-def load_splits(config: config_dict.ConfigDict, load_split: Callable = data.load) -> tuple:
+def load_splits(config: config_dict.ConfigDict, load_split: Callable | None = None) -> tuple:
     """What a run is trained on and what it is evaluated on, as the config says.
 
     Args:
       config: of the experiment.
-      load_split: `data.load`, or another of its kind.
+      load_split: another function of the kind of `data.load`.
 
     Returns:
       What `load` gives for either split; the second may be None.

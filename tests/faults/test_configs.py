@@ -67,7 +67,7 @@ VALID = {
     "penalty_interval": st.sampled_from([1, 2, 16]),
     "augment": joined(adversarial.AUGMENTATIONS, ","),
     "instance_noise": st.sampled_from([0.0, 0.1, 1.0]),
-    "packing": st.sampled_from([1, 2, 3, 4]),
+    "packing": st.sampled_from([1, 1, 2, 3]),
     # Of some experiments alone.
     "image_size": st.sampled_from([28, 28, 28, 16, 20, 32]),
     "conditional": st.booleans(),
@@ -100,8 +100,7 @@ def configs(draw, names=tuple(EXPERIMENTS)):
     module, *variant = EXPERIMENTS[draw(st.sampled_from(names))]
     config = module.get_config(*variant)
     known = [name for name in VALID if name in config]
-    changed = draw(st.sets(st.sampled_from(known), max_size=10))
-    config.update({name: draw(VALID[name]) for name in known if name in changed})
+    config.update({name: draw(VALID[name]) for name in known if draw(st.booleans())})
     return module, config
 
 
