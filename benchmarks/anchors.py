@@ -5,12 +5,9 @@ The tests compare our metrics with the packages' figures in that file, without t
 
 import argparse
 import contextlib
-import importlib.metadata
 import io
 import json
-import platform
 import re
-import subprocess
 import sys
 import tempfile
 import warnings
@@ -39,12 +36,10 @@ from torch_fidelity.metric_prc import prc_features_to_metric
 
 from jaxgan import metrics
 from jaxgan.metrics.inception import load_inception
+from jaxgan.provenance import provenance
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = (
-    *("jax", "jaxlib", "flax", "numpy", "scipy", "torch", "torchvision"),
-    *("pytorch-fid", "prdc", "torch-fidelity"),
-)
+PACKAGES = ("scipy", "torch", "torchvision", "pytorch-fid", "prdc", "torch-fidelity")
 K = 5
 
 TOLERANCE = {
@@ -206,7 +201,6 @@ def main() -> None:
     path = parser.parse_args().json
     # SciPy deprecates what pytorch-fid asks it for.
     warnings.filterwarnings("ignore", category=DeprecationWarning)
-    git = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=40"]
     figures = {
         "inception": compare_inception(),
         "frechet": compare_frechet(),
@@ -217,11 +211,7 @@ def main() -> None:
     largest = {name: _largest(part) for name, part in figures.items()}
     result = {
         "command": "python benchmarks/anchors.py",
-        "commit": subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip(),
-        "versions": {
-            "python": platform.python_version(),
-            **{name: importlib.metadata.version(name) for name in PACKAGES},
-        },
+        **provenance(*PACKAGES),
         "figures": {"largest_difference": largest, **figures},
     }
     text = json.dumps(result, indent=1)
