@@ -5,6 +5,7 @@ frozen; WORKDIR/encoders.msgpack keeps both. With `config.embeddings` there are 
 """
 
 import functools
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from flax import serialization
 from jax.experimental import multihost_utils
 from ml_collections import config_dict
 from parts import common, short_training
@@ -89,7 +91,7 @@ def prepare(config: config_dict.ConfigDict, source, workdir: Path) -> Captions:
     described = {"vocabulary": words, "text_encoder": networks.describe(encoder)}
     both = {**described, "image_encoder": networks.describe(images), "image_size": size}
     file = workdir / "encoders.msgpack"
-    saved = read_state(file)
+    saved = _read_encoders(file)
     if saved is None:
         unfinished = workdir / "encoders_unfinished.msgpack"
         about = {**both, "config": config.to_dict()}
@@ -117,6 +119,14 @@ def prepare(config: config_dict.ConfigDict, source, workdir: Path) -> Captions:
 
     extra["embeddings"] = jax.jit(embed)(extra, _some(rows))
     return Captions(rows, meaning, embed, encode, encode_image, extra, described)
+
+
+def _read_encoders(file: Path) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """The encoders that are kept, and what they are of; None where they are to be trained."""
+    about = file.with_suffix(".json")
+    if about.exists():  # of before there were digests
+        return serialization.msgpack_restore(file.read_bytes()), json.loads(about.read_text())
+    return read_state(file)
 
 
 def read_meaning(source) -> np.ndarray:

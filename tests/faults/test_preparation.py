@@ -1,5 +1,6 @@
 """What is trained beside the GANs: stopped, cut off and damaged it ends where the unbroken does."""
 
+import json
 import os
 import signal
 
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import stackgan
+from flax import serialization
 from parts import captioned, short_training
 from PIL import Image
 
@@ -229,3 +231,19 @@ def test_a_second_stackgan_on_one_folder_is_refused(images, tmp_path):
     with lock_workdir(workdir), pytest.raises(UserError, match="another run is writing"):
         stackgan.train(stackgan_config(images), workdir, False, "both")
     assert list(workdir.iterdir()) == []
+
+
+def test_encoders_of_before_there_were_digests_are_read(images, tmp_path, monkeypatch, capsys):
+    """They are one file of weights, and one that says of what."""
+    config = stackgan_config(images)
+    source = data.load_captioned(config.dataset, "train", None)
+    expected = captioned.prepare(config, source, tmp_path).extra
+    file = tmp_path / "encoders.msgpack"
+    extra, about = read_state(file)
+    file.write_bytes(serialization.msgpack_serialize(extra))
+    file.with_suffix(".json").write_text(json.dumps(about))
+    monkeypatch.setattr(captioned, "train_encoders", None)
+    jax.tree.map(
+        np.testing.assert_array_equal, captioned.prepare(config, source, tmp_path).extra, expected
+    )
+    assert "damaged" not in capsys.readouterr().err
