@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import mlp_gan
 import numpy as np
 import pytest
+import test_loop
 import tiny
 from jax.sharding import PartitionSpec as P
 from parts import adversarial, common, generation
@@ -27,7 +28,7 @@ from small_run import pair_environments
 from test_loop import PowerCut, interrupting, power_cut, rows, start, tensorboard_events
 
 from jaxgan import UserError, create_player, create_train_state, data, loop, sharding
-from jaxgan.loop import Stopped, fit
+from jaxgan.loop import Stopped
 from jaxgan.nonfinite import all_finite, skip_nonfinite
 
 
@@ -70,33 +71,9 @@ def expected(step, numbers, state=None):
     return state
 
 
-def train(workdir, step, bad=(), num_steps=12, **changes):
-    images = jnp.zeros((4, *tiny.IMAGE_SHAPE))
-    arguments = {
-        "steps_per_call": 1,
-        "to_device": lambda batches: batches,
-        "sample": lambda state: {"samples": images},
-        "real": np.zeros((4, *tiny.IMAGE_SHAPE), np.float32),
-        "evaluate": None,
-        "log_every": 2,
-        "sample_every": 6,
-        "eval_every": 6,
-        "checkpoint_every": 4,
-        "keep_checkpoints": 3,
-        "description": {},
-        "config": {"seed": 0},
-        "summary": {"title": "test"},
-        "images_per_step": 8,
-    }
-    workdir.mkdir(exist_ok=True)
-    return fit(
-        start(),
-        step,
-        batches(bad),
-        workdir=workdir,
-        num_steps=num_steps,
-        **{**arguments, **changes},
-    )
+def train(workdir, step, bad=(), **changes):
+    changes = {"evaluate": None, "keep_checkpoints": 3, **changes}
+    return test_loop.train(workdir, step, data=batches(bad), **changes)
 
 
 def summary(workdir):
@@ -262,7 +239,7 @@ def test_a_run_goes_back_and_takes_other_examples(plain, tmp_path, capsys):
     assert steps == [2, 4, 6, 8, 10, 12]
     assert all(np.isfinite(list(row.values())).all() for row in rows(tmp_path / "run"))
     events = tensorboard_events(tmp_path / "run")
-    assert [event.step for event in events.Tensors("train/generator_loss")] == steps
+    assert test_loop.tensorboard_steps(events, "train/generator_loss") == steps
     assert summary(tmp_path / "run")["rollbacks"] == 1
     told = capsys.readouterr().err
     assert "warning: step 7: " in told
