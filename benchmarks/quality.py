@@ -38,10 +38,10 @@ from jaxgan.evaluation import (
     generated_batches,
     real_batches,
 )
+from jaxgan.files import write_json
 from jaxgan.latent import sample_latents
 from jaxgan.metrics.lenet import load_lenet
 from jaxgan.provenance import provenance
-from jaxgan.workdir import write_json
 
 LOOK = {"image_size": 28, "channels": 1}
 STATES, SIDES = ("as trained", "averaged"), ("jaxgan", "PyTorch")

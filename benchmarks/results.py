@@ -24,8 +24,8 @@ import statistics
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from jaxgan.files import write_atomically
 from jaxgan.report import read_metrics
-from jaxgan.workdir import write_atomically
 
 RESULTS = Path(__file__).parents[1] / "results"
 GAME = ("d_real", "d_fake", "jsd_lower_bound")

@@ -11,8 +11,9 @@ from parts import command_line, common, gaussian_figures
 from parts.gaussian_trials import check_config, make_trials
 
 from jaxgan import UserError, cpu, networks
+from jaxgan.files import write_json
 from jaxgan.loop import fit
-from jaxgan.workdir import check_workdir, open_workdir, write_json
+from jaxgan.workdir import check_workdir, open_workdir
 
 VARIANTS = ("line", "ring", "grid")
 

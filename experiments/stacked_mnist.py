@@ -22,8 +22,8 @@ from parts import adversarial, common
 from jaxgan import data, load_generator, metrics
 from jaxgan.evaluation import generated_batches, real_batches
 from jaxgan.evaluation_files import format_table
+from jaxgan.files import write_json
 from jaxgan.metrics.lenet import load_lenet
-from jaxgan.workdir import write_json
 
 VARIANTS = ("quick", "packed", "plain")
 NUM_IMAGES = 26_000

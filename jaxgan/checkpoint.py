@@ -26,8 +26,8 @@ import orbax.checkpoint as ocp
 
 from jaxgan import digests
 from jaxgan.errors import UserError
+from jaxgan.files import sync, writing
 from jaxgan.state import PyTree, TrainState
-from jaxgan.workdir import sync, writing
 
 __all__ = [
     "Damaged",

@@ -19,8 +19,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxgan.files import write_atomically
 from jaxgan.state import PyTree
-from jaxgan.workdir import write_atomically
 
 __all__ = [
     "check_files",

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from jaxgan.event_files import open_event_writer
+from jaxgan.files import write_json, writing
 from jaxgan.report import write_report
-from jaxgan.workdir import write_json, writing
 
 __all__ = ["format_table", "write_evaluation"]
 

@@ -14,7 +14,7 @@ from grain.sources import RandomAccessDataSource
 
 from jaxgan import data
 from jaxgan.evaluation import Features, collect_features, real_batches
-from jaxgan.workdir import write_atomically
+from jaxgan.files import write_atomically
 
 __all__ = ["load_or_compute", "real_features"]
 

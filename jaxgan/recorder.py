@@ -22,14 +22,8 @@ import numpy as np
 
 from jaxgan import report, visualize
 from jaxgan.event_files import drop_events_after, open_event_writer
-from jaxgan.workdir import (
-    read_object,
-    save_config,
-    sync,
-    write_atomically,
-    write_json,
-    writing,
-)
+from jaxgan.files import read_object, sync, write_atomically, write_json, writing
+from jaxgan.workdir import save_config
 
 __all__ = ["Recorder", "is_finished"]
 

@@ -15,10 +15,10 @@ from typing import Any
 
 from jaxgan import report_cards
 from jaxgan.errors import UserError
+from jaxgan.files import write_atomically
 from jaxgan.report_cards import text
 from jaxgan.report_charts import make_charts, thin
 from jaxgan.report_files import Run, is_finite, read_rows, read_run
-from jaxgan.workdir import write_atomically
 
 __all__ = ["read_metrics", "write_report"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxgan.errors import UserError
-from jaxgan.workdir import read_object
+from jaxgan.files import read_object
 
 __all__ = [
     "ANIMATION_BUDGET",

@@ -9,8 +9,8 @@ from typing import Any
 import jax
 from flax import serialization
 
+from jaxgan.files import write_atomically
 from jaxgan.state import PyTree
-from jaxgan.workdir import write_atomically
 
 __all__ = ["read_state", "write_state"]
 

@@ -19,8 +19,8 @@ from jax.experimental import multihost_utils
 
 from jaxgan import checkpoint
 from jaxgan.checkpoint import Damaged
+from jaxgan.files import sync, writing
 from jaxgan.state import TrainState
-from jaxgan.workdir import sync, writing
 
 __all__ = [
     "newest_description",

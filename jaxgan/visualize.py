@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from jaxgan.errors import UserError
-from jaxgan.workdir import write_atomically
+from jaxgan.files import write_atomically
 
 # The grey of the lines between images: lighter than a digit's black, darker than its white.
 LINE_GREY = 72

@@ -6,7 +6,7 @@ import pytest
 
 from jaxgan import UserError
 from jaxgan.recorder import Recorder
-from jaxgan.workdir import lock_workdir, open_workdir, save_config, write_atomically
+from jaxgan.workdir import lock_workdir, open_workdir, save_config
 
 
 def test_makes_the_folder_and_keeps_the_config(tmp_path):
@@ -63,19 +63,6 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="expected a folder that can be written to"):
         open_workdir(tmp_path, {})
     assert list(tmp_path.iterdir()) == []
-
-
-def test_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
-    path = write_atomically(tmp_path / "a.txt", b"old")
-
-    def fail(source, target):
-        raise OSError("disk")
-
-    monkeypatch.setattr("jaxgan.workdir.os.replace", fail)
-    with pytest.raises(OSError, match="disk"):
-        write_atomically(path, b"new")
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_what_a_killed_run_left_half_written_is_removed(tmp_path):

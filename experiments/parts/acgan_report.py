@@ -19,11 +19,11 @@ import numpy as np
 from parts import common
 
 from jaxgan import cpu, data, networks
+from jaxgan.files import write_json
 from jaxgan.load import restore_player
 from jaxgan.state import create_player, init_variables
 from jaxgan.step import standing_statistics
 from jaxgan.supervised import make_supervised_step
-from jaxgan.workdir import write_json
 
 
 def report(config, workdir):

@@ -18,7 +18,7 @@ import tiny
 from test_experiments import command
 
 from jaxgan import UserError, digests, load_generator
-from jaxgan.workdir import write_atomically
+from jaxgan.files import write_atomically
 
 
 @contextlib.contextmanager
