@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jaxgan.event_files import open_event_writer
+from jaxgan.event_files import EventWriter
 from jaxgan.files import write_json, writing
 from jaxgan.report import write_report
 
@@ -55,8 +55,8 @@ def write_evaluation(
     """
     with writing(workdir):
         path = write_json(Path(workdir) / "evaluation.json", {"step": step, **record})
-        writer = open_event_writer(Path(workdir) / "tensorboard")
-        writer.write_scalars(step, {f"evaluation/{name}": value for name, value in scalars.items()})
+        writer = EventWriter(Path(workdir) / "tensorboard")
+        writer.scalars(step, {f"evaluation/{name}": value for name, value in scalars.items()})
         writer.close()
         if (Path(workdir) / "index.html").exists():
             write_report(workdir)

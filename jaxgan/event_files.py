@@ -1,59 +1,79 @@
-"""TensorBoard's files. TensorFlow, which takes seconds to import, is imported only here."""
+"""TensorBoard's files."""
 
 import os
+import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-__all__ = ["drop_events_after", "open_event_writer"]
+import numpy as np
+
+__all__ = ["EventWriter"]
 
 
-def open_event_writer(folder: str | os.PathLike):
-    """Opens a new file of events for TensorBoard.
+class EventWriter:
+    """Appends to a new file of events.
+
+    It writes in the caller's thread, so that a full disk is an error there: tensorboardX's own
+    SummaryWriter has a thread in which it would be lost.
 
     Args:
       folder: where; it is made if it is not there.
+      after: the last step that is kept of what the folder's older files hold: TensorBoard shows
+        nothing of theirs beyond it. None keeps all.
 
-    Returns:
-      A `clu.metric_writers.SummaryWriter`.
-
-    Example:
-      >>> open_event_writer("runs/tensorboard").write_scalars(1, {"loss": 0.5})  # doctest: +SKIP
-    """
-    _import_tensorflow()
-    from clu import metric_writers
-
-    return metric_writers.SummaryWriter(str(folder))
-
-
-def drop_events_after(step: int, folder: Path) -> None:
-    """Rewrites TensorBoard's files without what they hold of later steps.
-
-    Args:
-      step: the last one to keep.
-      folder: where the files are, if there are any.
+    Raises:
+      OSError: the file cannot be written, also by the methods.
 
     Example:
-      >>> drop_events_after(300, Path("runs/tensorboard"))  # doctest: +SKIP
+      >>> writer = EventWriter("/tmp/jaxgan-example/tensorboard")
+      >>> writer.scalars(1, {"loss": 0.5})
+      >>> writer.close()
     """
-    tf = _import_tensorflow()
-    from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
-    from tensorboard.compat.proto.event_pb2 import Event
 
-    for path in folder.glob("events.out.tfevents.*"):
-        # A killed run's last record may be cut short: the loader ends before it.
-        records = list(RawEventFileLoader(str(path)).Load())
-        temporary = path.with_name(f".{path.name}.tmp")
-        with tf.io.TFRecordWriter(str(temporary)) as writer:
-            for record in records:
-                if Event.FromString(record).step <= step:
-                    writer.write(record)
-        os.replace(temporary, path)
+    def __init__(self, folder: str | os.PathLike, after: int | None = None):
+        # Imported here: a train step needs none of it.
+        from tensorboardX import event_file_writer, summary
+        from tensorboardX.proto import event_pb2
 
+        self._events, self._summary = event_pb2, summary
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        # A file's name has the second; TensorBoard reads files in the order of their names.
+        suffix = f".{time.time_ns() % 10**9:09d}.{os.getpid()}"
+        self._writer = event_file_writer.EventsWriter(os.path.join(folder, "events"), suffix)
+        if after is not None:
+            session = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
+            for _ in range(2):  # TensorBoard takes the first of all for the start of the run
+                self._write(step=after + 1, session_log=session)
+        self.flush()
 
-def _import_tensorflow():
-    # It only writes files here; without these it talks over the progress line.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-    import tensorflow as tf
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        """Writes a point of each curve."""
+        for name, value in values.items():
+            self._write(step=step, summary=self._summary.scalar(name, float(value)))
+        self.flush()
 
-    tf.config.set_visible_devices([], "GPU")
-    return tf
+    def images(self, step: int, images: Mapping[str, np.ndarray]) -> None:
+        """Writes images, uint8 (H, W, C)."""
+        for name, pixels in images.items():
+            self._write(step=step, summary=self._summary.image(name, pixels, dataformats="HWC"))
+        self.flush()
+
+    def hyper_parameters(self, config: Mapping[str, Any]) -> None:
+        """Writes what a run was started with; what is no number, bool or text, as text."""
+        known = bool | int | float | str
+        flat = {name: x if isinstance(x, known) else str(x) for name, x in config.items()}
+        for summary in self._summary.hparams(flat, {}):
+            self._write(step=0, summary=summary)
+        self.flush()
+
+    def close(self) -> None:
+        """Ends the file."""
+        self._writer.close()
+
+    def flush(self) -> None:
+        """Hands over to the system what was written."""
+        self._writer.flush()
+
+    def _write(self, **content: Any) -> None:
+        self._writer.write_event(self._events.Event(wall_time=time.time(), **content))

@@ -136,6 +136,6 @@ def _system_error(error: Exception) -> str | None:
     code = re.search(r"os_error_code='(\d+)'", str(error))
     if code:  # TensorStore's
         return os.strerror(int(code[1]))
-    # TensorFlow's have their number in the text alone.
+    # Others have its words in their text alone.
     known = (os.strerror(number) for number in _DISK_ERRORS)
     return next((text for text in known if text in str(error)), None)

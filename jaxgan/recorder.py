@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from jaxgan import report, visualize
-from jaxgan.event_files import drop_events_after, open_event_writer
+from jaxgan.event_files import EventWriter
 from jaxgan.files import read_object, sync, write_atomically, write_json, writing
 from jaxgan.workdir import save_config
 
@@ -30,9 +30,6 @@ __all__ = ["Recorder", "is_finished"]
 
 class Recorder:
     """Writes a run's records in order, in one background thread.
-
-    TensorFlow, which the TensorBoard writer needs, is imported in that thread too: it takes
-    seconds, and the first steps need not wait for it.
 
     Args:
       workdir: the run's folder, which exists.
@@ -65,7 +62,7 @@ class Recorder:
         """Appends to metrics.jsonl before it returns, and to TensorBoard later."""
         with writing(self._workdir), self._metrics.open("a") as file:
             file.write(json.dumps({"step": step, **values}) + "\n")
-        self._later(lambda: self._writer.write_scalars(step, values))
+        self._later(lambda: self._writer.scalars(step, values))
 
     def images(self, step: int, images: dict[str, np.ndarray]) -> None:
         """Draws a grid of each set of images, (B, H, W, C) in [0, 1], as samples/NAME_STEP.png.
@@ -84,7 +81,7 @@ class Recorder:
                     columns, batch = batch.shape[1], batch.reshape(-1, *batch.shape[2:])
                 grids[name] = visualize.image_grid(batch, columns)
                 visualize.save_image(self._samples / f"{name}_{step:06d}.png", grids[name])
-            self._writer.write_images(step, {name: grid[None] for name, grid in grids.items()})
+            self._writer.images(step, grids)
 
         self._later(draw)
 
@@ -111,7 +108,7 @@ class Recorder:
 
         def drop():
             self._writer.close()
-            del self._writer  # what opens it anew drops TensorBoard's records
+            del self._writer  # the next one tells TensorBoard what holds no more
             self._drop_after(step)
 
         self.wait()
@@ -144,7 +141,7 @@ class Recorder:
     def close(self) -> None:
         """Waits until everything is written; raises what went wrong in the background."""
         try:
-            self._later(lambda: self._writer.flush())
+            self._later(lambda: self._writer.close())
         finally:
             self._pool.shutdown()
         self._raise_failures()
@@ -162,15 +159,8 @@ class Recorder:
 
     @functools.cached_property
     def _writer(self):
-        folder = self._workdir / "tensorboard"
-        drop_events_after(self._step, folder)
-        writer = open_event_writer(folder)
-        writer.write_hparams(
-            {
-                name: value if isinstance(value, bool | int | float | str) else str(value)
-                for name, value in self._config.items()
-            }
-        )
+        writer = EventWriter(self._workdir / "tensorboard", after=self._step)
+        writer.hyper_parameters(self._config)
         return writer
 
     def _pictures(self) -> list[Path]:
