@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 from PIL import Image
-from test_experiments import command
+from test_experiments import QUICK, command
 
 CONFIG = {
     "image_size": 8,
@@ -54,7 +54,7 @@ class SmallRun:
         self.process = subprocess.Popen(
             command("mlp_gan", workdir, *arguments, **config),
             # One device, as on a laptop: the eight of this suite are for the tests of sharding.
-            env={**os.environ, "XLA_FLAGS": "", **(environment or {})},
+            env={**os.environ, **QUICK, **(environment or {})},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,

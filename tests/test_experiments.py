@@ -42,9 +42,13 @@ def command(name, workdir, *arguments, **config):
     return [sys.executable, EXPERIMENTS / f"{name}.py", "--workdir", workdir, *arguments, *fields]
 
 
-def run(*arguments, stdout=subprocess.PIPE, **config):
-    # One device, as on a laptop: the eight of this suite are for the tests of sharding.
-    environment = {**os.environ, "XLA_FLAGS": ""}
+# One device, as on a laptop: the eight of this suite are for the tests of sharding.
+AS_A_USER = {"XLA_FLAGS": ""}
+QUICK = {"XLA_FLAGS": "--xla_backend_optimization_level=0"}
+
+
+def run(*arguments, stdout=subprocess.PIPE, flags=QUICK, **config):
+    environment = {**os.environ, **flags}
     return subprocess.run(
         command(*arguments, **config),
         stdout=stdout,
@@ -87,7 +91,7 @@ def folders(tmp_path_factory):
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("mlp") / "run"
-    result = run("mlp_gan", workdir, **SHORT)
+    result = run("mlp_gan", workdir, flags=AS_A_USER, **SHORT)
     assert result.returncode == 0, result.stderr
     return workdir, result
 
@@ -107,7 +111,7 @@ def test_killed_and_started_again_it_ends_bit_for_bit_the_same(unbroken, tmp_pat
     workdir = tmp_path / "run"
     process = subprocess.Popen(
         command("mlp_gan", workdir, **SHORT),
-        env={**os.environ, "XLA_FLAGS": ""},
+        env={**os.environ, **AS_A_USER},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -120,7 +124,7 @@ def test_killed_and_started_again_it_ends_bit_for_bit_the_same(unbroken, tmp_pat
     saved = max(
         int(path.name) for path in (workdir / "checkpoints").iterdir() if path.name.isdigit()
     )
-    result = run("mlp_gan", workdir, **SHORT)
+    result = run("mlp_gan", workdir, flags=AS_A_USER, **SHORT)
     assert result.returncode == 0, result.stderr
     assert f"goes on from the checkpoint of step {saved}\n" in result.stderr
     ours, theirs = final_state(workdir, 30), final_state(unbroken[0], 30)

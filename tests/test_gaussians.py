@@ -16,6 +16,7 @@ import pytest
 from parts import gaussian_figures, gaussian_toys, gaussian_trials
 from PIL import Image
 from scipy import stats
+from test_experiments import QUICK
 
 from jaxgan import UserError
 from jaxgan.networks.points import PointGenerator
@@ -41,7 +42,7 @@ EDGES = np.linspace(-4, 4, 161)
 def run(workdir, *arguments, **config):
     fields = [f"--config.{field}={value}" for field, value in config.items()]
     command = [sys.executable, SCRIPT, "--workdir", workdir, *arguments, *fields]
-    environment = {**os.environ, "XLA_FLAGS": ""}
+    environment = {**os.environ, **QUICK}
     return subprocess.run(command, capture_output=True, text=True, env=environment)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from test_experiments import run
+from test_experiments import QUICK, run
 
 DRIVER = Path(__file__).with_name("many_commands.py")
 EXPERIMENTS = {
@@ -164,7 +164,7 @@ def test_each_is_refused_in_one_line_and_nothing_is_written(root, tmp_path, tall
         input=json.dumps([[name, *arguments] for name, arguments, _ in asked]),
         capture_output=True,
         text=True,
-        env={**os.environ, "XLA_FLAGS": ""},
+        env={**os.environ, **QUICK},
     )
     assert result.returncode == 0, result.stderr
     wrong = [

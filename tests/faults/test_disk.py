@@ -15,7 +15,7 @@ import time
 import pytest
 import test_loop
 import tiny
-from test_experiments import command
+from test_experiments import QUICK, command
 
 from jaxgan import UserError, digests, load_generator
 from jaxgan.files import write_atomically
@@ -134,7 +134,7 @@ def end(workdir, images, *arguments, limit=None, **config):
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,
-        env={**os.environ, "XLA_FLAGS": ""},
+        env={**os.environ, **QUICK},
         preexec_fn=limited,
     )
     return run.returncode, run.stderr

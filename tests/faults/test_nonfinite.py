@@ -25,6 +25,7 @@ from jax.sharding import PartitionSpec as P
 from parts import adversarial, common, generation
 from parts.gaussian_trials import check_config, make_trials
 from small_run import pair_environments
+from test_experiments import QUICK
 from test_loop import PowerCut, interrupting, power_cut, rows, start, tensorboard_events
 
 from jaxgan import UserError, create_player, create_train_state, data, loop, sharding
@@ -389,7 +390,7 @@ def test_two_processes_agree_though_one_alone_has_it(mode, counted, tmp_path):
     processes = [
         subprocess.Popen(
             [sys.executable, script, tmp_path / "run", mode],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "XLA_FLAGS": "", **own},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), **QUICK, **own},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
