@@ -117,7 +117,8 @@ def plain(view=None, penalty=None, loss=losses.non_saturating, conditional=False
 
 def augmented(axis_name):
     def view(images, key, step):
-        images = augment.diff_augment(images, key, axis_name=axis_name)
+        policy = (augment.translation,)  # for the others there is tests/test_augment.py
+        images = augment.diff_augment(images, key, policy, axis_name=axis_name)
         noise = 0.1 / (1 + step)
         images = augment.instance_noise(images, key, noise, axis_name=axis_name)
         return augment.pack(images, 2)
@@ -207,10 +208,11 @@ def stage_two():
 
 
 CASES = {
-    "classes": plain(conditional=True, ema_decay=0.9, fresh_fakes=True),
+    "classes_relativistic_r1_r2": plain(
+        None, slopes, losses.relativistic, conditional=True, ema_decay=0.9, fresh_fakes=True
+    ),
     "view": plain(augmented, packs=2),
-    "relativistic_r1_r2": plain(None, slopes, losses.relativistic),
-    "drawn_penalties": plain(None, drawn_slopes, losses.wasserstein, disc_steps=2),
+    "drawn_penalties": plain(None, drawn_slopes, losses.wasserstein),
     "acgan": with_classes(),
     "sgan": few_labels(),
     "sgan_conditional_consistent": few_labels(
@@ -231,8 +233,22 @@ def batch(name, size=32):
     return {**floats, "label": np.resize(CASES[name].labels, size).astype(np.int32)}
 
 
-def steps(name, axis_name=None, length=3):
-    """(state, batch) -> (state, metrics of so many steps on that batch)."""
+def start(name):
+    """A state with weights that nothing is compiled for."""
+    rng = np.random.default_rng(0)
+
+    def fill(path, leaf):
+        if not jax.dtypes.issubdtype(leaf.dtype, jnp.floating):
+            return KEY if leaf.dtype == KEY.dtype else np.zeros(leaf.shape, leaf.dtype)
+        scale = 0.1 if leaf.ndim < 2 else 1 / np.sqrt(np.prod(leaf.shape[:-1]))
+        values = scale * rng.standard_normal(leaf.shape)
+        around_one = path[-1] in map(jax.tree_util.DictKey, ("scale", "var"))
+        return (values + around_one).astype(leaf.dtype)
+
+    return jax.tree_util.tree_map_with_path(fill, jax.eval_shape(CASES[name].start))
+
+
+def step(name, axis_name=None):
+    """(state, batch) -> (state, metrics)."""
     case = CASES[name]
-    step = make_train_step(case.objective(axis_name), TX, TX, axis_name=axis_name, **case.options)
-    return lambda state, data: jax.lax.scan(lambda s, _: step(s, data), state, length=length)
+    return make_train_step(case.objective(axis_name), TX, TX, axis_name=axis_name, **case.options)

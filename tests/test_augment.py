@@ -1,5 +1,7 @@
 """Augmentation, noise and packing: their laws, and that gradients pass."""
 
+import functools
+import itertools
 import math
 
 import jax
@@ -8,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from jaxgan import penalties
+from jaxgan import penalties, sharding
 from jaxgan.augment import (
     brightness,
     color,
@@ -31,7 +33,7 @@ AUGMENTATIONS = {
     "translation": translation,
     "cutout": cutout,
     "diff_augment": diff_augment,
-    "instance_noise": lambda images, key: instance_noise(images, key, 0.1),
+    "instance_noise": functools.partial(instance_noise, std=0.1),
 }
 every_augmentation = pytest.mark.parametrize(
     "augment", AUGMENTATIONS.values(), ids=AUGMENTATIONS.keys()
@@ -150,12 +152,23 @@ def test_a_key_draws_again_what_it_drew_and_each_image_for_itself(augment):
 
 
 @every_augmentation
-@pytest.mark.parametrize("channels", [1, 3, 4])
-@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
-def test_shape_and_dtype_stay(augment, channels, dtype):
-    images = jax.ShapeDtypeStruct((3, 7, 6, channels), dtype)
-    out = jax.eval_shape(augment, images, KEY)
-    assert (out.shape, out.dtype) == (images.shape, images.dtype)
+def test_shape_and_dtype_stay(augment):
+    for channels, dtype in itertools.product((1, 3, 4), (jnp.float32, jnp.bfloat16)):
+        images = jax.ShapeDtypeStruct((3, 7, 6, channels), dtype)
+        out = jax.eval_shape(augment, images, KEY)
+        assert (out.shape, out.dtype) == (images.shape, images.dtype)
+
+
+def test_each_device_draws_its_own_rows_of_what_one_device_draws():
+    def every(images, **options):
+        return [augment(images, KEY, **options) for augment in AUGMENTATIONS.values()]
+
+    images, rows = draw(8, 5, 4, 3), jax.P("data")
+    mesh = sharding.make_mesh(jax.devices()[:4])
+    mapped = functools.partial(every, axis_name="data")
+    found = jax.jit(jax.shard_map(mapped, mesh=mesh, in_specs=rows, out_specs=rows))(images)
+    for name, ours, expected in zip(AUGMENTATIONS, found, jax.jit(every)(images), strict=True):
+        np.testing.assert_allclose(ours, expected, atol=1e-6, err_msg=name)
 
 
 @every_augmentation

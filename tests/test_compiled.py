@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from loss_tables import GAMES
-from method_tables import CASES, batch, steps
+from method_tables import CASES, batch, step
 
 from jaxgan import augment, cpu, losses, penalties
 from jaxgan.metrics.lenet import load_lenet
@@ -135,7 +135,7 @@ def test_features_of_digits():
 @pytest.mark.parametrize("name", CASES)
 def test_a_step_of_every_method(name):
     def one(state, data):
-        state, metrics = steps(name, length=1)(state, data)
+        state, metrics = step(name)(state, data)
         return state.generator.params, state.discriminator.params, metrics
 
     # CycleGAN's pool is a loop over images, which takes minutes operation by operation.
