@@ -12,7 +12,15 @@ import tiny
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from jaxgan import Aux, Objective, create_player, create_train_state, make_train_step, networks
+from jaxgan import (
+    Aux,
+    Objective,
+    create_player,
+    create_train_state,
+    make_train_step,
+    networks,
+    sharding,
+)
 from jaxgan.errors import UserError
 from jaxgan.networks.layers import BatchNorm, Conv, to_logits
 from jaxgan.penalties import dragan, gradient_penalty, lazily, r1, r2
@@ -28,15 +36,18 @@ def draw(*shape, seed=0, dtype=np.float32):
     return jnp.asarray(np.random.default_rng(seed).standard_normal(shape), dtype)
 
 
+def compiled(penalty, critic):
+    return jax.jit(lambda *inputs: penalty(critic, *inputs))
+
+
 @every_penalty
 def test_a_linear_critic_has_one_slope_everywhere(penalty):
     w = np.random.default_rng(1).standard_normal(SHAPE[1:])
-    value = penalty(
-        lambda x: jnp.tensordot(x, jnp.asarray(w, jnp.float32), 3) + 7,
-        draw(*SHAPE),
-        draw(*SHAPE, seed=2),
-        KEY,
-    )
+
+    def critic(x):
+        return jnp.tensordot(x, jnp.asarray(w, jnp.float32), 3) + 7
+
+    value = compiled(penalty, critic)(draw(*SHAPE), draw(*SHAPE, seed=2), KEY)
     squared = np.sum(w**2)
     expected = squared if penalty in (r1, r2) else (math.sqrt(squared) - 1) ** 2
     assert value.shape == ()
@@ -120,8 +131,11 @@ class Smooth(nn.Module):
 def smooth():
     """(variables, real, fake) in float64."""
     with jax.enable_x64(True):
-        real, fake = (draw(3, 5, 4, 2, seed=seed, dtype=np.float64) for seed in (0, 1))
-        return Smooth().init(KEY, real), real, fake
+        real, fake = (np.asarray(draw(3, 5, 4, 2, seed=seed, dtype=np.float64)) for seed in (0, 1))
+        shapes = jax.eval_shape(Smooth().init, KEY, real)
+    rng = np.random.default_rng(2)
+    variables = jax.tree.map(lambda leaf: 0.5 * rng.standard_normal(leaf.shape), shapes)
+    return variables, real, fake
 
 
 @pytest.mark.parametrize(("penalty", "which"), [(r1, 0), (r2, 1)])
@@ -129,13 +143,16 @@ def test_the_slope_is_the_finite_difference_by_every_pixel(smooth, penalty, whic
     variables, *images = smooth
     with jax.enable_x64(True):
         critic = jax.jit(lambda x: Smooth().apply(variables, x))
-        h, total = 1e-5, 0.0
-        for i in np.ndindex(images[which].shape[1:]):
-            step = np.zeros(images[which].shape)
-            step[:, *i] = h
-            slope = (critic(images[which] + step) - critic(images[which] - step)) / (2 * h)
-            total += np.asarray(slope) ** 2
-        value = penalty(critic, *images, KEY)
+        h, shape = 1e-5, images[which].shape
+        pixels = math.prod(shape[1:])
+        steps = h * np.eye(pixels).reshape(pixels, 1, *shape[1:])
+
+        def moved(by):  # each image by each pixel
+            return np.asarray(critic((images[which] + by).reshape(-1, *shape[1:])))
+
+        slopes = (moved(steps) - moved(-steps)) / (2 * h)
+        total = np.sum(slopes.reshape(pixels, -1) ** 2, axis=0)
+        value = compiled(penalty, critic)(*images, KEY)
         assert value.dtype == jnp.float64
         np.testing.assert_allclose(value, np.mean(total), rtol=1e-7)
 
@@ -146,10 +163,11 @@ def test_the_gradient_by_the_parameters_is_the_finite_difference(smooth, penalty
     with jax.enable_x64(True):
 
         @jax.jit
-        def value(variables):
+        @jax.value_and_grad
+        def both(variables):
             return penalty(lambda x: Smooth().apply(variables, x), real, fake, KEY)
 
-        gradient = jax.tree.leaves(jax.jit(jax.grad(value))(variables))
+        gradient = jax.tree.leaves(both(variables)[1])
         leaves, structure = jax.tree.flatten(variables)
         for seed in range(3):
             rng = np.random.default_rng(seed)
@@ -157,7 +175,7 @@ def test_the_gradient_by_the_parameters_is_the_finite_difference(smooth, penalty
 
             def moved(h, direction=direction):
                 pairs = zip(leaves, direction, strict=True)
-                return float(value(structure.unflatten([x + h * d for x, d in pairs])))
+                return float(both(structure.unflatten([x + h * d for x, d in pairs]))[0])
 
             expected = (moved(1e-5) - moved(-1e-5)) / 2e-5
             pairs = zip(gradient, direction, strict=True)
@@ -171,29 +189,29 @@ def test_where_the_critic_is_flat_the_gradient_is_finite(penalty):
     def value(scale):
         return penalty(lambda x: scale * x.sum((1, 2, 3)), draw(*SHAPE), draw(*SHAPE), KEY)
 
-    loss, slope = jax.value_and_grad(value)(0.0)
+    loss, slope = jax.jit(jax.value_and_grad(value))(0.0)
     assert float(loss) == (0 if penalty in (r1, r2) else 1)
     assert float(slope) == 0
 
 
 @every_penalty
-def test_a_narrow_critic_gives_a_float32_penalty(penalty):
-    real, fake = draw(3, 5, 4, 2), draw(3, 5, 4, 2, seed=1)
+def test_a_narrow_critic_gives_a_float32_penalty(penalty, smooth):
+    variables, real, fake = jax.tree.map(jnp.float32, smooth)
 
     @jax.jit
-    def values():
-        variables = Smooth(jnp.float32).init(KEY, real)
+    def values(variables):
         return [
             penalty(lambda x, dtype=dtype: Smooth(dtype).apply(variables, x), real, fake, KEY)
             for dtype in (jnp.bfloat16, jnp.float32)
         ]
 
-    narrow, wide = values()
+    narrow, wide = values(variables)
     assert narrow.dtype == jnp.float32
     np.testing.assert_allclose(narrow, wide, rtol=0.05)
     # Slopes by narrow images are narrow; their squares are summed in float32.
     images = [x.astype(jnp.bfloat16) for x in (real, fake)]
-    assert penalty(lambda x: 3 * x.sum((1, 2, 3)), *images, KEY).dtype == jnp.float32
+    value = jax.eval_shape(compiled(penalty, lambda x: 3 * x.sum((1, 2, 3))), *images, KEY)
+    assert value.dtype == jnp.float32
 
 
 # Critics whose logits depend on the other images.
@@ -353,7 +371,7 @@ def lazy_game():
     state = create_train_state(
         KEY,
         create_player({"params": draw(4, 4, 1)}, tx),
-        create_player(module.init(KEY, jnp.zeros((1, 4, 4, 1))), tx),
+        create_player(jax.jit(module.init)(KEY, jnp.zeros((1, 4, 4, 1))), tx),
     )
     return Objective(generate, disc_loss, gen_loss), state, tx
 
@@ -374,21 +392,17 @@ def test_devices_do_not_change_a_lazy_penalty(mesh):
     assert expected[1] == 0
     assert expected[2] > 0
     mapped = make_train_step(game, tx, tx, axis_name="data")
-    for check_vma in (True, False):
-        step = jax.shard_map(
-            mapped,
-            mesh=mesh,
-            in_specs=(P(), P("data")),
-            out_specs=(P(), P()),
-            check_vma=check_vma,
-        )
-        shards = jax.device_put(batch, NamedSharding(mesh, P("data")))
-        many, penalties = run(jax.jit(step), state, shards)
-        assert tiny.difference(one, many) < 1e-5
-        np.testing.assert_allclose(penalties, expected, rtol=1e-5)
+    step = jax.shard_map(mapped, mesh=mesh, in_specs=(P(), P("data")), out_specs=(P(), P()))
+    # Where a step leaves its state, so that the second one is no other program.
+    shared = sharding.replicate(state, mesh)
+    many, penalties = run(jax.jit(step), shared, sharding.shard_batch(batch, mesh))
+    assert tiny.difference(one, many) < 1e-5
+    np.testing.assert_allclose(penalties, expected, rtol=1e-5)
+    # What `pmap` maps is not checked for what devices share.
+    stacked = jax.tree.map(lambda x: jnp.stack([x] * 8), state)
     many, penalties = run(
         jax.pmap(mapped, axis_name="data"),
-        jax.tree.map(lambda x: jnp.stack([x] * 8), state),
+        jax.device_put(stacked, NamedSharding(mesh, P("data"))),
         {"image": batch["image"].reshape(8, 2, 4, 4, 1)},
     )
     assert tiny.difference(one, jax.tree.map(lambda x: x[0], many)) < 1e-5
