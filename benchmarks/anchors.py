@@ -36,7 +36,7 @@ from torch_fidelity.metric_prc import prc_features_to_metric
 
 from jaxgan import metrics
 from jaxgan.metrics.inception import load_inception
-from jaxgan.provenance import provenance
+from jaxgan.runs.provenance import provenance
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("scipy", "torch", "torchvision", "pytorch-fid", "prdc", "torch-fidelity")

@@ -9,7 +9,7 @@ import optax
 from games import GAMES, LEARNING_RATE
 
 from jaxgan import cpu, losses, make_train_step, networks
-from jaxgan.objectives import adversarial, init_adversarial
+from jaxgan.methods import adversarial, init_adversarial
 from jaxgan.state import TrainState
 
 __all__ = ["init", "make_players", "make_step", "prepare"]

@@ -18,7 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from jaxgan.report import read_metrics
+from jaxgan.runs.page import read_metrics
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 RATE = "train/images_per_second"

@@ -31,7 +31,7 @@ from torch.optim.swa_utils import update_bn
 import results
 from experiments import train
 from jaxgan import data, load_generator
-from jaxgan.evaluation import (
+from jaxgan.evaluation.features import (
     Features,
     collect_features,
     evaluate_features,
@@ -41,7 +41,7 @@ from jaxgan.evaluation import (
 from jaxgan.files import write_json
 from jaxgan.latent import sample_latents
 from jaxgan.metrics.lenet import load_lenet
-from jaxgan.provenance import provenance
+from jaxgan.runs.provenance import provenance
 
 LOOK = {"image_size": 28, "channels": 1}
 STATES, SIDES = ("as trained", "averaged"), ("jaxgan", "PyTorch")

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxgan.files import write_atomically
-from jaxgan.report import read_metrics
+from jaxgan.runs.page import read_metrics
 
 RESULTS = Path(__file__).parents[1] / "results"
 GAME = ("d_real", "d_fake", "jsd_lower_bound")

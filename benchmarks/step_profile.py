@@ -23,7 +23,7 @@ import jaxgan_side
 from games import GAMES
 
 import results
-from jaxgan.provenance import provenance
+from jaxgan.runs.provenance import provenance
 
 KINDS = (
     # What an operation's name, and then its line of HLO, says of it; the first that fits counts.

@@ -22,7 +22,7 @@ import parity
 from games import GAMES
 
 import results
-from jaxgan.provenance import provenance
+from jaxgan.runs.provenance import provenance
 
 KEEP_MEMORY = {
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",

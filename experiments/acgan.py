@@ -15,7 +15,7 @@ from ml_collections import config_dict
 from parts import acgan_report, adversarial, common, generation
 
 from jaxgan import make_train_step
-from jaxgan.objectives import acgan, init_acgan, make_acgan_evaluate
+from jaxgan.methods import acgan, init_acgan, make_acgan_evaluate
 
 
 def get_config() -> config_dict.ConfigDict:

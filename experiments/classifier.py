@@ -20,7 +20,7 @@ from parts import classifying, command_line, common, short_training
 from jaxgan import UserError, data
 from jaxgan.files import write_atomically
 from jaxgan.metrics.lenet import LeNet, pack_lenet
-from jaxgan.workdir import check_workdir, lock_workdir, open_workdir
+from jaxgan.training.workdir import check_workdir, lock_workdir, open_workdir
 
 
 def get_config():

@@ -11,7 +11,7 @@ networks than the paper's. The run ends with a table of how near it came.
 
 from parts import common, translation
 
-from jaxgan import networks, objectives
+from jaxgan import methods, networks
 
 
 def get_config():
@@ -39,14 +39,14 @@ def make_game(config, key):
         blocks=config.blocks,
         dtype=common.DTYPES[config.dtype],
     )
-    objective = objectives.cyclegan(
+    objective = methods.cyclegan(
         *translation.make_both(*modules),
         cycle_weight=config.cycle_weight,
         identity_weight=config.identity_weight,
     )
 
     def init(*args, **options):
-        return objectives.init_cyclegan(*args, pool_size=config.pool_size, **options)
+        return methods.init_cyclegan(*args, pool_size=config.pool_size, **options)
 
     txs = common.falling_adams(config, config.num_steps)
     return translation.game_of(config, key, modules, objective, init, *txs)

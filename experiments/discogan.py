@@ -15,7 +15,7 @@ import functools
 import optax
 from parts import common, translation
 
-from jaxgan import networks, objectives
+from jaxgan import methods, networks
 
 
 def get_config():
@@ -37,7 +37,7 @@ def make_game(config, key):
         width=config.width,
         dtype=common.DTYPES[config.dtype],
     )
-    objective = objectives.discogan(
+    objective = methods.discogan(
         *translation.make_both(*modules),
         rate=config.rate,
         starting_rate=config.starting_rate,
@@ -46,7 +46,7 @@ def make_game(config, key):
     rates = (config.generator_learning_rate, config.discriminator_learning_rate)
     decay = functools.partial(optax.add_decayed_weights, 1e-5)  # as in the authors' code
     txs = (optax.chain(decay(), optax.adam(rate, b1=0.5)) for rate in rates)
-    init = objectives.init_translation
+    init = methods.init_translation
     return translation.game_of(config, key, modules, objective, init, *txs)
 
 

@@ -16,8 +16,9 @@ import argparse
 from parts import command_line, common, feature_metrics
 
 from jaxgan import UserError, data, load_generator
-from jaxgan.class_evaluation import CLASS_METRICS, evaluate_classes
-from jaxgan.evaluation import (
+from jaxgan.evaluation.cache import real_features
+from jaxgan.evaluation.classes import CLASS_METRICS, evaluate_classes
+from jaxgan.evaluation.features import (
     METRICS,
     check_metrics,
     collect_features,
@@ -26,9 +27,8 @@ from jaxgan.evaluation import (
     real_labels,
     requested_labels,
 )
-from jaxgan.evaluation_files import format_table, write_evaluation
-from jaxgan.feature_cache import real_features
 from jaxgan.metrics import metric_name
+from jaxgan.runs.evaluations import format_table, write_evaluation
 
 NAMES = {"train": "training", "test": "test", "validation": "validation"}
 

@@ -12,8 +12,8 @@ from parts.gaussian_trials import check_config, make_trials
 
 from jaxgan import UserError, cpu, networks
 from jaxgan.files import write_json
-from jaxgan.loop import fit
-from jaxgan.workdir import check_workdir, open_workdir
+from jaxgan.training.loop import fit
+from jaxgan.training.workdir import check_workdir, open_workdir
 
 VARIANTS = ("line", "ring", "grid")
 

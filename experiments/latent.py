@@ -16,10 +16,10 @@ import argparse
 
 import jax
 import numpy as np
-from parts import command_line, common
-from parts import latent_pictures as pictures
+from parts import command_line, common, latent_pictures
 
-from jaxgan import UserError, data, latent, load_discriminator, load_generator, visualize
+from jaxgan import UserError, data, latent, load_discriminator, load_generator
+from jaxgan.runs import pictures
 
 
 class Run:
@@ -71,13 +71,13 @@ class Run:
 
 
 WHAT = {
-    "walk": pictures.walk,
-    "grid": pictures.grid,
-    "interpolate": pictures.interpolate,
-    "arithmetic": pictures.arithmetic,
-    "invert": pictures.inversion,
-    "neighbours": pictures.neighbours,
-    "saliency": pictures.saliency,
+    "walk": latent_pictures.walk,
+    "grid": latent_pictures.grid,
+    "interpolate": latent_pictures.interpolate,
+    "arithmetic": latent_pictures.arithmetic,
+    "invert": latent_pictures.inversion,
+    "neighbours": latent_pictures.neighbours,
+    "saliency": latent_pictures.saliency,
 }
 
 
@@ -110,11 +110,11 @@ def main():
     try:
         if what == "walk":
             scale = max(1, 112 // len(picture[0]))
-            visualize.save_animation(
+            pictures.save_animation(
                 out, picture, milliseconds=60, last_milliseconds=60, scale=scale
             )
         else:
-            visualize.save_image(out, picture, scale=2)
+            pictures.save_image(out, picture, scale=2)
     except OSError as error:
         raise UserError(f"out: cannot write {out}: {error.strerror}") from None
     print(f"{out}: {what} from step {run.step}")

@@ -12,8 +12,9 @@ import jax
 import numpy as np
 from parts import command_line
 
-from jaxgan import UserError, load_generator, visualize
+from jaxgan import UserError, load_generator
 from jaxgan.latent import across_classes, sample_latents
+from jaxgan.runs import pictures
 
 
 def parse_arguments():
@@ -61,9 +62,9 @@ def main():
         images, columns = generate(latents, np.full(rows, label)), None
     else:
         images, columns = generate(*across_classes(latents, classes)), classes
-    grid = visualize.image_grid(np.asarray(images), columns=columns)
+    grid = pictures.image_grid(np.asarray(images), columns=columns)
     try:
-        visualize.save_image(arguments.out, grid)
+        pictures.save_image(arguments.out, grid)
     except OSError as error:
         raise UserError(f"out: cannot write {arguments.out}: {error.strerror}") from None
     print(f"{arguments.out}: {len(images)} images from step {generate.step}")

@@ -18,10 +18,10 @@ from parts import common, generation
 
 from jaxgan import data, make_train_step, networks
 from jaxgan.files import write_json
-from jaxgan.objectives import init_sgan, make_sgan_evaluate, sgan
-from jaxgan.report import read_metrics
+from jaxgan.methods import init_sgan, make_sgan_evaluate, sgan
+from jaxgan.runs.page import read_metrics
 from jaxgan.state import create_player, init_variables
-from jaxgan.supervised import make_supervised_step
+from jaxgan.training.supervised import make_supervised_step
 
 
 def get_config():

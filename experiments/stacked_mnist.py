@@ -20,10 +20,10 @@ import numpy as np
 from parts import adversarial, common
 
 from jaxgan import data, load_generator, metrics
-from jaxgan.evaluation import generated_batches, real_batches
-from jaxgan.evaluation_files import format_table
+from jaxgan.evaluation.features import generated_batches, real_batches
 from jaxgan.files import write_json
 from jaxgan.metrics.lenet import load_lenet
+from jaxgan.runs.evaluations import format_table
 
 VARIANTS = ("quick", "packed", "plain")
 NUM_IMAGES = 26_000

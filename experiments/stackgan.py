@@ -20,10 +20,12 @@ import jax
 from absl import flags
 from parts import captioned, common, stackgan_report, stackgan_stages
 
-from jaxgan import UserError, data, sharding
-from jaxgan.load_stackgan import restore_stage
-from jaxgan.loop import is_finished
-from jaxgan.workdir import lock_workdir, open_workdir, save_config
+from jaxgan import UserError, data
+from jaxgan.inference.captions import restore_stage
+from jaxgan.runs.recorder import save_config
+from jaxgan.training import sharding
+from jaxgan.training.loop import is_finished
+from jaxgan.training.workdir import lock_workdir, open_workdir
 
 
 def get_config():

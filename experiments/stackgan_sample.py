@@ -16,9 +16,10 @@ import jax
 import numpy as np
 from parts import captioned, command_line
 
-from jaxgan import UserError, visualize
+from jaxgan import UserError
 from jaxgan.data.vocabulary import split_words
-from jaxgan.load_stackgan import load_stackgan
+from jaxgan.inference.captions import load_stackgan
+from jaxgan.runs import pictures
 
 
 def parse_arguments():
@@ -53,7 +54,7 @@ def main():
     noise = jax.random.normal(jax.random.key(arguments.seed), (arguments.num, generate.noise_dim))
     images = generate(noise, np.repeat(embedding, arguments.num, axis=0))
     try:
-        visualize.save_image(out, visualize.image_grid(np.asarray(images)))
+        pictures.save_image(out, pictures.image_grid(np.asarray(images)))
     except OSError as error:
         raise UserError(f"out: cannot write {out}: {error.strerror}") from None
     print(f"{out}: {arguments.num} images from step {generate.step}")

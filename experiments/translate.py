@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 from parts import command_line
 
-from jaxgan import UserError, data, visualize
+from jaxgan import UserError, data
 from jaxgan.data.folder import decode_image, image_names
-from jaxgan.load_translator import load_translator
+from jaxgan.inference.translator import load_translator
+from jaxgan.runs import pictures
 
 BATCH = 16
 
@@ -59,7 +60,7 @@ def main():
         for path, image in zip(paths[first : first + BATCH], made, strict=False):
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                visualize.save_image(path, np.rint(255 * image).astype(np.uint8))
+                pictures.save_image(path, np.rint(255 * image).astype(np.uint8))
             except OSError as error:
                 raise UserError(f"output: cannot write {path}: {error.strerror}") from None
     print(f"{output}: {len(names)} images, translated by step {translate.step}")

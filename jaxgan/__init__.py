@@ -1,15 +1,21 @@
 """Generative adversarial networks in JAX and Flax.
 
-The parts, each in its own module: `losses`, `penalties`, `augment`, `networks`, `objectives`,
-`state`, `step`, `metrics`, `latent`, `data`, `sharding`, `checkpoint`, `loop`, `visualize`. The
-names below are those that a program of one's own starts from.
+The parts, each in its own module: `losses`, `penalties`, `augment`, `networks`, `methods`,
+`state`, `step`, `metrics`, `latent`, `data`, `evaluation`, `training`, `runs`, `inference`. The
+names below are those that a program of one's own starts from. They need JAX, Flax, Optax and NumPy
+alone; `load_generator` and `load_discriminator` import Orbax when they are first asked for.
 """
 
-from jaxgan import augment, cpu, latent, losses, metrics, networks, objectives, penalties
+from typing import TYPE_CHECKING, Any
+
+from jaxgan import augment, cpu, latent, losses, methods, metrics, networks
 from jaxgan.errors import UserError
-from jaxgan.load import load_discriminator, load_generator
+from jaxgan.losses import penalties
 from jaxgan.state import Player, TrainState, create_player, create_train_state
 from jaxgan.step import Aux, Context, Objective, make_train_step
+
+if TYPE_CHECKING:
+    from jaxgan.inference.load import load_discriminator, load_generator
 
 __all__ = [
     "Aux",
@@ -27,8 +33,16 @@ __all__ = [
     "load_generator",
     "losses",
     "make_train_step",
+    "methods",
     "metrics",
     "networks",
-    "objectives",
     "penalties",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("load_discriminator", "load_generator"):
+        from jaxgan.inference import load
+
+        return getattr(load, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -30,6 +30,6 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 @pytest.fixture(scope="session")
 def mesh():
     """All eight devices along `data`."""
-    from jaxgan import sharding
+    from jaxgan.training import sharding
 
     return sharding.make_mesh()

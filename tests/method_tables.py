@@ -14,8 +14,7 @@ import numpy as np
 import optax
 
 from jaxgan import Objective, TrainState, augment, losses, make_train_step, penalties
-from jaxgan.networks.layers import BatchNorm, LeakyReLU
-from jaxgan.objectives import (
+from jaxgan.methods import (
     acgan,
     adversarial,
     cyclegan,
@@ -30,7 +29,8 @@ from jaxgan.objectives import (
     stackgan_stage_one,
     stackgan_stage_two,
 )
-from jaxgan.objectives.translation import init_translation
+from jaxgan.methods.translation import init_translation
+from jaxgan.networks.layers import BatchNorm, LeakyReLU
 
 SHAPE = (4, 4, 2)
 DIM, K, E = 3, 3, 5

@@ -17,7 +17,7 @@ from PIL import Image
 
 from jaxgan import UserError, data, load_discriminator, load_generator
 from jaxgan.metrics.lenet import LeNet, load_lenet, pack_lenet
-from jaxgan.report import read_metrics
+from jaxgan.runs.page import read_metrics
 
 CLASSES, COUNT = ("bright", "dark", "grey"), 8
 

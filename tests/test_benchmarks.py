@@ -7,7 +7,7 @@ import pytest
 import tiny
 
 from jaxgan import losses, make_train_step, networks
-from jaxgan.objectives import adversarial, init_adversarial
+from jaxgan.methods import adversarial, init_adversarial
 
 BATCH = 100
 GAMES = {

@@ -19,9 +19,10 @@ from parts import adversarial, common, feature_metrics, generation
 from parts.feature_metrics import TrainingMetrics
 from PIL import Image
 
-from jaxgan import UserError, checkpoint, load_generator
+from jaxgan import UserError, load_generator
 from jaxgan.metrics.lenet import load_lenet
-from jaxgan.report import read_metrics
+from jaxgan.runs.page import read_metrics
+from jaxgan.training import checkpoint
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 SHORT = {

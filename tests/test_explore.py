@@ -13,10 +13,11 @@ import pytest
 from parts import latent_pictures as pictures
 from PIL import Image
 
-from jaxgan import UserError, checkpoint, load_discriminator, networks
+from jaxgan import UserError, load_discriminator, networks
 from jaxgan.data import mnist
-from jaxgan.inversion import invert
-from jaxgan.objectives import init_adversarial
+from jaxgan.evaluation.inversion import invert
+from jaxgan.methods import init_adversarial
+from jaxgan.training import checkpoint
 
 CONFIG = {"dataset": "mnist", "data_dir": None, "image_size": 28, "channels": 1}
 

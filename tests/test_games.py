@@ -15,7 +15,7 @@ import wgan_gp
 from parts import adversarial, common, generation
 
 from jaxgan import UserError, data, load_discriminator, load_generator
-from jaxgan.report import read_metrics
+from jaxgan.runs.page import read_metrics
 
 SMALL = {"num_steps": 2, "batch_size": 8, "latent_dim": 6, "log_every": 1, "width": 16}
 

@@ -20,7 +20,7 @@ from test_experiments import QUICK
 
 from jaxgan import UserError
 from jaxgan.networks.points import PointGenerator
-from jaxgan.report import read_metrics
+from jaxgan.runs.page import read_metrics
 
 SCRIPT = Path(__file__).parents[1] / "experiments" / "gaussians.py"
 SHORT = {

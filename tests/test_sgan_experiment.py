@@ -10,7 +10,7 @@ from PIL import Image
 from test_experiments import SHORT, run
 
 from jaxgan import UserError, data, load_generator
-from jaxgan.report import read_metrics
+from jaxgan.runs.page import read_metrics
 
 
 @pytest.fixture(scope="module")

@@ -20,8 +20,8 @@ from PIL import Image
 
 from jaxgan import UserError, data
 from jaxgan.data.captions import Scene, Thing
-from jaxgan.load_stackgan import load_stackgan
-from jaxgan.report import read_metrics
+from jaxgan.inference.captions import load_stackgan
+from jaxgan.runs.page import read_metrics
 
 SMALL = {
     "embedding_dim": 8,

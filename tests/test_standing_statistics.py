@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxgan.load import make_generate
+from jaxgan.inference.load import make_generate
 from jaxgan.step import standing_statistics
 
 BATCHES = np.random.default_rng(0).normal(1.0, 2.0, (10, 32, 3)).astype(np.float32)

@@ -19,10 +19,10 @@ from jaxgan import (
     create_train_state,
     losses,
     make_train_step,
-    sharding,
 )
+from jaxgan.methods import adversarial, init_adversarial, make_evaluate
 from jaxgan.networks.convolution import force_formulation
-from jaxgan.objectives import adversarial, init_adversarial, make_evaluate
+from jaxgan.training import sharding
 
 STEPS = 3
 # Three Adam steps at 1e-3 on values near 1: a handful of float32 roundings.

@@ -11,7 +11,7 @@ import table_contents
 import tables
 
 import results
-from jaxgan.provenance import provenance
+from jaxgan.runs.provenance import provenance
 from results import Result
 
 ROOT = Path(__file__).parents[1]

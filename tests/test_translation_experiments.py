@@ -13,10 +13,11 @@ import translate
 from parts import common, translation, translation_report
 from PIL import Image
 
-from jaxgan import UserError, checkpoint, data, load_generator
-from jaxgan.load_translator import load_translator
+from jaxgan import UserError, data, load_generator
+from jaxgan.inference.translator import load_translator
 from jaxgan.metrics.lenet import load_lenet
-from jaxgan.report import read_metrics
+from jaxgan.runs.page import read_metrics
+from jaxgan.training import checkpoint
 
 SMALL = {
     "image_size": 16,

@@ -8,7 +8,7 @@ import numpy as np
 import optax
 
 from jaxgan import losses, make_train_step, networks
-from jaxgan.objectives import adversarial, init_adversarial
+from jaxgan.methods import adversarial, init_adversarial
 
 LATENT_DIM = 5
 IMAGE_SHAPE = (16, 16, 1)

@@ -20,10 +20,10 @@ from parts import common
 
 from jaxgan import cpu, data, networks
 from jaxgan.files import write_json
-from jaxgan.load import restore_player
+from jaxgan.inference.load import restore_player
 from jaxgan.state import create_player, init_variables
 from jaxgan.step import standing_statistics
-from jaxgan.supervised import make_supervised_step
+from jaxgan.training.supervised import make_supervised_step
 
 
 def report(config, workdir):

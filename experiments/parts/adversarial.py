@@ -10,7 +10,7 @@ from ml_collections import config_dict
 from parts import common, generation
 
 from jaxgan import augment, losses, make_train_step, penalties
-from jaxgan.objectives import adversarial, init_adversarial, make_evaluate
+from jaxgan.methods import adversarial, init_adversarial, make_evaluate
 
 LOSSES = {
     "minimax": losses.minimax,

@@ -20,8 +20,8 @@ from ml_collections import config_dict
 from parts import common, short_training
 
 from jaxgan import UserError, cpu, data, networks
-from jaxgan.objectives import init_matching, make_matching_step
-from jaxgan.state_file import read_state, write_state
+from jaxgan.methods import init_matching, make_matching_step
+from jaxgan.training.state_file import read_state, write_state
 
 MOST_CAPTIONS = 10
 """How many captions of an image are used, where it has more."""

@@ -18,7 +18,7 @@ from parts import processes
 
 from jaxgan import cpu
 from jaxgan.errors import UserError
-from jaxgan.signals import EXIT_CODES, Stopped
+from jaxgan.training.signals import EXIT_CODES, Stopped
 
 # A full disk, a quota, a limit on the size of files, a read-only file system.
 _CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)

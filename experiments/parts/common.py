@@ -15,13 +15,14 @@ from absl import flags
 from ml_collections import config_dict
 from parts import command_line, processes
 
-from jaxgan import cpu, data, sharding
+from jaxgan import cpu, data
 from jaxgan.errors import UserError
-from jaxgan.loop import fit
 from jaxgan.nonfinite import skip_nonfinite
-from jaxgan.provenance import provenance
+from jaxgan.runs.provenance import provenance
 from jaxgan.state import TrainState
-from jaxgan.workdir import check_workdir
+from jaxgan.training import sharding
+from jaxgan.training.loop import fit
+from jaxgan.training.workdir import check_workdir
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 SCHEDULE = ("num_steps", "steps_per_call", "log_every", "sample_every", "eval_every",

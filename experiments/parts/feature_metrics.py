@@ -7,13 +7,13 @@ from ml_collections import config_dict
 from parts import common
 
 from jaxgan import UserError, data
-from jaxgan.evaluation import (
+from jaxgan.evaluation.cache import real_features
+from jaxgan.evaluation.features import (
     check_metrics,
     collect_features,
     evaluate_features,
     generated_batches,
 )
-from jaxgan.feature_cache import real_features
 from jaxgan.metrics import metric_name
 from jaxgan.metrics.inception import load_inception
 from jaxgan.metrics.lenet import load_lenet

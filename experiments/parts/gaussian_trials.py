@@ -15,7 +15,7 @@ import optax
 from ml_collections import config_dict
 from parts import adversarial, common, gaussian_toys
 
-from jaxgan import cpu, make_train_step, networks, objectives
+from jaxgan import cpu, make_train_step, methods, networks
 from jaxgan.latent import sample_latents
 from jaxgan.networks.points import PointGenerator
 from jaxgan.state import TrainState
@@ -56,7 +56,7 @@ def make_trials(config: config_dict.ConfigDict) -> Trials:
 
     def init(key):
         networks_and_optimizers = generator, discriminator, gen_tx, disc_tx
-        return objectives.init_adversarial(
+        return methods.init_adversarial(
             key,
             *networks_and_optimizers,
             image_shape=(config.packing, dim),
@@ -67,7 +67,7 @@ def make_trials(config: config_dict.ConfigDict) -> Trials:
     def step(state, data_key, number):
         # An objective is no more than three functions, so it can be made while the step is traced,
         # with a penalty that knows the step.
-        game = objectives.adversarial(
+        game = methods.adversarial(
             generator,
             discriminator,
             loss=adversarial.LOSSES[config.loss],

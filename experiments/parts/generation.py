@@ -14,11 +14,12 @@ from ml_collections import config_dict
 from parts import common
 from parts.feature_metrics import TrainingMetrics
 
-from jaxgan import cpu, data, networks, sharding
+from jaxgan import cpu, data, networks
+from jaxgan.inference.load import make_generate
 from jaxgan.latent import across_classes, interpolate, sample_latents
-from jaxgan.load import make_generate
 from jaxgan.state import TrainState
-from jaxgan.workdir import open_workdir
+from jaxgan.training import sharding
+from jaxgan.training.workdir import open_workdir
 
 HELD_OUT = 2_000
 """How many of the held-out images an evaluation sees: as many as tell its shares to one in a

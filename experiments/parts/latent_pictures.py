@@ -4,27 +4,28 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxgan import UserError, data, latent, visualize
-from jaxgan.inversion import compare_errors, invert
+from jaxgan import UserError, data, latent
+from jaxgan.evaluation.inversion import compare_errors, invert
+from jaxgan.evaluation.neighbours import nearest_neighbours
+from jaxgan.evaluation.saliency import guided_backpropagation
 from jaxgan.metrics.lenet import load_lenet
-from jaxgan.neighbours import nearest_neighbours
-from jaxgan.saliency import guided_backpropagation
+from jaxgan.runs import pictures
 
 
 def walk(run):
     path = latent.smooth_path(run.draw(8), 96, distribution=run.prior)
-    return [visualize.image_grid(image[None], padding=0) for image in run.images(path)]
+    return [pictures.image_grid(image[None], padding=0) for image in run.images(path)]
 
 
 def grid(run):
     plane = latent.latent_grid(run.draw(4), 10, 10, distribution=run.prior)
-    return visualize.image_grid(run.images(plane), columns=10)
+    return pictures.image_grid(run.images(plane), columns=10)
 
 
 def interpolate(run):
     pairs = run.draw(16).reshape(8, 2, -1)
     rows = [latent.interpolate(*ends, 10, distribution=run.prior) for ends in pairs]
-    return visualize.image_grid(run.images(jnp.concatenate(rows)), columns=10)
+    return pictures.image_grid(run.images(jnp.concatenate(rows)), columns=10)
 
 
 def arithmetic(run):
@@ -41,7 +42,7 @@ def arithmetic(run):
     names = f"bold {first}", f"thin {first}", f"thin {second}"
     print("rows: {}, {}, {}, and {} - {} + {} with noise;".format(*names, *names))
     print("the last column: their means, and the sum itself")
-    return visualize.image_grid(run.images(rows), columns=4)
+    return pictures.image_grid(run.images(rows), columns=4)
 
 
 def load_classifier(run):
@@ -78,7 +79,7 @@ def inversion(run):
         print(f"{split}: mean squared error {found[split].errors.mean():.4f} in [-1, 1]")
     print(f"gap of the medians {compare_errors(**found).gap:+.2f}: 0 is alike, 1 is by heart")
     pairs = np.stack([images, found["test"].images], axis=1)
-    return visualize.image_grid(pairs.reshape(-1, *images.shape[1:]), columns=16)
+    return pictures.image_grid(pairs.reshape(-1, *images.shape[1:]), columns=16)
 
 
 def neighbours(run):
@@ -90,7 +91,7 @@ def neighbours(run):
         found = nearest_neighbours(samples, training, k=5, features=features)
         rows.append(training[found.indices] / 255.0)
     print("columns: a sample, 5 neighbours in pixels, 5 in the discriminator's features")
-    return visualize.image_grid(np.concatenate(rows, 1).reshape(-1, *samples.shape[1:]), columns=11)
+    return pictures.image_grid(np.concatenate(rows, 1).reshape(-1, *samples.shape[1:]), columns=11)
 
 
 def saliency(run):
@@ -110,4 +111,4 @@ def saliency(run):
         # Where more ink excites the feature; the rest is the checkerboard of strided gradients.
         largest = jnp.max(slopes, axis=(1, 2, 3), keepdims=True)
         rows += [best, jnp.maximum(slopes, 0) / jnp.maximum(largest, 1e-12)]
-    return visualize.image_grid(np.concatenate(rows), columns=16)
+    return pictures.image_grid(np.concatenate(rows), columns=16)

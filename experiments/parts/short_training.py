@@ -12,10 +12,10 @@ from parts import processes
 
 from jaxgan.errors import UserError
 from jaxgan.nonfinite import all_finite
-from jaxgan.progress import Progress
-from jaxgan.signals import Stopped, catch_signals, signal_anywhere
+from jaxgan.runs.progress import Progress
 from jaxgan.state import PyTree
-from jaxgan.state_file import read_state, write_state
+from jaxgan.training.signals import Stopped, catch_signals, signal_anywhere
+from jaxgan.training.state_file import read_state, write_state
 
 
 def train(

@@ -15,10 +15,10 @@ from parts import captioned, common, scene_reader
 from jaxgan import data
 from jaxgan.data.captions import COLOURS, DIGITS, GROUNDS, SIZES, Scene, Thing, word
 from jaxgan.data.scenes import SCENE_SIZE
-from jaxgan.evaluation import frechet, real_batches
-from jaxgan.evaluation_files import format_table, write_evaluation
-from jaxgan.load_stackgan import load_stackgan
-from jaxgan.loop import is_finished
+from jaxgan.evaluation.features import frechet, real_batches
+from jaxgan.inference.captions import load_stackgan
+from jaxgan.runs.evaluations import format_table, write_evaluation
+from jaxgan.training.loop import is_finished
 
 NUM = 2_000
 BATCH = 100

@@ -9,9 +9,10 @@ import numpy as np
 from ml_collections import config_dict
 from parts import caption_pictures, captioned, common
 
-from jaxgan import data, make_train_step, networks, objectives, sharding
-from jaxgan.load_stackgan import make_text_to_image, measure_text_statistics
-from jaxgan.workdir import open_workdir
+from jaxgan import data, make_train_step, methods, networks
+from jaxgan.inference.captions import make_text_to_image, measure_text_statistics
+from jaxgan.training import sharding
+from jaxgan.training.workdir import open_workdir
 
 SHOWN = 8
 
@@ -19,9 +20,9 @@ SHOWN = 8
 def make_stage_one(config, encode, key):
     """(None, generator, discriminator, state, step) of Stage I."""
     generator, discriminator = _networks_one(config)
-    objective = objectives.stackgan_stage_one(generator, discriminator, **_weights(config, encode))
+    objective = methods.stackgan_stage_one(generator, discriminator, **_weights(config, encode))
     txs = common.falling_adams(config, config.stage_one_steps)
-    state = objectives.init_stackgan_stage_one(
+    state = methods.init_stackgan_stage_one(
         key, generator, discriminator, *txs, **_data(config, config.stage_one_size)
     )
     step = make_train_step(objective, *txs, ema_decay=config.ema_decay)
@@ -31,11 +32,11 @@ def make_stage_one(config, encode, key):
 def make_stage_two(first, config, encode, key):
     """(stage_one, generator, discriminator, state, step) of Stage II over a finished first."""
     generator, discriminator = _networks_two(config)
-    objective = objectives.stackgan_stage_two(
+    objective = methods.stackgan_stage_two(
         first.generator, generator, discriminator, **_weights(config, encode)
     )
     txs, frozen = common.falling_adams(config, config.num_steps), (first.generator, first.variables)
-    state = objectives.init_stackgan_stage_two(
+    state = methods.init_stackgan_stage_two(
         key, *frozen, generator, discriminator, *txs, **_data(config, config.image_size)
     )
     step = make_train_step(objective, *txs, ema_decay=config.ema_decay)
@@ -182,7 +183,7 @@ def train(
         },
         use={
             "Draw what a caption says": f"python experiments/stackgan_sample.py {which} {what}",
-            "Or in Python": "from jaxgan.load_stackgan import load_stackgan\n\n"
+            "Or in Python": "from jaxgan.inference.captions import load_stackgan\n\n"
             f"generate = load_stackgan({str(folder)!r})",
         },
         images_per_step=config.batch_size,

@@ -12,12 +12,13 @@ import optax
 from ml_collections import config_dict
 from parts import common, translation_report
 
-from jaxgan import UserError, data, make_train_step, networks, sharding
-from jaxgan.load_translator import make_translate
-from jaxgan.objectives.translation import variables_of
+from jaxgan import UserError, data, make_train_step, networks
+from jaxgan.inference.translator import make_translate
+from jaxgan.methods.translation import variables_of
 from jaxgan.state import TrainState
 from jaxgan.step import Objective
-from jaxgan.workdir import open_workdir
+from jaxgan.training import sharding
+from jaxgan.training.workdir import open_workdir
 
 COLUMNS = 10
 HELD_OUT = 500
@@ -144,7 +145,7 @@ def train(
         },
         use={
             "Translate a folder of images": f"{command} --input FOLDER --output FOLDER",
-            "Or in Python": "from jaxgan.load_translator import load_translator\n\n"
+            "Or in Python": "from jaxgan.inference.translator import load_translator\n\n"
             f'translate = load_translator({str(workdir)!r}, "ab")',
         },
         layout="Rows: images of a, their translations, "

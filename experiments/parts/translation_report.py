@@ -14,10 +14,10 @@ from ml_collections import config_dict
 from parts import common
 
 from jaxgan import cpu, data, metrics
-from jaxgan.evaluation import collect_features, frechet, real_batches
-from jaxgan.evaluation_files import format_table, write_evaluation
-from jaxgan.load_translator import load_translator, make_translate
+from jaxgan.evaluation.features import collect_features, frechet, real_batches
+from jaxgan.inference.translator import load_translator, make_translate
 from jaxgan.metrics.lenet import load_lenet
+from jaxgan.runs.evaluations import format_table, write_evaluation
 from jaxgan.state import create_player, init_variables, update_player
 from jaxgan.step import apply_train
 

@@ -99,8 +99,8 @@ class GroupedConv(Conv):
 class LeakyReLU(nn.Module):
     """max(x, slope x), as a module, which `nn.intercept_methods` can see.
 
-    So `jaxgan.saliency` reads the features of a network and changes its gradients; `nn.leaky_relu`
-    is hidden from it.
+    So `jaxgan.evaluation.saliency` reads the features of a network and changes its gradients;
+    `nn.leaky_relu` is hidden from it.
 
     Attributes:
       slope: of negative values; 0 is ReLU.

@@ -22,7 +22,7 @@ class MinibatchDiscrimination(nn.Module):
     The sum runs over the whole batch, the example itself among it, which gives 1. Examples that
     are much alike have large o: a generator that draws but a few images is found out. Stands
     before the last layer of a discriminator, which sees real and generated images in passes of
-    their own. Its logits depend on the whole batch, and so `jaxgan.penalties` refuse them.
+    their own. Its logits depend on the whole batch, and so `jaxgan.losses.penalties` refuse them.
 
     Attributes:
       kernels: features appended.

@@ -197,9 +197,9 @@ class R3GANDiscriminator(nn.Module):
     A 1x1 convolution from the image, then blocks for each width, with `downsample` in between; at
     the end each channel is weighed by a learnt map of its own (a depthwise convolution of the whole
     map) and a dense layer makes the logit. It has no batch norm and no spectral norm: R1 and R2 of
-    `jaxgan.penalties` belong to it. With classes it is called `discriminator(images, labels, ...)`,
-    the dense layer makes as many features as there are channels, and the logit is their product
-    with an embedding of the label.
+    `jaxgan.losses.penalties` belong to it. With classes it is called
+    `discriminator(images, labels, ...)`, the dense layer makes as many features as there are
+    channels, and the logit is their product with an embedding of the label.
 
     Attributes:
       widths: channels of the feature maps, each of half the side.

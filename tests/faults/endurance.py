@@ -16,8 +16,8 @@ import numpy as np
 import optax
 
 from jaxgan import losses, make_train_step
-from jaxgan.loop import fit
-from jaxgan.objectives import adversarial, init_adversarial
+from jaxgan.methods import adversarial, init_adversarial
+from jaxgan.training.loop import fit
 
 NUM_STEPS, MEASURED_EVERY = 20_000, 1_000
 SHAPE, LATENT_DIM, BATCH_SIZE = (8, 8, 1), 4, 8

@@ -8,21 +8,22 @@ import shutil
 import grain
 import jax
 import jax.numpy as jnp
+import looped
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
-import test_loop
 import tiny
 
-from jaxgan import UserError, checkpoint, load_generator, networks
-from jaxgan.best import BestCheckpoint
-from jaxgan.digests import digest_arrays
-from jaxgan.feature_cache import load_or_compute
-from jaxgan.load import restore_player
-from jaxgan.load_stackgan import restore_stage
+from jaxgan import UserError, load_generator, networks
+from jaxgan.evaluation.cache import load_or_compute
+from jaxgan.inference.captions import restore_stage
+from jaxgan.inference.load import restore_player
 from jaxgan.state import Player, TrainState
-from jaxgan.undamaged import restore_newest
-from jaxgan.workdir import open_workdir
+from jaxgan.training import checkpoint
+from jaxgan.training.best import BestCheckpoint
+from jaxgan.training.digests import digest_arrays
+from jaxgan.training.undamaged import restore_newest
+from jaxgan.training.workdir import open_workdir
 
 CONFIG = {"seed": 0, "widths": [2, 3]}
 
@@ -289,25 +290,25 @@ def step():
 @pytest.fixture(scope="module")
 def unbroken(step, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("unbroken") / "run"
-    return workdir, test_loop.train(workdir, step)
+    return workdir, looped.train(workdir, step)
 
 
 @pytest.mark.parametrize("how", DAMAGES)
 def test_a_run_goes_on_from_the_one_before_as_if_nothing_was(unbroken, step, tmp_path, capsys, how):
     workdir = tmp_path / "run"
-    test_loop.train(workdir, step, num_steps=8)
+    looped.train(workdir, step, num_steps=8)
     damage(largest(workdir / "checkpoints" / "8"), how)
     for name in ("summary.json", "config.json"):
         damage(workdir / name, how if how is not flipped else halved)
     capsys.readouterr()
-    state = test_loop.train(workdir, step)
+    state = looped.train(workdir, step)
     told = capsys.readouterr().err
     assert told.count("is damaged") == 1
     assert "goes on from the checkpoint of step 4" in told
     assert tiny.difference(state, unbroken[1]) == 0
     assert (workdir / "damaged" / "8").is_dir()
-    assert [row["step"] for row in test_loop.rows(workdir)] == [
-        row["step"] for row in test_loop.rows(unbroken[0])
+    assert [row["step"] for row in looped.rows(workdir)] == [
+        row["step"] for row in looped.rows(unbroken[0])
     ]
     assert json.loads((workdir / "summary.json").read_text())["status"] == "finished"
     assert json.loads((workdir / "config.json").read_text()) == {"seed": 0}

@@ -12,13 +12,15 @@ import shutil
 import subprocess
 import time
 
+import looped
 import pytest
-import test_loop
 import tiny
+from PIL import Image
 from test_experiments import QUICK, command
 
-from jaxgan import UserError, digests, load_generator
+from jaxgan import UserError, load_generator
 from jaxgan.files import write_atomically
+from jaxgan.training import digests
 
 
 @contextlib.contextmanager
@@ -57,7 +59,7 @@ def step():
 
 @pytest.fixture(scope="module")
 def unbroken(step, tmp_path_factory):
-    return test_loop.train(tmp_path_factory.mktemp("unbroken") / "run", step)
+    return looped.train(tmp_path_factory.mktemp("unbroken") / "run", step)
 
 
 def fails(workdir, step, action, reason):
@@ -69,7 +71,7 @@ def fails(workdir, step, action, reason):
         action()
 
     with pytest.raises(UserError) as error:
-        test_loop.train(workdir, test_loop.interrupting(step, 6, act))
+        looped.train(workdir, looped.interrupting(step, 6, act))
     assert str(error.value) == f"workdir: cannot write {workdir}: {reason}"
     assert digests.check_files(workdir / "checkpoints" / "4") is None
     assert not (workdir / "checkpoints" / "8").exists()
@@ -85,7 +87,7 @@ def test_a_disk_that_is_full_of_checkpoints(step, unbroken, tmp_path, free):
         (checkpoints / "filler").unlink()
         summary = json.loads((workdir / "summary.json").read_text())
         assert summary["status"] == f"stopped: workdir: cannot write {workdir}: {full}"
-        assert tiny.difference(test_loop.train(workdir, step), unbroken) == 0
+        assert tiny.difference(looped.train(workdir, step), unbroken) == 0
         assert sorted(path.name for path in checkpoints.iterdir()) == ["12", "8"]
 
 
@@ -102,14 +104,14 @@ def test_a_disk_that_is_full_of_anything(step, unbroken, tmp_path, free):
         workdir = folder / "run"
         fails(workdir, step, lambda: fill(folder, free), "No space left on device")
         (folder / "filler").unlink()
-        assert tiny.difference(test_loop.train(workdir, step), unbroken) == 0
+        assert tiny.difference(looped.train(workdir, step), unbroken) == 0
 
 
 def test_a_run_on_a_disk_that_is_full_does_not_start(step, tmp_path):
     with disk(tmp_path / "disk", "1m") as folder:
         fill(folder, 0)
         with pytest.raises(UserError, match=r"workdir: cannot write .*: No space left on device"):
-            test_loop.train(folder / "run", step)
+            looped.train(folder / "run", step)
 
 
 def test_what_cannot_be_written_leaves_the_old_file(tmp_path):
@@ -145,7 +147,7 @@ def test_the_command_ends_by_one_line(tmp_path):
     images = tmp_path / "images"
     images.mkdir()
     for number in range(8):
-        test_loop.Image.new("RGB", (8, 8), (number * 30, 99, 0)).save(images / f"{number}.png")
+        Image.new("RGB", (8, 8), (number * 30, 99, 0)).save(images / f"{number}.png")
     workdir = tmp_path / "run"
     every = {"log_every": 2, "sample_every": 4, "eval_every": 100, "checkpoint_every": 4}
     assert end(workdir, images, num_steps=4, **every)[0] == 0

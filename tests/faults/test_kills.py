@@ -16,7 +16,7 @@ import pytest
 from small_run import SmallRun, make_images
 from test_experiments import final_state
 
-from jaxgan.report import read_metrics
+from jaxgan.runs.page import read_metrics
 
 EVERY = 20  # steps from checkpoint to checkpoint
 CONFIG = {"num_steps": 800, "checkpoint_every": EVERY}

@@ -16,21 +16,22 @@ import gaussians
 import grain
 import jax
 import jax.numpy as jnp
+import looped
 import mlp_gan
 import numpy as np
 import pytest
-import test_loop
 import tiny
 from jax.sharding import PartitionSpec as P
+from looped import PowerCut, interrupting, power_cut, rows, start, tensorboard_events
 from parts import adversarial, common, generation
 from parts.gaussian_trials import check_config, make_trials
 from small_run import pair_environments
 from test_experiments import QUICK
-from test_loop import PowerCut, interrupting, power_cut, rows, start, tensorboard_events
 
-from jaxgan import UserError, create_player, create_train_state, data, loop, sharding
-from jaxgan.loop import Stopped
+from jaxgan import UserError, create_player, create_train_state, data
 from jaxgan.nonfinite import all_finite, skip_nonfinite
+from jaxgan.training import loop, sharding
+from jaxgan.training.loop import Stopped
 
 
 def scanned(step):
@@ -74,7 +75,7 @@ def expected(step, numbers, state=None):
 
 def train(workdir, step, bad=(), **changes):
     changes = {"evaluate": None, "keep_checkpoints": 3, **changes}
-    return test_loop.train(workdir, step, data=batches(bad), **changes)
+    return looped.train(workdir, step, data=batches(bad), **changes)
 
 
 def summary(workdir):
@@ -240,7 +241,7 @@ def test_a_run_goes_back_and_takes_other_examples(plain, tmp_path, capsys):
     assert steps == [2, 4, 6, 8, 10, 12]
     assert all(np.isfinite(list(row.values())).all() for row in rows(tmp_path / "run"))
     events = tensorboard_events(tmp_path / "run")
-    assert test_loop.tensorboard_steps(events, "train/generator_loss") == steps
+    assert looped.tensorboard_steps(events, "train/generator_loss") == steps
     assert summary(tmp_path / "run")["rollbacks"] == 1
     told = capsys.readouterr().err
     assert "warning: step 7: " in told

@@ -16,9 +16,9 @@ from PIL import Image
 
 from jaxgan import UserError, data
 from jaxgan.metrics.lenet import load_lenet
-from jaxgan.signals import Stopped
-from jaxgan.state_file import read_state
-from jaxgan.workdir import lock_workdir
+from jaxgan.training.signals import Stopped
+from jaxgan.training.state_file import read_state
+from jaxgan.training.workdir import lock_workdir
 
 NUM_STEPS = 7
 

@@ -8,7 +8,7 @@ import pytest
 from parts import command_line
 from small_run import SmallRun, make_images
 
-from jaxgan.signals import Stopped
+from jaxgan.training.signals import Stopped
 
 
 @pytest.fixture

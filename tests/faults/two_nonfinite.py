@@ -17,9 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 import tiny
 
-from jaxgan import sharding
-from jaxgan.loop import fit
 from jaxgan.nonfinite import skip_nonfinite
+from jaxgan.training import sharding
+from jaxgan.training.loop import fit
 
 BAD = {"skip": (2, 5), "rollback": (6,)}
 

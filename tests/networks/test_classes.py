@@ -9,8 +9,8 @@ import pytest
 from network_tables import abstract
 
 from jaxgan.errors import UserError
+from jaxgan.evaluation.saliency import last_features
 from jaxgan.networks import DCGANDiscriminator, DCGANGenerator, dcgan, describe, from_description
-from jaxgan.saliency import last_features
 
 GENERATOR = DCGANGenerator(3, (6, 4), 1, 5, False, num_classes=3)
 DISCRIMINATOR = DCGANDiscriminator((4, 6), 5, num_classes=3)

@@ -8,8 +8,8 @@ import pytest
 from jax.sharding import PartitionSpec as P
 
 from jaxgan.errors import UserError
+from jaxgan.losses.penalties import r1
 from jaxgan.networks.minibatch import MinibatchDiscrimination
-from jaxgan.penalties import r1
 
 KEY = jax.random.key(0)
 LAYER = MinibatchDiscrimination(3, 2, kernel_init=nn.initializers.normal(0.3))

@@ -11,6 +11,8 @@ import pytest
 from network_tables import abstract, flat
 
 from jaxgan.errors import UserError
+from jaxgan.evaluation.saliency import guided_backpropagation, last_features
+from jaxgan.losses.penalties import r1, r2
 from jaxgan.networks import (
     R3GANDiscriminator,
     R3GANGenerator,
@@ -19,8 +21,6 @@ from jaxgan.networks import (
     r3gan,
 )
 from jaxgan.networks.r3gan import ResidualBlock, downsample, upsample
-from jaxgan.penalties import r1, r2
-from jaxgan.saliency import guided_backpropagation, last_features
 from jaxgan.step import apply_train
 
 KEY = jax.random.key(0, impl="rbg")

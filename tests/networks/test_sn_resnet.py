@@ -9,6 +9,8 @@ import pytest
 from network_tables import abstract, every_dtype, flat
 
 from jaxgan.errors import UserError
+from jaxgan.evaluation.saliency import guided_backpropagation, last_features
+from jaxgan.losses.penalties import r1
 from jaxgan.networks import (
     SNResNetDiscriminator,
     SNResNetGenerator,
@@ -16,8 +18,6 @@ from jaxgan.networks import (
     from_description,
     sn_resnet,
 )
-from jaxgan.penalties import r1
-from jaxgan.saliency import guided_backpropagation, last_features
 from jaxgan.step import apply_train
 
 KEY = jax.random.key(0, impl="rbg")

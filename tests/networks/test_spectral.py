@@ -10,11 +10,11 @@ import tiny
 from jax.sharding import PartitionSpec as P
 
 from jaxgan import losses, make_train_step
+from jaxgan.losses.penalties import r1
+from jaxgan.methods import adversarial, init_adversarial
 from jaxgan.networks import MLPGenerator
 from jaxgan.networks.layers import Conv, ConvTranspose
 from jaxgan.networks.spectral import SpectralNorm
-from jaxgan.objectives import adversarial, init_adversarial
-from jaxgan.penalties import r1
 from jaxgan.step import apply_train, standing_statistics
 
 KEY = jax.random.key(0)

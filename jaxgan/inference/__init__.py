@@ -1,0 +1,1 @@
+"""A run as a function: images from latents, classes, captions or images."""

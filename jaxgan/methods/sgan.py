@@ -1,0 +1,236 @@
+"""SGAN: a few labels, many images without, and a discriminator that is the classifier."""
+
+import math
+from collections.abc import Callable
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxgan import losses
+from jaxgan.devices import make_rows
+from jaxgan.errors import UserError
+from jaxgan.evaluation.saliency import last_features
+from jaxgan.latent import sample_latents
+from jaxgan.losses import Loss
+from jaxgan.losses.semi_supervised import known_mean
+from jaxgan.methods.batches import class_labels, entry, real_images
+from jaxgan.methods.monitors import adversarial_metrics, diversity
+from jaxgan.methods.players import init_players
+from jaxgan.state import PyTree, TrainState
+from jaxgan.step import Aux, Context, Metrics, Objective, apply_train, local_key
+
+__all__ = ["init_sgan", "make_sgan_evaluate", "sgan"]
+
+
+def sgan(
+    generator: nn.Module,
+    discriminator: nn.Module,
+    *,
+    latent_dim: int,
+    num_classes: int,
+    loss: Loss = losses.non_saturating,
+    feature_matching: bool = True,
+    consistency: float = 0.0,
+    latent: str = "normal",
+    conditional: bool = False,
+    axis_name: str | None = None,
+) -> Objective:
+    """The objective of a semi-supervised GAN.
+
+        s = log sum_k exp(l_k), the logit of being real, of any of the K classes
+        discriminator: L_D(s(x), s(G(z))) + E[-log p(y | x, real)], the latter where y is known,
+                       + w E[|p(. | x, real) - p'(. | x, real)|^2]
+        generator: || E[f(x)] - E[f(G(z))] ||^2, or L_G(s(G(z)))
+
+    With the non-saturating loss this is the cross-entropy of K + 1 outputs, the last of them,
+    "generated", fixed at 0: labelled images are pushed to their class, other real ones to any,
+    generated ones to the last. f is the discriminator's last layer but one; matched in the mean,
+    images are less like real ones, and the classifier is the better.
+
+    Differs from the code of Salimans et al.: it takes half of L_D, without the labelled batch; the
+    generator matches the features of a second batch of real images, by the mean over features in
+    place of the sum; the classifier is tested with averaged parameters.
+
+    Args:
+      generator: module (B, latent_dim) -> (B, H, W, C), taking `train`; with classes it takes
+        (latents, labels).
+      discriminator: module (B, H, W, C) -> class logits (B, K), taking `train`, whose
+        nonlinearities are `networks.layers.LeakyReLU`.
+      latent_dim: size of the latents.
+      num_classes: K.
+      loss: L_D and L_G, from `jaxgan.losses`.
+      feature_matching: False for the generator's L_G.
+      consistency: w, at least 0, of being of one mind about a real image that is judged twice,
+        with other noise and dropout. 0 judges once.
+      latent: "normal" or "uniform".
+      conditional: the generator is given a class, each as often as any other, and its loss has
+        E[-log p(y | G(z, y), real)] besides.
+      axis_name: the mapped axis inside `pmap` or `shard_map`.
+
+    Returns:
+      An `Objective` on batches {"image": (B, H, W, C) float32, "label": (B,) int32, -1 where it is
+      not known}; other entries are ignored. Its metrics are those of `adversarial_metrics`,
+      `diversity`, and of the labelled images `class_loss` and `class_accuracy`; with a weight,
+      `consistency_loss`, unweighted.
+
+    Raises:
+      UserError: a consistency below 0 or not finite; while tracing, a batch without images or
+        labels, or of another shape than the generator's.
+
+    Example:
+      >>> from jaxgan import networks
+      >>> generator, discriminator = networks.sgan(28, 1, num_classes=10)
+      >>> objective = sgan(generator, discriminator, latent_dim=100, num_classes=10)
+
+    Source: Odena 2016, "Semi-Supervised Learning with Generative Adversarial Networks"; Salimans
+    et al. 2016, "Improved Techniques for Training GANs", sections 3.1 and 5; for w, see
+    `losses.class_consistency`.
+    """
+    if not 0 <= consistency < math.inf:
+        raise UserError(f"consistency: got {consistency}, expected a number of at least 0")
+
+    def requested(batch_size: int) -> tuple[jax.Array, ...]:
+        def labels(shape):
+            return jnp.arange(*shape) % num_classes
+
+        return (make_rows(labels, (batch_size,), axis_name),) if conditional else ()
+
+    def generate(gen_vars: PyTree, batch: PyTree, context: Context):
+        latent_key, key = jax.random.split(context.key)
+        batch_size = entry(batch, "image").shape[0]
+        latents = sample_latents(
+            latent_key, batch_size, latent_dim, distribution=latent, axis_name=axis_name
+        )
+        key = local_key(key, axis_name)
+        return apply_train(generator, gen_vars, latents, *requested(batch_size), key=key)
+
+    def disc_loss(disc_vars: PyTree, fakes: jax.Array, batch: PyTree, context: Context):
+        images, labels = real_images(batch, fakes), class_labels(batch)
+        real_key, fake_key = jax.random.split(local_key(context.key, axis_name))
+        # In passes of their own, since batch norm would mix their statistics.
+        real_classes, model_state = apply_train(discriminator, disc_vars, images, key=real_key)
+        disc_vars = {**disc_vars, **model_state}
+        fake_classes, model_state = apply_train(discriminator, disc_vars, fakes, key=fake_key)
+        real_logits = losses.real_logits(real_classes)
+        fake_logits = losses.real_logits(fake_classes)
+        real_part, fake_part = loss.discriminator(real_logits, fake_logits)
+        class_loss = losses.class_cross_entropy(real_classes, labels, axis_name=axis_name)
+        right = jnp.argmax(real_classes, axis=1) == labels
+        metrics = {
+            "discriminator_loss_real": real_part,
+            "discriminator_loss_fake": fake_part,
+            "class_loss": class_loss,
+            "class_accuracy": known_mean(right, labels >= 0, axis_name),
+            **adversarial_metrics(loss, real_logits, fake_logits),
+            "diversity": diversity(images, fakes, axis_name),
+        }
+        total = real_part + fake_part + class_loss
+        if consistency:
+            again_key = jax.random.fold_in(real_key, 1)
+            again, _ = apply_train(discriminator, disc_vars, images, key=again_key)
+            metrics["consistency_loss"] = losses.class_consistency(real_classes, again)
+            total += consistency * metrics["consistency_loss"]
+        return total, Aux(model_state, metrics)
+
+    def gen_loss(
+        gen_vars: PyTree, disc_vars: PyTree, fakes: jax.Array, batch: PyTree, context: Context
+    ):
+        real_key, fake_key = jax.random.split(local_key(context.key, axis_name))
+
+        def judge(images, key):
+            return apply_train(discriminator, disc_vars, images, key=key)[0]
+
+        def features(images, key):
+            return last_features(lambda x: judge(x, key), images)
+
+        # What is computed twice below is compiled once.
+        if feature_matching:
+            real = features(batch["image"], real_key)
+            fake = features(fakes, fake_key)
+            total = losses.feature_matching(real, fake, axis_name=axis_name)
+        else:
+            fake_logits = losses.real_logits(judge(fakes, fake_key))
+            real = (
+                (losses.real_logits(judge(batch["image"], real_key)),)
+                if loss.generator_sees_real
+                else ()
+            )
+            total = loss.generator(fake_logits, *real)
+        for labels in requested(fakes.shape[0]):
+            classes = judge(fakes, fake_key)
+            total += losses.class_cross_entropy(classes, labels, axis_name=axis_name)
+        return total, Aux(None, {})
+
+    return Objective(generate, disc_loss, gen_loss)
+
+
+def init_sgan(
+    key: jax.Array,
+    generator: nn.Module,
+    discriminator: nn.Module,
+    gen_tx: optax.GradientTransformation,
+    disc_tx: optax.GradientTransformation,
+    *,
+    latent_dim: int,
+    num_classes: int,
+    image_shape: tuple[int, int, int],
+    conditional: bool = False,
+    ema: bool = False,
+) -> TrainState:
+    """Initialises both networks and makes the state at step 0.
+
+    Args:
+      key: `jax.random.key(seed)`.
+      generator, discriminator: as in `sgan`.
+      gen_tx, disc_tx: the Optax optimisers.
+      latent_dim: size of the latents.
+      num_classes: K.
+      image_shape: (H, W, C) of the data.
+      conditional: as in `sgan`.
+      ema: keep an average of the generator's parameters.
+
+    Returns:
+      The `TrainState`.
+
+    Raises:
+      UserError: the generator makes images of another shape than `image_shape`, or the
+        discriminator does not give K logits an image.
+    """
+    return init_players(
+        key,
+        generator,
+        discriminator,
+        gen_tx,
+        disc_tx,
+        latent_dim=latent_dim,
+        image_shape=image_shape,
+        generator_takes_labels=conditional,
+        is_right=lambda shapes: shapes == (1, num_classes),
+        expected=f"(1, {num_classes})",
+        ema=ema,
+    )
+
+
+def make_sgan_evaluate(
+    discriminator: nn.Module,
+) -> Callable[[TrainState, PyTree, jax.Array], Metrics]:
+    """Builds the test of the discriminator as a classifier, as outside training.
+
+    Args:
+      discriminator: as in `sgan`.
+
+    Returns:
+      (state, batch, key) -> {"accuracy"}: the number of images put in their class in this batch,
+      and "count", how many there were; sum over batches, then divide. `batch` is {"image":
+      (B, H, W, C), "label": (B,), "mask": (B,)}, mask 0 where a last batch was filled up.
+    """
+
+    def evaluate(state: TrainState, batch: PyTree, key: jax.Array) -> Metrics:
+        mask = batch["mask"]
+        logits = discriminator.apply(state.discriminator.variables, batch["image"], train=False)
+        right = jnp.argmax(logits, axis=1) == batch["label"]
+        return {"accuracy": jnp.sum(mask * right), "count": jnp.sum(mask)}
+
+    return evaluate

@@ -1,0 +1,403 @@
+"""StackGAN: images from embeddings of captions, in two stages of one game each.
+
+The discriminator is shown three kinds of pairs: real images with their captions, real images with
+captions of others, generated images with the captions that they were made from.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxgan.devices import own_rows, whole_batch
+from jaxgan.errors import UserError
+from jaxgan.latent import sample_latents
+from jaxgan.losses import Loss, cosine_similarities, gaussian_kl, non_saturating
+from jaxgan.methods.batches import real_images
+from jaxgan.methods.monitors import adversarial_metrics, diversity
+from jaxgan.state import PyTree, TrainState, create_player, create_train_state, init_variables
+from jaxgan.step import Aux, Context, Objective, apply_train, local_key
+
+__all__ = [
+    "init_stackgan_stage_one",
+    "init_stackgan_stage_two",
+    "stackgan_stage_one",
+    "stackgan_stage_two",
+]
+
+# The paper's lambda is 1; its authors' code takes the mean over the 128 entries, times 2.
+_KL_WEIGHT = 2 / 128
+
+
+def stackgan_stage_one(
+    generator: nn.Module,
+    discriminator: nn.Module,
+    *,
+    loss: Loss = non_saturating,
+    kl_weight: float = _KL_WEIGHT,
+    encode: Callable[[PyTree, jax.Array], jax.Array] | None = None,
+    matching_weight: float = 0.0,
+    axis_name: str | None = None,
+) -> Objective:
+    """The objective of Stage I: a small image from a caption.
+
+        L_D = 1/2 L_D(D(x, t), D(G(z, t), t)) + 1/2 L_D(D(x, t), D(x, t'))
+        L_G = L_G(D(G(z, t), t)) + w KL(N(mean(t), sigma(t)^2) || N(0, I))
+              + m (1 - cos(E(G(z, t)), t))
+
+    With the cross entropy, L_D counts real pairs once and either kind of wrong ones half. t' is
+    the nearest caption in the batch that is not true of x: of another embedding and, where the
+    batch tells meanings, of another meaning. Its second half is the mean over the images for which
+    there is one. In the paper t' is any other; most of those differ in what is easiest to see, the
+    ground of a scene for one, and the discriminator learns late to look for more.
+
+    The last term is not in the paper either: a frozen encoder E, trained so that captions find
+    their images, asks for all that captions say at once.
+
+    Differs from the authors' code: a wrong pair there is the caption with an image of another class
+    out of the whole data set, here the image with another caption. Its KL is a mean over the
+    entries of the Gaussian, times 2: equal to the default w with 128 entries, and with N entries to
+    w = 2 / N. It averages the embeddings of four captions of an image.
+
+    Args:
+      generator: `networks.StackGANStageOne`, or a module (latents, embeddings) -> images, taking
+        `train`, with its `latent_dim`, `condition_dim` and `condition`.
+      discriminator: `networks.StackGANDiscriminator`, or a module (images, embeddings (B, E) or
+        (K, B, E)) -> logits (B,) or (K, B), taking `train`.
+      loss: from `jaxgan.losses`.
+      kl_weight: w.
+      encode: (the state's extra, images) -> embeddings (B, E), E.
+      matching_weight: m, which asks for `encode`; 0 is the paper's loss.
+      axis_name: the mapped axis inside `pmap` or `shard_map`.
+
+    Returns:
+      An `Objective` on batches {"image": (B, H, W, C) float32, "embedding": (B, E) float32,
+      "meaning": (B,) int32, optional, equal where a caption is true of the other image, too}, with
+      embeddings that are not trained. Its metrics are those of `adversarial_metrics` on right
+      pairs and generated ones, `discriminator_loss_real`, `_fake` and `_wrong`, `d_wrong` and
+      `accuracy_wrong`, or `critic_wrong`, on wrong pairs (0 in a batch without), `diversity`, `kl`,
+      and `matching`, the cosine.
+
+    Raises:
+      UserError: a loss that compares fakes with real images for the generator, a weight without
+        `encode`; while tracing, a batch without images or embeddings, of one example, or of another
+        shape than the generator's.
+
+    Example:
+      >>> from jaxgan import networks
+      >>> objective = stackgan_stage_one(*networks.stackgan_stage_one(64))
+
+    Source: Zhang et al. 2017, "StackGAN: Text to Photo-realistic Image Synthesis with Stacked
+    Generative Adversarial Networks", sections 3.2 and 3.3; Reed et al. 2016, "Generative
+    Adversarial Text to Image Synthesis", section 4.2, for the wrong pairs; Xu et al. 2018,
+    "AttnGAN: Fine-Grained Text to Image Generation with Attentional Generative Adversarial
+    Networks", section 3.2, for matching with frozen encoders, there by words and in a batch.
+    """
+
+    def generate(gen_vars: PyTree, batch: PyTree, context: Context):
+        embeddings = _embeddings(batch)
+        latent_key, key = jax.random.split(context.key)
+        latents = sample_latents(
+            latent_key,
+            len(embeddings),
+            generator.latent_dim + generator.condition_dim,
+            axis_name=axis_name,
+        )
+        key = local_key(key, axis_name)
+        return apply_train(generator, gen_vars, latents, embeddings, key=key)
+
+    return _matching_aware(
+        generate, generator, discriminator, loss, kl_weight, encode, matching_weight, axis_name
+    )
+
+
+def stackgan_stage_two(
+    stage_one: nn.Module,
+    generator: nn.Module,
+    discriminator: nn.Module,
+    *,
+    loss: Loss = non_saturating,
+    kl_weight: float = _KL_WEIGHT,
+    encode: Callable[[PyTree, jax.Array], jax.Array] | None = None,
+    matching_weight: float = 0.0,
+    axis_name: str | None = None,
+) -> Objective:
+    """The objective of Stage II: a large image from Stage I's and the caption once more.
+
+    The losses are those of `stackgan_stage_one`, with G(z, t) made of Stage I's image. Stage I
+    stays as `extra` has it, and runs as it does when images are drawn, by its running statistics.
+
+    Differs from the authors' code: as `stackgan_stage_one`; and there Stage I runs by the
+    statistics of its batch while Stage II is trained.
+
+    Args:
+      stage_one: Stage I's generator.
+      generator: `networks.StackGANStageTwo`, or a module (images, noise, embeddings) -> images,
+        taking `train`, with its `condition_dim` and `condition`.
+      discriminator, loss, kl_weight, encode, matching_weight, axis_name: as in
+        `stackgan_stage_one`.
+
+    Returns:
+      An `Objective` as that of `stackgan_stage_one`, for a state with `extra` {"stage_one":
+      variables}.
+
+    Raises:
+      UserError: as `stackgan_stage_one`; while tracing, a state without Stage I.
+
+    Example:
+      >>> from jaxgan import networks
+      >>> first, _ = networks.stackgan_stage_one(64)
+      >>> objective = stackgan_stage_two(first, *networks.stackgan_stage_two(256, 64))
+
+    Source: Zhang et al. 2017, "StackGAN: Text to Photo-realistic Image Synthesis with Stacked
+    Generative Adversarial Networks", section 3.4.
+    """
+
+    def generate(gen_vars: PyTree, batch: PyTree, context: Context):
+        embeddings = _embeddings(batch)
+        if not isinstance(context.extra, Mapping) or "stage_one" not in context.extra:
+            raise UserError(
+                "stage_one: got none in the state's extra, expected Stage I's variables"
+            )
+        latent_key, key = jax.random.split(context.key)
+        first_dim = stage_one.latent_dim + stage_one.condition_dim
+        noise = sample_latents(
+            latent_key,
+            len(embeddings),
+            first_dim + generator.condition_dim,
+            axis_name=axis_name,
+        )
+        first = stage_one.apply(context.extra["stage_one"], noise[:, :first_dim], embeddings)
+        key = local_key(key, axis_name)
+        return apply_train(generator, gen_vars, first, noise[:, first_dim:], embeddings, key=key)
+
+    return _matching_aware(
+        generate, generator, discriminator, loss, kl_weight, encode, matching_weight, axis_name
+    )
+
+
+def init_stackgan_stage_one(
+    key: jax.Array,
+    generator: nn.Module,
+    discriminator: nn.Module,
+    gen_tx: optax.GradientTransformation,
+    disc_tx: optax.GradientTransformation,
+    *,
+    embedding_dim: int,
+    image_shape: tuple[int, int, int],
+    ema: bool = False,
+) -> TrainState:
+    """Initialises both networks of Stage I and makes the state at step 0.
+
+    Args:
+      key: `jax.random.key(seed)`.
+      generator, discriminator: as in `stackgan_stage_one`.
+      gen_tx, disc_tx: the Optax optimisers.
+      embedding_dim: of the captions' embeddings.
+      image_shape: (H, W, C) of the data at Stage I's size.
+      ema: keep an average of the generator's parameters.
+
+    Returns:
+      The `TrainState`.
+
+    Raises:
+      UserError: the generator makes images of another shape than `image_shape`.
+    """
+    latents = jnp.zeros((1, generator.latent_dim + generator.condition_dim))
+    inputs = latents, jnp.zeros((1, embedding_dim))
+    return _init(key, generator, inputs, discriminator, gen_tx, disc_tx, image_shape, None, ema)
+
+
+def init_stackgan_stage_two(
+    key: jax.Array,
+    stage_one: nn.Module,
+    stage_one_variables: PyTree,
+    generator: nn.Module,
+    discriminator: nn.Module,
+    gen_tx: optax.GradientTransformation,
+    disc_tx: optax.GradientTransformation,
+    *,
+    embedding_dim: int,
+    image_shape: tuple[int, int, int],
+    ema: bool = False,
+) -> TrainState:
+    """Initialises both networks of Stage II and makes the state at step 0, with Stage I in it.
+
+    Args:
+      key: `jax.random.key(seed)`.
+      stage_one: Stage I's generator.
+      stage_one_variables: its variables after training, such as `state.generator.variables`, or
+        `load_stackgan.restore_stage(...).variables`, averaged parameters with batch norm
+        statistics of their own.
+      generator, discriminator: as in `stackgan_stage_two`.
+      gen_tx, disc_tx: the Optax optimisers.
+      embedding_dim: of the captions' embeddings, the same as for Stage I.
+      image_shape: (H, W, C) of the data at Stage II's size.
+      ema: keep an average of the generator's parameters.
+
+    Returns:
+      The `TrainState`, with `extra` {"stage_one": a copy of the variables}.
+
+    Raises:
+      UserError: no variables of Stage I, or of another network; the generator makes images of
+        another shape than `image_shape`.
+    """
+    latents = jnp.zeros((1, stage_one.latent_dim + stage_one.condition_dim))
+    embeddings = jnp.zeros((1, embedding_dim))
+    first, expected = jax.eval_shape(
+        stage_one.init_with_output, jax.random.key(0), latents, embeddings
+    )
+    if _shapes(stage_one_variables) != _shapes(expected):
+        got = "none" if stage_one_variables is None else "those of another network"
+        raise UserError(f"stage_one_variables: got {got}, expected the variables of Stage I")
+    noise = jnp.zeros((1, generator.condition_dim))
+    inputs = jnp.zeros(first.shape), noise, embeddings
+    # A copy, since a donated state must not hold what the caller goes on using.
+    extra = {"stage_one": jax.tree.map(jnp.copy, dict(stage_one_variables))}
+    return _init(key, generator, inputs, discriminator, gen_tx, disc_tx, image_shape, extra, ema)
+
+
+def _matching_aware(
+    generate: Callable,
+    generator: nn.Module,
+    discriminator: nn.Module,
+    loss: Loss,
+    kl_weight: float,
+    encode: Callable | None,
+    matching_weight: float,
+    axis_name: str | None,
+) -> Objective:
+    """The two losses of either stage, for its `generate`."""
+    if loss.generator_sees_real:
+        raise UserError("loss: got one that shows the generator real images, expected another")
+    if matching_weight and encode is None:
+        raise UserError(f"matching_weight: got {matching_weight} without encode, expected both")
+
+    def disc_loss(disc_vars: PyTree, fakes: jax.Array, batch: PyTree, context: Context):
+        images, embeddings = real_images(batch, fakes), _embeddings(batch)
+        real_key, fake_key = jax.random.split(local_key(context.key, axis_name))
+        every, meaning = whole_batch(embeddings, axis_name), batch.get("meaning")
+        if meaning is not None:
+            meaning = whole_batch(meaning, axis_name)
+        wrong, paired = wrong_captions(every, meaning)
+        wrong, paired = own_rows(every[wrong], axis_name), own_rows(paired, axis_name)
+        captions = jnp.stack([embeddings, wrong])
+        (right_logits, wrong_logits), model_state = apply_train(
+            discriminator, disc_vars, images, captions, key=real_key
+        )
+        disc_vars = {**disc_vars, **model_state}
+        fake_logits, model_state = apply_train(
+            discriminator, disc_vars, fakes, embeddings, key=fake_key
+        )
+        real, fake = loss.discriminator(right_logits, fake_logits)
+
+        def on_wrong(function):
+            """The mean of a function of the logits over the images that have a wrong caption."""
+            of_each = jax.vmap(lambda *logits: function(*(x[None] for x in logits)))
+            count = jnp.sum(paired)
+            if axis_name is not None:
+                count = jax.lax.pmean(count, axis_name)
+            return jax.tree.map(
+                lambda x: jnp.sum(paired * x) / jnp.where(count > 0, count, 1),
+                of_each(right_logits, wrong_logits),
+            )
+
+        real_again, wrong = on_wrong(loss.discriminator)
+        metrics = {
+            "discriminator_loss_real": real,
+            "discriminator_loss_fake": fake,
+            "discriminator_loss_wrong": wrong,
+            **adversarial_metrics(loss, right_logits, fake_logits),
+            **{
+                name.replace("_fake", "_wrong"): value
+                for name, value in on_wrong(partial(adversarial_metrics, loss)).items()
+                if name.endswith("_fake")
+            },
+            "diversity": diversity(images, fakes, axis_name),
+        }
+        return 0.5 * (real + fake + real_again + wrong), Aux(model_state, metrics)
+
+    def gen_loss(
+        gen_vars: PyTree, disc_vars: PyTree, fakes: jax.Array, batch: PyTree, context: Context
+    ):
+        embeddings = _embeddings(batch)
+        key = local_key(context.key, axis_name)
+        logits, _ = apply_train(discriminator, disc_vars, fakes, embeddings, key=key)
+        kl = gaussian_kl(*generator.apply(gen_vars, embeddings, method="condition"))
+        total, metrics = loss.generator(logits) + kl_weight * kl, {"kl": kl}
+        if matching_weight:
+            found = cosine_similarities(encode(context.extra, fakes), embeddings)
+            metrics["matching"] = jnp.mean(jnp.diagonal(found))
+            total += matching_weight * (1 - metrics["matching"])
+        return total, Aux(None, metrics)
+
+    return Objective(generate, disc_loss, gen_loss)
+
+
+def wrong_captions(
+    embeddings: jax.Array, meaning: jax.Array | None = None
+) -> tuple[jax.Array, jax.Array]:
+    """Chooses for each caption the nearest one that says something else.
+
+    Args:
+      embeddings: (B, E) float; equal ones are taken for one caption.
+      meaning: (B,) int, equal where captions say the same in other words; None where not known.
+
+    Returns:
+      (int (B,), the other caption's place in the batch; float32 (B,), 1 where there is one and 0
+      where all of the batch says the same).
+
+    Example:
+      >>> embeddings = jnp.array([[1.0, 0.0], [1.0, 0.1], [1.0, 0.2]])
+      >>> print(*wrong_captions(embeddings, jnp.array([4, 4, 9])))
+      [2 2 1] [1. 1. 1.]
+    """
+    same = jnp.all(embeddings[:, None] == embeddings[None], axis=-1)
+    if meaning is not None:
+        same |= meaning[:, None] == meaning[None]
+    cosines = cosine_similarities(embeddings, embeddings)
+    nearest = jnp.argmax(jnp.where(same, -jnp.inf, cosines), axis=1)
+    return nearest, jnp.any(~same, axis=1).astype(jnp.float32)
+
+
+def _init(key, generator, inputs, discriminator, gen_tx, disc_tx, image_shape, extra, ema):
+    gen_key, disc_key, train_key = jax.random.split(key, 3)
+    images = jnp.zeros((1, *image_shape))
+    made, _ = jax.eval_shape(generator.init_with_output, gen_key, *inputs)
+    if made.shape != images.shape:
+        raise UserError(
+            f"image_size, channels: got data of shape {tuple(image_shape)}, expected "
+            f"{made.shape[1:]}, which is what the generator makes"
+        )
+    return create_train_state(
+        train_key,
+        create_player(init_variables(generator, gen_key, *inputs), gen_tx, ema=ema),
+        create_player(init_variables(discriminator, disc_key, images, inputs[-1]), disc_tx),
+        extra,
+    )
+
+
+def _embeddings(batch: PyTree) -> jax.Array:
+    """The embeddings of a batch, which is refused if they do not make pairs with its images."""
+    names = set(batch) if isinstance(batch, Mapping) else set()
+    if not {"image", "embedding"} <= names:
+        got = f"entries {', '.join(batch)}" if names else type(batch).__name__
+        raise UserError(f"batch: got {got}, expected {{'image': images, 'embedding': embeddings}}")
+    images, embeddings = batch["image"], batch["embedding"]
+    if embeddings.ndim != 2 or len(embeddings) != len(images) or len(images) < 2:
+        raise UserError(
+            f"embedding: got shape {embeddings.shape} for {len(images)} images, expected (B, E) "
+            "for two images or more"
+        )
+    if "meaning" in batch and batch["meaning"].shape != embeddings.shape[:1]:
+        raise UserError(
+            f"meaning: got shape {batch['meaning'].shape}, expected {embeddings.shape[:1]}"
+        )
+    return embeddings
+
+
+def _shapes(tree: PyTree) -> PyTree:
+    return jax.tree.map(jnp.shape, tree)

@@ -1,0 +1,204 @@
+"""Which metrics of a run share a chart, and under which names; nothing here knows of HTML."""
+
+import math
+import re
+
+from jaxgan.runs.page_files import evenly, is_number
+
+__all__ = ["make_charts", "thin"]
+
+# Rows of one kind (one set of keys) that are drawn; more would not be told apart on a screen.
+MOST_ROWS = 1000
+
+# The charts that are known beforehand, in the order of the page. "keys" maps a metric to its
+# label; "low" and "high" fix the axis; "line" is a reference value.
+_KNOWN_CHARTS = (
+    {
+        "title": "Losses",
+        "note": "What each network tries to make small. They pull against each other, so neither "
+        "has to fall: steady is good, one at zero is not. With the original loss the "
+        "discriminator's sum over real and generated images is log 4 = 1.386 when it cannot tell.",
+        "keys": {
+            "train/discriminator_loss": "discriminator",
+            "train/discriminator_loss_real": "… on real",
+            "train/discriminator_loss_fake": "… on generated",
+            "train/discriminator_loss_wrong": "… on wrong captions",
+            "train/generator_loss": "generator",
+        },
+    },
+    {
+        "title": "Probabilities",
+        "note": "How likely the discriminator holds real images, D(x), and generated ones, "
+        "D(G(z)), to be real; and the share D(x) / (D(x) + D(G(z))). All at 0.5: it cannot tell.",
+        "keys": {
+            "train/d_real": "D(x)",
+            "train/d_fake": "D(G(z))",
+            "train/d_wrong": "D(x) with a wrong caption",
+            "train/d_ratio": "share of D(x)",
+        },
+        "low": 0,
+        "high": 1,
+        "line": 0.5,
+    },
+    {
+        "title": "Discriminator accuracy",
+        "note": "Share of images it judges rightly: real ones as real, generated ones as "
+        "generated. 0.5 is guessing. Dots are measured on held-out images: far below the line "
+        "for real ones, it has learnt its training images by heart.",
+        "keys": {
+            "train/accuracy_real": "real",
+            "train/accuracy_fake": "generated",
+            "train/accuracy_wrong": "real with a wrong caption",
+            "eval/accuracy_real": "held-out real",
+            "eval/accuracy_fake": "held-out generated",
+        },
+        "low": 0,
+        "high": 1,
+        "line": 0.5,
+    },
+    {
+        "title": "Critic",
+        "note": "The mean output on real and on generated images. Only the difference means "
+        "something: with the Wasserstein loss it estimates how far the generator is from the "
+        "data, and falls as it learns. Dots are measured on held-out images: far from the line of "
+        "the training images, those were learnt by heart.",
+        "keys": {
+            "train/critic_real": "real",
+            "train/critic_fake": "generated",
+            "train/critic_wrong": "real with a wrong caption",
+            "eval/critic_real": "held-out real",
+            "eval/critic_fake": "held-out generated",
+        },
+    },
+    {
+        "title": "Jensen–Shannon divergence, lower bound",
+        "note": "In nats: the real and the generated distribution are at least this far apart, by "
+        "what the discriminator shows. 0: it sees no difference; at most log 2 = 0.693 (dotted): "
+        "it tells every image. Below 0 it does worse than saying 0.5 to all. Dots are measured on "
+        "held-out images; the line is of training images and counts what it has learnt by heart.",
+        "keys": {
+            "train/jsd_lower_bound": "training images",
+            "eval/jsd_lower_bound": "held-out images",
+        },
+        "low": 0,
+        "line": math.log(2),
+    },
+    {
+        "title": "Speed",
+        "note": "Real images that went through training in a second.",
+        "keys": {"train/images_per_second": "images per second"},
+        "low": 0,
+    },
+)
+# Notes on families of metrics, for charts that are made up from the keys.
+_FAMILY_NOTES = {
+    "fid": "Fréchet distance between features of real and generated images: lower is nearer, "
+    "0 is no difference that the features can see.",
+    "other losses": "Further terms that a network tries to make small.",
+    "other accuracies": "Share that is judged rightly.",
+    "kl": "In nats: how far the Gaussian about a caption, which images are drawn from, is from the "
+    "standard one.",
+    "matching": "Cosine of the embeddings of a generated image and of its caption: 1 is a match.",
+    "mse": "Mean squared error of translations against the truth, of [-1, 1] pixels.",
+    "ssim": "Structural similarity of translations and the truth: 1 where they are the same.",
+    "cycle": "Mean absolute error after there and back, of [-1, 1] pixels.",
+    "read": "Share of digits that a classifier reads after translation.",
+    "diversity": "How far generated images spread about their mean, in shares of how far real ones "
+    "do: 1 is as varied, near 0 they are all alike.",
+    "generator": "Slope: the norm of the generator's gradient at a generated image. Near 0 the "
+    "discriminator teaches it nothing; steadily growing, training may blow up.",
+}
+
+
+def thin(rows: list[dict]) -> list[dict]:
+    """Leaves out rows where there are more than a screen can show.
+
+    Args:
+      rows: all metric rows.
+
+    Returns:
+      At most MOST_ROWS of each kind, evenly: rare evaluation rows survive among many others.
+
+    Example:
+      >>> rows = [{"step": step, "train/d_real": 0.5} for step in range(5000)]
+      >>> len(thin([*rows, {"step": 5000, "eval/fid": 3.0}]))
+      1001
+    """
+    kinds: dict[frozenset, list[int]] = {}
+    for index, row in enumerate(rows):
+        kinds.setdefault(frozenset(row), []).append(index)
+    kept = (index for kind in kinds.values() for index in evenly(kind, MOST_ROWS))
+    return [rows[index] for index in sorted(kept)]
+
+
+def make_charts(rows: list[dict]) -> list[dict]:
+    """Lays out the charts: known ones first, then one for each family of other metrics.
+
+    Args:
+      rows: metric rows; what is not a number in them is not drawn.
+
+    Returns:
+      For each chart what the page's script draws: "title", "note", where it is known "low" and
+      "high" (ends of the axis) and "line" (a reference value), and "series", a list of dicts of
+      "key", "label", "colour" (its number) and "dots" (or else a line).
+
+    Example:
+      >>> (chart,) = make_charts([{"step": 1, "eval/fid_lenet_10k": 41.5}])
+      >>> chart["title"], chart["series"][0]["dots"]
+      ('FID lenet 10k', True)
+    """
+    keys = {key for row in rows for key, value in row.items() if is_number(value)} - {"step"}
+    charts = []
+    for chart in _KNOWN_CHARTS:
+        labels = {key: label for key, label in chart["keys"].items() if key in keys}
+        if labels:
+            rest = {name: value for name, value in chart.items() if name != "keys"}
+            charts.append({**rest, "series": _series(labels)})
+    families: dict[str, list[str]] = {}
+    for key in sorted(keys.difference(*(chart["keys"] for chart in _KNOWN_CHARTS))):
+        families.setdefault(_family(key), []).append(key)
+    for family, members in families.items():
+        title = _title(family if len(members) > 1 else members[0].split("/")[-1])
+        note = _FAMILY_NOTES.get(family, "Written by the run under this name.")
+        series = _series({key: key for key in members})
+        charts.append({"title": title, "note": note, "series": series})
+    return charts
+
+
+def _family(key: str) -> str:
+    """Metrics that share a chart: a folder below train/ or eval/, or else the name's first word."""
+    *folders, name = key.split("/")
+    if len(folders) > 1:
+        return " / ".join(folders[1:])
+    if "loss" in name:
+        return "other losses"
+    if "accuracy" in name:
+        return "other accuracies"
+    return name.split("_")[0]
+
+
+def _title(name: str) -> str:
+    """fid_lenet_10k becomes FID lenet 10k, grad_norm becomes Grad norm."""
+    first, *rest = name.replace("_", " ").split(" ")
+    short = len(first) <= 3 or first == "ssim"
+    return " ".join([first.upper() if short else first.capitalize(), *rest])
+
+
+def _series(labels: dict[str, str]) -> list[dict]:
+    taken: set[int] = set()
+    series = []
+    for key, label in labels.items():
+        dots = key.startswith("eval/")
+        colour = _colour(key, taken)
+        taken.add(colour)
+        series.append({"key": key, "label": label, "colour": colour, "dots": dots})
+    return series
+
+
+def _colour(key: str, taken: set[int]) -> int:
+    """One colour for all that is real, one for all that is generated; else the next free one."""
+    words = re.split(r"[/_]", key)
+    for colour, word in enumerate(("real", "fake", "generator")):
+        if word in words:
+            return colour
+    return next((colour for colour in (3, 4, 5, 0, 1, 2) if colour not in taken), 3)

@@ -1,0 +1,1 @@
+"""Runs that stop, resume and save: the loop, checkpoints, sharding, the folder."""

@@ -1,0 +1,94 @@
+"""The tiny game of `tiny.py`, trained by the loop, and what its folder holds then."""
+
+import json
+
+import grain
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tiny
+
+from jaxgan.training import sharding
+from jaxgan.training.loop import fit
+
+
+def start():
+    """On one device for good, as a restored state is, so that all runs share one compilation."""
+    return sharding.replicate(tiny.state(), sharding.make_mesh(jax.devices()[:1]))
+
+
+def batches():
+    rng = np.random.default_rng(0)
+    images = rng.uniform(-1, 1, (40, *tiny.IMAGE_SHAPE)).astype(np.float32)
+    source = grain.MapDataset.range(40).shuffle(seed=0).repeat().batch(8)
+    return iter(source.map(lambda index: {"image": images[index]}).to_iter_dataset())
+
+
+def train(
+    workdir, step, num_steps=12, evaluate=lambda state: {"accuracy_real": 0.5}, data=None, **changes
+):
+    images = jnp.zeros((4, *tiny.IMAGE_SHAPE))
+    arguments = {
+        "steps_per_call": 1,
+        "to_device": lambda batches: batches,
+        "sample": lambda state: {"samples": images + state.step / 15, "interpolation": images},
+        "real": np.zeros((4, *tiny.IMAGE_SHAPE), np.float32),
+        "log_every": 2,
+        "sample_every": 6,
+        "eval_every": 6,
+        "checkpoint_every": 4,
+        "keep_checkpoints": 2,
+        "description": {},
+        "config": {"seed": 0},
+        "summary": {"title": "test"},
+        "images_per_step": 8,
+    }
+    workdir.mkdir(exist_ok=True)
+    return fit(
+        start(),
+        step,
+        batches() if data is None else data,
+        workdir=workdir,
+        num_steps=num_steps,
+        evaluate=evaluate,
+        **{**arguments, **changes},
+    )
+
+
+def rows(workdir):
+    return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+
+
+def interrupting(step, at, action):
+    """The step, with something happening before its `at`-th call."""
+    calls = 0
+
+    def interrupted(state, batch):
+        nonlocal calls
+        calls += 1
+        if calls == at:
+            action()
+        return step(state, batch)
+
+    return interrupted
+
+
+class PowerCut(BaseException):
+    pass
+
+
+def power_cut():
+    raise PowerCut
+
+
+def tensorboard_events(workdir):
+    # What TensorBoard's own pages read by; EventAccumulator keeps older formats as they are.
+    from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(workdir / "tensorboard"))
+    events.Reload()
+    return events
+
+
+def tensorboard_steps(events, tag):
+    return [event.step for event in events.Tensors(tag)]

@@ -1,0 +1,59 @@
+"""Two processes that train together, on this machine: the same result, and one way to stop."""
+
+import signal
+
+import jax
+import numpy as np
+import pytest
+from small_run import SmallRun, make_images, pair_environments
+from test_experiments import final_state
+
+from jaxgan.runs.page import read_metrics
+
+CONFIG = {"num_steps": 60, "batch_size": 16, "sample_every": 30, "eval_every": 60}
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Starts processes, none of which outlives the test."""
+    (tmp_path / "images").mkdir()
+    images, started = make_images(tmp_path / "images"), []
+
+    def start(name, *arguments, environments=({},)):
+        for environment in environments:
+            run = SmallRun(images, tmp_path / name, *arguments, environment=environment, **CONFIG)
+            started.append(run)
+        return started[-len(environments) :]
+
+    yield start
+    for run in started:
+        run.kill()
+
+
+@pytest.mark.long
+def test_two_processes_stop_together_and_end_as_one_process_does(start, tmp_path):
+    def start_two():
+        return start("two", "--distributed", environments=pair_environments())
+
+    first, second = start_two()
+    first.wait_for("step 15/60")
+    # One of them is told; both must save, the same step, and stop.
+    second.process.send_signal(signal.SIGTERM)
+    assert [run.end() for run in (first, second)] == [75, 75], first.lines + second.lines
+    assert all(run.says("stopped by SIGTERM after step") for run in (first, second))
+
+    runs = [*start_two(), *start("one")]
+    assert [run.end() for run in runs] == [0, 0, 0], [run.lines[-20:] for run in runs]
+    steps = [
+        [row["step"] for row in read_metrics(tmp_path / name / "metrics.jsonl")]
+        for name in ("one", "two")
+    ]
+    assert steps[0] == steps[1]
+    one, both = final_state(tmp_path / "one", 60), final_state(tmp_path / "two", 60)
+    for ours, theirs in zip(both, one, strict=True):
+        if jax.numpy.issubdtype(theirs.dtype, jax.numpy.floating):
+            # By its own scale: second moments are as small as 3e-6. Seen: 1e-6 of it.
+            scale = np.abs(theirs).max()
+            np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-4 * scale)
+        else:
+            np.testing.assert_array_equal(ours, theirs)
