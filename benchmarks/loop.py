@@ -29,9 +29,9 @@ def bare_images_per_second(seconds: float = 30.0) -> float:
     sys.path.insert(0, str(EXPERIMENTS))
     import dcgan
     import jax
-    from parts import adversarial, command_line
 
     from jaxgan import cpu, data
+    from jaxgan.training import adversarial, command_line
 
     # As the experiments' own processes are set up.
     cpu.keep_memory()

@@ -12,10 +12,13 @@ import math
 
 import dcgan
 from ml_collections import config_dict
-from parts import acgan_report, adversarial, common, generation
 
 from jaxgan import make_train_step
 from jaxgan.methods import acgan, init_acgan, make_acgan_evaluate
+from jaxgan.training import adversarial, generation
+from jaxgan.training.config import expect_field, image_shape
+from jaxgan.training.reports import acgan_report
+from jaxgan.training.sources import number_of_classes
 
 
 def get_config() -> config_dict.ConfigDict:
@@ -30,10 +33,10 @@ def get_config() -> config_dict.ConfigDict:
 def make_game(config: config_dict.ConfigDict, source, key) -> generation.Game:
     """Makes what is trained, as the config says."""
     known, weight = adversarial.LOSSES, config.class_weight
-    common.expect_field(config, "loss", config.loss in known, f"one of {', '.join(known)}")
+    expect_field(config, "loss", config.loss in known, f"one of {', '.join(known)}")
     right = weight >= 0 and math.isfinite(weight)
-    common.expect_field(config, "class_weight", right, "a number of at least 0")
-    num_classes = common.number_of_classes(config, source)
+    expect_field(config, "class_weight", right, "a number of at least 0")
+    num_classes = number_of_classes(config, source)
     generator, discriminator, gen_tx, disc_tx = dcgan.make_players(config, num_classes=num_classes)
     state = init_acgan(
         key,
@@ -42,7 +45,7 @@ def make_game(config: config_dict.ConfigDict, source, key) -> generation.Game:
         gen_tx,
         disc_tx,
         latent_dim=config.latent_dim,
-        image_shape=common.image_shape(config),
+        image_shape=image_shape(config),
         ema=config.ema_decay > 0,
     )
     rules = {

@@ -15,11 +15,13 @@ import jax
 import jax.numpy as jnp
 import optax
 from ml_collections import config_dict
-from parts import classifying, command_line, common, short_training
 
 from jaxgan import UserError, data
 from jaxgan.files import write_atomically
 from jaxgan.metrics.lenet import LeNet, pack_lenet
+from jaxgan.training import classifying, command_line, short_training
+from jaxgan.training.config import check_numbers
+from jaxgan.training.sources import load_splits, number_of_classes
 from jaxgan.training.workdir import check_workdir, lock_workdir, open_workdir
 
 
@@ -40,13 +42,13 @@ def get_config():
 
 
 def train(config, workdir):
-    common.check_numbers(config)
+    check_numbers(config)
     check_workdir(workdir, config.to_dict(), change_config=True)
     for name, least in (("epochs", 1), ("shift", 0), ("learning_rate", 0), ("seed", 0)):
         if not least <= config[name] < 2**31:
             raise UserError(f"{name}: got {config[name]}, expected a number from {least} on")
-    source, test = common.load_splits(config)
-    num_classes = common.number_of_classes(config, source)
+    source, test = load_splits(config)
+    num_classes = number_of_classes(config, source)
     look = {name: config[name] for name in ("image_size", "channels")}
     arrays = jax.device_put(data.load_arrays(source, **look))
     test = test and data.load_arrays(test, **look)

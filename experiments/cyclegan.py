@@ -9,9 +9,9 @@ By default from white digits to coloured ones, where the right answer is known, 
 networks than the paper's. The run ends with a table of how near it came.
 """
 
-from parts import common, translation
-
 from jaxgan import methods, networks
+from jaxgan.training import translation
+from jaxgan.training.config import DTYPES, expect_field, falling_adams
 
 
 def get_config():
@@ -31,13 +31,13 @@ def make_game(config, key):
         ("blocks", config.blocks >= 0, "0 or more"),
         ("pool_size", config.pool_size >= 1, "1 or more"),
     ):
-        common.expect_field(config, name, right, expected)
+        expect_field(config, name, right, expected)
     modules = networks.cyclegan(
         config.image_size,
         config.channels,
         width=config.width,
         blocks=config.blocks,
-        dtype=common.DTYPES[config.dtype],
+        dtype=DTYPES[config.dtype],
     )
     objective = methods.cyclegan(
         *translation.make_both(*modules),
@@ -48,7 +48,7 @@ def make_game(config, key):
     def init(*args, **options):
         return methods.init_cyclegan(*args, pool_size=config.pool_size, **options)
 
-    txs = common.falling_adams(config, config.num_steps)
+    txs = falling_adams(config, config.num_steps)
     return translation.game_of(config, key, modules, objective, init, *txs)
 
 

@@ -10,9 +10,10 @@ for real, of 100 generated ones 9.
 """
 
 import optax
-from parts import adversarial, common
 
 from jaxgan import networks
+from jaxgan.training import adversarial
+from jaxgan.training.config import DTYPES
 
 
 def get_config():
@@ -31,7 +32,7 @@ def make_players(config, b1=0.5, b2=0.999, **options):
         config.channels,
         upsampling=config.upsampling,
         disc_batch_norm=not config.get("penalty"),
-        dtype=common.DTYPES[config.dtype],
+        dtype=DTYPES[config.dtype],
         **options,
     )
     gen_tx = optax.adam(config.generator_learning_rate, b1=b1, b2=b2)

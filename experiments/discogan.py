@@ -13,9 +13,10 @@ came.
 import functools
 
 import optax
-from parts import common, translation
 
 from jaxgan import methods, networks
+from jaxgan.training import translation
+from jaxgan.training.config import DTYPES, expect_field
 
 
 def get_config():
@@ -30,12 +31,12 @@ def get_config():
 
 
 def make_game(config, key):
-    common.expect_field(config, "width", config.width >= 1, "1 or more")
+    expect_field(config, "width", config.width >= 1, "1 or more")
     modules = networks.discogan(
         config.image_size,
         config.channels,
         width=config.width,
-        dtype=common.DTYPES[config.dtype],
+        dtype=DTYPES[config.dtype],
     )
     objective = methods.discogan(
         *translation.make_both(*modules),

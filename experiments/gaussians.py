@@ -7,11 +7,14 @@ import grain
 import jax.numpy as jnp
 from absl import flags
 from ml_collections import config_dict
-from parts import command_line, common, gaussian_figures
-from parts.gaussian_trials import check_config, make_trials
 
 from jaxgan import UserError, cpu, networks
 from jaxgan.files import write_json
+from jaxgan.toys import gaussian_figures
+from jaxgan.toys.gaussian_trials import check_config, make_trials
+from jaxgan.training import command_line
+from jaxgan.training.config import SCHEDULE
+from jaxgan.training.experiment import origin
 from jaxgan.training.loop import fit
 from jaxgan.training.workdir import check_workdir, open_workdir
 
@@ -83,14 +86,14 @@ def run(config, workdir):
         sample=shown.sample,
         real=shown.real(),
         evaluate=lambda state: gaussian_figures.flatten(shown.measure(state)),
-        **{name: config[name] for name in common.SCHEDULE},
+        **{name: config[name] for name in SCHEDULE},
         description={
             "generator": networks.describe(trials.generator),
             "discriminator": networks.describe(trials.discriminator),
             "config": config.to_dict(),
         },
         config=config.to_dict(),
-        summary={"title": f"gaussians, {config.variant}", **common.origin()},
+        summary={"title": f"gaussians, {config.variant}", **origin()},
         images_per_step=config.trials * config.disc_steps * config.batch_size,
         rollback=config.on_nonfinite == "rollback",
     )

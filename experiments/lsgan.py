@@ -10,7 +10,8 @@ entries and Adam 1e-3, and sums the squares over the batch, where here is their 
 """
 
 import dcgan
-from parts import adversarial
+
+from jaxgan.training import adversarial
 
 
 def get_config():

@@ -15,9 +15,10 @@ of them read at a glance; D(x) 0.72, D(G(z)) 0.28.
 """
 
 import optax
-from parts import adversarial, common
 
 from jaxgan import networks
+from jaxgan.training import adversarial
+from jaxgan.training.config import DTYPES
 
 VARIANTS = ("plain", "dropout", "batch_norm")
 
@@ -44,7 +45,7 @@ def make_players(config):
     generator, discriminator = networks.mlp(
         config.variant,
         (config.image_size, config.image_size, config.channels),
-        dtype=common.DTYPES[config.dtype],
+        dtype=DTYPES[config.dtype],
     )
     # With 0.9 the large discriminator of `dropout` wins at once and for good: after 3,700 steps
     # D(x) was 1.000 and the generator's loss 21. With 0.5 the game stays even from the start.

@@ -12,9 +12,10 @@ here those of the discriminator's; and there images are augmented, here with `--
 """
 
 import optax
-from parts import adversarial, common
 
 from jaxgan import networks
+from jaxgan.training import adversarial
+from jaxgan.training.config import DTYPES
 
 
 def get_config():
@@ -40,7 +41,7 @@ def make_players(config, num_classes):
         width=config.width,
         blocks=config.blocks,
         num_classes=num_classes,
-        dtype=common.DTYPES[config.dtype],
+        dtype=DTYPES[config.dtype],
     )
     gen_tx = optax.adam(config.generator_learning_rate, b1=0.0, b2=0.99)
     disc_tx = optax.adam(config.discriminator_learning_rate, b1=0.0, b2=0.99)

@@ -14,13 +14,15 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
-from parts import common, generation
 
 from jaxgan import data, make_train_step, networks
 from jaxgan.files import write_json
 from jaxgan.methods import init_sgan, make_sgan_evaluate, sgan
 from jaxgan.runs.page import read_metrics
 from jaxgan.state import create_player, init_variables
+from jaxgan.training import generation
+from jaxgan.training.config import DTYPES, expect_field, falling_adams, image_shape
+from jaxgan.training.sources import number_of_classes
 from jaxgan.training.supervised import make_supervised_step
 
 
@@ -40,17 +42,17 @@ def get_config():
 def make_game(config, source, key):
     """Makes what is trained, as the config says."""
     enough = config.labelled_batch_size >= 1
-    common.expect_field(config, "labelled_batch_size", enough, "1 or more")
+    expect_field(config, "labelled_batch_size", enough, "1 or more")
     right = config.consistency >= 0
-    common.expect_field(config, "consistency", right, "a number of at least 0")
-    num_classes = common.number_of_classes(config, source)
+    expect_field(config, "consistency", right, "a number of at least 0")
+    num_classes = number_of_classes(config, source)
     labelled = draw_labelled(config, source, num_classes)
-    shape, conditional = common.image_shape(config), config.conditional
+    shape, conditional = image_shape(config), config.conditional
     rules = {"num_classes": num_classes, "conditional": conditional}
     generator, discriminator = players = networks.sgan(
-        config.image_size, config.channels, **rules, dtype=common.DTYPES[config.dtype]
+        config.image_size, config.channels, **rules, dtype=DTYPES[config.dtype]
     )
-    txs = common.falling_adams(config, config.num_steps)
+    txs = falling_adams(config, config.num_steps)
     rules = {**rules, "latent_dim": config.latent_dim}
     game_key, alone_key, labelled_key = jax.random.split(key, 3)
     options = {"image_shape": shape, "ema": config.ema_decay > 0, **rules}

@@ -15,9 +15,10 @@ and the learning rates fall to 0 in a straight line.
 """
 
 import optax
-from parts import adversarial, common
 
 from jaxgan import networks
+from jaxgan.training import adversarial
+from jaxgan.training.config import DTYPES
 
 
 def get_config():
@@ -39,7 +40,7 @@ def make_players(config, num_classes):
         config.channels,
         width=config.width,
         num_classes=num_classes,
-        dtype=common.DTYPES[config.dtype],
+        dtype=DTYPES[config.dtype],
     )
     gen_tx = optax.adam(config.generator_learning_rate, b1=0.0, b2=0.9)
     disc_tx = optax.adam(config.discriminator_learning_rate, b1=0.0, b2=0.9)

@@ -17,13 +17,14 @@ from pathlib import Path
 import dcgan
 import jax.numpy as jnp
 import numpy as np
-from parts import adversarial, common
 
 from jaxgan import data, load_generator, metrics
 from jaxgan.evaluation.features import generated_batches, real_batches
 from jaxgan.files import write_json
 from jaxgan.metrics.lenet import load_lenet
 from jaxgan.runs.evaluations import format_table
+from jaxgan.training import adversarial
+from jaxgan.training.config import expect_field, falling_adams
 
 VARIANTS = ("quick", "packed", "plain")
 NUM_IMAGES = 26_000
@@ -44,12 +45,12 @@ def get_config(variant):
 
 
 def make_players(config):
-    common.expect_field(config, "dataset", config.dataset == "stacked_mnist", "stacked_mnist")
-    common.expect_field(config, "image_size", config.image_size == 28, "28")
-    common.expect_field(config, "channels", config.channels == 3, "3, one for each digit")
+    expect_field(config, "dataset", config.dataset == "stacked_mnist", "stacked_mnist")
+    expect_field(config, "image_size", config.image_size == 28, "28")
+    expect_field(config, "channels", config.channels == 3, "3, one for each digit")
     generator, discriminator, *tx = dcgan.make_players(config)
     if config.variant == "quick":
-        tx = common.falling_adams(config, config.num_steps)
+        tx = falling_adams(config, config.num_steps)
     return generator, discriminator, *tx
 
 

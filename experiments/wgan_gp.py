@@ -12,7 +12,8 @@ has 0, as in the paper's algorithm 1.
 import functools
 
 import dcgan
-from parts import adversarial
+
+from jaxgan.training import adversarial
 
 
 def get_config():

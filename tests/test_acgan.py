@@ -6,18 +6,18 @@ import json
 import sys
 
 import acgan as experiment
-import evaluate
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import sample
-from parts import acgan_report, common, generation
 from PIL import Image
 
-from jaxgan import UserError, data, load_discriminator, load_generator
+from jaxgan import UserError, data, load_discriminator, load_generator, networks
+from jaxgan.commands import evaluate, sample
 from jaxgan.metrics.lenet import LeNet, load_lenet, pack_lenet
 from jaxgan.runs.page import read_metrics
+from jaxgan.training import generation
+from jaxgan.training.reports import acgan_report
 
 CLASSES, COUNT = ("bright", "dark", "grey"), 8
 
@@ -182,15 +182,20 @@ def test_evaluate_refuses_in_one_line(workdir, monkeypatch, arguments, message):
 
 def test_of_digits_the_report_has_the_shipped_classifier_s_reading(workdir, monkeypatch):
     measured = []
-    monkeypatch.setattr(evaluate, "main", measured.append)
-    monkeypatch.setattr(common, "load", lambda *arguments: None)
+    monkeypatch.setattr(
+        acgan_report, "evaluate_run", lambda *given, **options: measured.append((given, options))
+    )
+    monkeypatch.setattr(acgan_report, "load_splits", lambda *arguments: (None, None))
     config = experiment.get_config()
     acgan_report.report(config, workdir)
-    split = ["--split", "test"]
-    assert measured == [["--workdir", str(workdir), *split, "--metrics", "fid,accuracy,class_fid"]]
+    assert measured == [((workdir, ("fid", "accuracy", "class_fid")), {"split": "test"})]
     config.channels = 3
     acgan_report.report(config, workdir)
     assert len(measured) == 1
+
+
+def discriminator():
+    return networks.dcgan(28, 1, num_classes=3)[1]
 
 
 def test_the_network_that_the_discriminator_is_compared_with_learns(images):
@@ -201,7 +206,7 @@ def test_the_network_that_the_discriminator_is_compared_with_learns(images):
         for split in ("train", "test")
     )
     train, test = splits
-    classifier = acgan_report.train_alone(config, 3, train)
+    classifier = acgan_report.train_alone(config, discriminator(), (-1, 1), train)
     assert np.all(acgan_report.find_right(*classifier, test, (-1, 1), size=10))
 
 
@@ -212,7 +217,7 @@ def test_both_are_judged_with_statistics_of_real_images_alone(images):
         for split in ("train", "test")
     )
     config.batch_size, config.num_steps, config.discriminator_learning_rate = 8, 100, 1e-3
-    module, variables = acgan_report.train_alone(config, 3, train)
+    module, variables = acgan_report.train_alone(config, discriminator(), (-1, 1), train)
     # As if generated images had been in the batches.
     mixed = jax.tree.map(lambda x: 3 * x + 2, variables["batch_stats"])
     mixed = {**variables, "batch_stats": mixed}

@@ -77,12 +77,13 @@ def test_only_a_process_on_cpu_tells_the_allocator(backend, told, monkeypatch):
 
 JOINING = """
 import sys
-from parts import command_line, common
+from jaxgan.training import experiment
+from jaxgan.training.config import base_config
 
-common.processes.join = lambda: print("join")
-common.cpu.keep_memory = lambda: print("tell")
+experiment.processes.join = lambda: print("join")
+experiment.cpu.keep_memory = lambda: print("tell")
 sys.argv = ["script.py", "--workdir=nowhere", "--distributed"]
-common.run_experiment(common.base_config, lambda *_: print("train"))
+experiment.run_experiment(base_config, lambda *_: print("train"))
 """
 
 

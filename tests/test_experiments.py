@@ -10,19 +10,20 @@ import sys
 import time
 from pathlib import Path
 
-import evaluate
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
-from parts import adversarial, common, feature_metrics, generation
-from parts.feature_metrics import TrainingMetrics
 from PIL import Image
 
 from jaxgan import UserError, load_generator
+from jaxgan.checkpoints import checkpoint
+from jaxgan.commands import evaluate
 from jaxgan.metrics.lenet import load_lenet
 from jaxgan.runs.page import read_metrics
-from jaxgan.training import checkpoint
+from jaxgan.training import adversarial, feature_metrics, generation
+from jaxgan.training.config import check_config
+from jaxgan.training.feature_metrics import TrainingMetrics
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 SHORT = {
@@ -382,7 +383,7 @@ def test_values_out_of_range_are_named(field, value, expected):
     config[field] = value
 
     def check():
-        common.check_config(config)
+        check_config(config)
         generation.check_latents(config)
         adversarial.check_config(config)
 

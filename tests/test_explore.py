@@ -6,18 +6,18 @@ import sys
 import types
 
 import jax
-import latent as script
 import numpy as np
 import optax
 import pytest
-from parts import latent_pictures as pictures
 from PIL import Image
 
 from jaxgan import UserError, load_discriminator, networks
+from jaxgan.checkpoints import checkpoint
+from jaxgan.commands import latent as script
 from jaxgan.data import mnist
 from jaxgan.evaluation.inversion import invert
 from jaxgan.methods import init_adversarial
-from jaxgan.training import checkpoint
+from jaxgan.training.reports import latent_pictures as pictures
 
 CONFIG = {"dataset": "mnist", "data_dir": None, "image_size": 28, "channels": 1}
 

@@ -12,10 +12,11 @@ import r3gan
 import sngan
 import stacked_mnist
 import wgan_gp
-from parts import adversarial, common, generation
 
 from jaxgan import UserError, data, load_discriminator, load_generator
 from jaxgan.runs.page import read_metrics
+from jaxgan.training import adversarial, generation, sources
+from jaxgan.training.config import check_config
 
 SMALL = {"num_steps": 2, "batch_size": 8, "latent_dim": 6, "log_every": 1, "width": 16}
 
@@ -25,7 +26,7 @@ def train(module, workdir, *variant, **changes):
     for name, value in {**SMALL, **changes}.items():
         if name in config or name not in SMALL:
             config[name] = value
-    common.check_config(config)
+    check_config(config)
     game = functools.partial(adversarial.make_game, module.make_players)
     generation.train(game, config, str(workdir), False)
     return config, load_generator(workdir), read_metrics(workdir / "metrics.jsonl")
@@ -121,7 +122,7 @@ def test_other_images_than_three_digits_have_no_thousand_modes(field, value, exp
 def test_packed_noisy_and_augmented_it_trains_and_tells_the_modes(tmp_path, monkeypatch):
     monkeypatch.setattr(stacked_mnist, "NUM_IMAGES", 1000)
     # Grey digits are read in no time; the network sees them in three channels.
-    monkeypatch.setattr(common, "load", lambda config, split, *_: data.load("mnist", split))
+    monkeypatch.setattr(sources, "load_split", lambda config, split, *_: data.load("mnist", split))
     look = {"augment": "translation,cutout", "instance_noise": 0.1, "label_smoothing": 0.1}
     config, _, rows = train(stacked_mnist, tmp_path / "run", "packed", **look)
     assert config.packing == 2

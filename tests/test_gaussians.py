@@ -13,7 +13,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from parts import gaussian_figures, gaussian_toys, gaussian_trials
 from PIL import Image
 from scipy import stats
 from test_experiments import QUICK
@@ -21,6 +20,7 @@ from test_experiments import QUICK
 from jaxgan import UserError
 from jaxgan.networks.points import PointGenerator
 from jaxgan.runs.page import read_metrics
+from jaxgan.toys import gaussian_figures, gaussian_toys, gaussian_trials
 
 SCRIPT = Path(__file__).parents[1] / "experiments" / "gaussians.py"
 SHORT = {

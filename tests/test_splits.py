@@ -9,9 +9,10 @@ import pytest
 import sgan
 import stacked_mnist
 import stackgan
-from parts import captioned, common, generation, translation
 
 from jaxgan import UserError, data
+from jaxgan.training import captioned, generation, sources, translation
+from jaxgan.training.sources import load_splits
 
 
 class Loaded(Exception):
@@ -55,7 +56,7 @@ def test_it_reads_the_splits_of_its_config(name, evaluate_on, expected, monkeypa
         if len(asked) == 2:
             raise Loaded
 
-    monkeypatch.setattr(common, "load", record)
+    monkeypatch.setattr(sources, "load_split", record)
     config = get_config()
     assert config.evaluate_on == "test"
     config.update({"evaluate_on": evaluate_on, "batch_size": 16})
@@ -75,4 +76,4 @@ def test_another_split_is_refused():
     config = dcgan.get_config()
     config.evaluate_on = "train"
     with pytest.raises(UserError, match=r"^evaluate_on: got 'train', expected test or validation$"):
-        common.load_splits(config)
+        load_splits(config)

@@ -7,21 +7,16 @@ import jax
 import numpy as np
 import pytest
 import stackgan
-import stackgan_sample
-from parts import (
-    caption_pictures,
-    captioned,
-    common,
-    scene_reader,
-    stackgan_report,
-    stackgan_stages,
-)
 from PIL import Image
 
 from jaxgan import UserError, data
+from jaxgan.commands import stackgan_sample
 from jaxgan.data.captions import Scene, Thing
 from jaxgan.inference.captions import load_stackgan
 from jaxgan.runs.page import read_metrics
+from jaxgan.training import captioned, stackgan_stages
+from jaxgan.training.config import check_config
+from jaxgan.training.reports import caption_pictures, scene_reader, stackgan_report
 
 SMALL = {
     "embedding_dim": 8,
@@ -62,7 +57,7 @@ def folder(tmp_path_factory):
 def config_of(folder, **changes):
     config = stackgan.get_config()
     config.update({"dataset": f"folder:{folder}", **SMALL, **changes})
-    common.check_config(config)
+    check_config(config)
     return config.lock()  # as flags do
 
 

@@ -9,15 +9,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import translate
-from parts import common, translation, translation_report
 from PIL import Image
 
 from jaxgan import UserError, data, load_generator
+from jaxgan.checkpoints import checkpoint
+from jaxgan.commands import translate
 from jaxgan.inference.translator import load_translator
 from jaxgan.metrics.lenet import load_lenet
 from jaxgan.runs.page import read_metrics
-from jaxgan.training import checkpoint
+from jaxgan.training import translation
+from jaxgan.training.config import check_config
+from jaxgan.training.reports import translation_report
 
 SMALL = {
     "image_size": 16,
@@ -56,7 +58,7 @@ def folders(tmp_path_factory):
 def config_of(dataset, **changes):
     config = cyclegan.get_config()
     config.update({"dataset": dataset, **SMALL, **changes})
-    common.check_config(config)
+    check_config(config)
     return config
 
 

@@ -10,12 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxgan import networks
+from jaxgan.checkpoints import checkpoint
 from jaxgan.data import Vocabulary
 from jaxgan.errors import UserError
 from jaxgan.inference.load import draw_images, read_run
 from jaxgan.state import PyTree
 from jaxgan.step import standing_statistics
-from jaxgan.training import checkpoint
 
 __all__ = [
     "Stage",

@@ -12,13 +12,13 @@ import numpy as np
 
 from jaxgan import networks
 from jaxgan.augment import pack
+from jaxgan.checkpoints import checkpoint
+from jaxgan.checkpoints.undamaged import read_undamaged
 from jaxgan.errors import UserError
 from jaxgan.evaluation.saliency import last_features
 from jaxgan.latent import sample_latents
 from jaxgan.state import PyTree
 from jaxgan.step import standing_statistics
-from jaxgan.training import checkpoint
-from jaxgan.training.undamaged import read_undamaged
 
 __all__ = [
     "draw_images",

@@ -33,6 +33,10 @@ import jax.numpy as jnp
 import numpy as np
 from clu import parameter_overview
 
+from jaxgan.checkpoints import checkpoint
+from jaxgan.checkpoints.best import BestCheckpoint
+from jaxgan.checkpoints.digests import digest_arrays
+from jaxgan.checkpoints.undamaged import restore_newest
 from jaxgan.errors import UserError
 from jaxgan.nonfinite import MOST_SKIPPED, SKIPPED, all_finite
 from jaxgan.runs.diagnosis import WINDOW, diagnose
@@ -40,11 +44,7 @@ from jaxgan.runs.progress import Progress
 from jaxgan.runs.recorder import Recorder, is_finished
 from jaxgan.state import PyTree, TrainState
 from jaxgan.step import Metrics
-from jaxgan.training import checkpoint
-from jaxgan.training.best import BestCheckpoint
-from jaxgan.training.digests import digest_arrays
 from jaxgan.training.signals import Stopped, catch_signals, signal_anywhere
-from jaxgan.training.undamaged import restore_newest
 from jaxgan.training.workdir import lock_workdir
 
 __all__ = ["Stopped", "fit"]

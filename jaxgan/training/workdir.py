@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from jaxgan.checkpoints.checkpoint import saved_config
 from jaxgan.errors import UserError
 from jaxgan.files import read_object
-from jaxgan.training.checkpoint import saved_config
 
 try:
     import fcntl

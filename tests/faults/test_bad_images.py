@@ -12,13 +12,15 @@ import zlib
 import mlp_gan
 import numpy as np
 import pytest
-import translate
-from parts import adversarial, common, generation
 from PIL import Image
 from test_experiments import run
 
 from jaxgan import UserError, data
+from jaxgan.commands import translate
 from jaxgan.data.folder import BadImage
+from jaxgan.training import adversarial, generation
+from jaxgan.training.config import check_config
+from jaxgan.training.sources import bad_images
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
 
@@ -131,7 +133,7 @@ def test_left_out_it_is_the_folder_without_them(folders):
 def test_of_none_bad_it_is_the_source_itself(folders):
     source = data.folder(folders[1])
     assert data.without_bad_images(source) is source
-    assert common.bad_images(source, None) == ()
+    assert bad_images(source, None) == ()
 
 
 def test_a_stream_stops_at_it_by_its_name(folders):
@@ -189,7 +191,7 @@ def test_a_run_tells_and_counts_them(device_data_mb, folders, tmp_path, capsys):
     config = mlp_gan.get_config("plain")
     changes = {"dataset": f"folder:{folders[0]}", "image_size": 8, "batch_size": 8, "num_steps": 1}
     config.update({**changes, "device_data_mb": device_data_mb, "on_bad_image": "skip"})
-    common.check_config(config)
+    check_config(config)
 
     def game(*arguments):
         return adversarial.make_game(mlp_gan.make_players, *arguments)

@@ -23,11 +23,12 @@ import sngan
 import wgan_gp
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from parts import adversarial, common, generation
 
 from jaxgan import UserError
 from jaxgan.networks.mlp import MLPDiscriminator, MLPGenerator
 from jaxgan.nonfinite import all_finite
+from jaxgan.training import adversarial, generation
+from jaxgan.training.config import DTYPES, check_config, image_shape
 
 CLASSES = 3
 
@@ -106,7 +107,7 @@ def configs(draw, names=tuple(EXPERIMENTS)):
 
 def make(module, config, key):
     """The state and the step of an experiment, as its `train` makes them."""
-    common.check_config(config)
+    check_config(config)
     if module in TRANSLATION:
         *_, state, step = module.make_game(config, key)
         return state, step
@@ -119,7 +120,7 @@ def make(module, config, key):
 
 def batch_of(module, config):
     """What the data would give; its images are black, which have no spread at all."""
-    shape = common.image_shape(config)
+    shape = image_shape(config)
     if module in TRANSLATION:
         images = jnp.full((config.batch_size, *shape), -1.0)
         return {"a": images, "b": images}
@@ -201,8 +202,8 @@ class Tiny:
 
     @staticmethod
     def make_players(config):
-        options = {"dtype": common.DTYPES[config.dtype]}
-        shape = common.image_shape(config)
+        options = {"dtype": DTYPES[config.dtype]}
+        shape = image_shape(config)
         generator = MLPGenerator((8,), shape, batch_norm=True, **options)
         tx = optax.adam(config.generator_learning_rate, b1=0.5)
         return generator, MLPDiscriminator((8,), dropout=0.3, **options), tx, tx

@@ -15,14 +15,14 @@ import pytest
 import tiny
 
 from jaxgan import UserError, load_generator, networks
+from jaxgan.checkpoints import checkpoint
+from jaxgan.checkpoints.best import BestCheckpoint
+from jaxgan.checkpoints.digests import digest_arrays
+from jaxgan.checkpoints.undamaged import restore_newest
 from jaxgan.evaluation.cache import load_or_compute
 from jaxgan.inference.captions import restore_stage
 from jaxgan.inference.load import restore_player
 from jaxgan.state import Player, TrainState
-from jaxgan.training import checkpoint
-from jaxgan.training.best import BestCheckpoint
-from jaxgan.training.digests import digest_arrays
-from jaxgan.training.undamaged import restore_newest
 from jaxgan.training.workdir import open_workdir
 
 CONFIG = {"seed": 0, "widths": [2, 3]}

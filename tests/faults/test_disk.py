@@ -19,8 +19,8 @@ from PIL import Image
 from test_experiments import QUICK, command
 
 from jaxgan import UserError, load_generator
+from jaxgan.checkpoints import digests
 from jaxgan.files import write_atomically
-from jaxgan.training import digests
 
 
 @contextlib.contextmanager

@@ -23,14 +23,14 @@ import pytest
 import tiny
 from jax.sharding import PartitionSpec as P
 from looped import PowerCut, interrupting, power_cut, rows, start, tensorboard_events
-from parts import adversarial, common, generation
-from parts.gaussian_trials import check_config, make_trials
 from small_run import pair_environments
 from test_experiments import QUICK
 
 from jaxgan import UserError, create_player, create_train_state, data
 from jaxgan.nonfinite import all_finite, skip_nonfinite
-from jaxgan.training import loop, sharding
+from jaxgan.toys import gaussian_trials
+from jaxgan.training import adversarial, generation, loop, sharding
+from jaxgan.training.config import check_config
 from jaxgan.training.loop import Stopped
 
 
@@ -347,7 +347,7 @@ def test_an_experiment_does_as_its_config_says(policy, line, tmp_path, monkeypat
     config.update({"generator_learning_rate": 1e30, "discriminator_learning_rate": 1e30})
     config.update({"on_nonfinite": policy, "image_size": 8, "batch_size": 8, "num_steps": 150})
     config.update({"log_every": 10, "checkpoint_every": 150, "steps_per_call": 1})
-    common.check_config(config)
+    check_config(config)
     game = functools.partial(adversarial.make_game, mlp_gan.make_players)
     with pytest.raises(UserError, match=f"^{line}"):
         generation.train(game, config, str(tmp_path / "run"), False)
@@ -368,8 +368,8 @@ class Noise:
 def test_the_toys_do_as_their_config_says():
     config = gaussians.get_config("ring")
     config.update({"trials": 2, "width": 4, "layers": 1, "on_nonfinite": "skip"})
-    check_config(config)
-    trials = make_trials(config)
+    gaussian_trials.check_config(config)
+    trials = gaussian_trials.make_trials(config)
     params = jax.tree.map(jnp.copy, trials.state.discriminator.params)
     # One of the trials is not finite: the step is left out in both.
     poisoned = jax.tree.map(lambda x: x.at[0].set(jnp.nan), params)

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import stackgan
 from flax import serialization
-from parts import captioned, short_training
 from PIL import Image
 
 from jaxgan import UserError, data
 from jaxgan.metrics.lenet import load_lenet
+from jaxgan.training import captioned, short_training
 from jaxgan.training.signals import Stopped
 from jaxgan.training.state_file import read_state
 from jaxgan.training.workdir import lock_workdir

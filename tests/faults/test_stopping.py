@@ -5,9 +5,9 @@ import signal
 import sys
 
 import pytest
-from parts import command_line
 from small_run import SmallRun, make_images
 
+from jaxgan.training import command_line
 from jaxgan.training.signals import Stopped
 
 

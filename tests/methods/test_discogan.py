@@ -19,9 +19,9 @@ from translation_players import (
 )
 
 from jaxgan import Context, UserError, make_train_step
+from jaxgan.checkpoints import checkpoint
 from jaxgan.data import unpaired_index_iterator
 from jaxgan.methods import discogan, init_translation, variables_of
-from jaxgan.training import checkpoint
 
 TX = optax.adam(1e-3, b1=0.5)
 GEN, DISC = {"ab": (0.5, 0.3), "ba": (1.5, -0.2)}, {"a": 0.7, "b": -1.1}

@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 import pytest
 from jax.extend.core import ClosedJaxpr, Jaxpr
-from parts.scene_reader import SceneReader
 
 from jaxgan.metrics import inception
 from jaxgan.metrics.lenet import LeNet, load_lenet
+from jaxgan.training.reports.scene_reader import SceneReader
 
 HIGHEST = jax.lax.Precision.HIGHEST
 

@@ -24,7 +24,7 @@ from looped import (
 from PIL import Image, ImageSequence
 
 from jaxgan import UserError
-from jaxgan.training import checkpoint
+from jaxgan.checkpoints import checkpoint
 from jaxgan.training.loop import Stopped
 
 

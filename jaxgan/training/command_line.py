@@ -14,10 +14,10 @@ from pathlib import Path
 import jax
 from absl import app, flags, logging
 from ml_collections import config_dict, config_flags
-from parts import processes
 
 from jaxgan import cpu
 from jaxgan.errors import UserError
+from jaxgan.training import processes
 from jaxgan.training.signals import EXIT_CODES, Stopped
 
 # A full disk, a quota, a limit on the size of files, a read-only file system.
@@ -120,7 +120,8 @@ def run_with_config(
         "config",
         config,
         "The settings, each a flag, as in --config.batch_size=128; what they mean is said beside "
-        "them, in this script and in common.py, generation.py and adversarial.py of parts/.",
+        "them, in this script and in config.py, generation.py and adversarial.py of "
+        "jaxgan/training/.",
     )
     for name in ("workdir", "config", *names):
         # Only flags of the script itself are shown by --help.

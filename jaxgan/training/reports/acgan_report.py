@@ -10,30 +10,30 @@ not. What either reads with the statistics of its own training stands beside.
 import functools
 from pathlib import Path
 
-import dcgan
-import evaluate
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from parts import common
+import optax
 
 from jaxgan import cpu, data, networks
 from jaxgan.files import write_json
 from jaxgan.inference.load import restore_player
 from jaxgan.state import create_player, init_variables
 from jaxgan.step import standing_statistics
+from jaxgan.training.config import image_shape
+from jaxgan.training.reports.evaluate_run import evaluate_run
+from jaxgan.training.sources import load_splits
 from jaxgan.training.supervised import make_supervised_step
 
 
 def report(config, workdir):
     """Prints the figures; evaluation.json and classifiers.json in the run's folder keep them."""
     # The classifier that comes with the package reads no other images.
-    if config.dataset == "mnist" and common.image_shape(config) == (28, 28, 1):
+    if config.dataset == "mnist" and image_shape(config) == (28, 28, 1):
         print()
-        metrics = ["--metrics", "fid,accuracy,class_fid"]
-        evaluate.main(["--workdir", str(workdir), "--split", config.evaluate_on, *metrics])
-    source, test = common.load_splits(config)
+        evaluate_run(workdir, ("fid", "accuracy", "class_fid"), split=config.evaluate_on)
+    source, test = load_splits(config)
     if test is None or not test.num_classes:
         return
     look = {"image_size": config.image_size, "channels": config.channels}
@@ -44,7 +44,7 @@ def report(config, workdir):
     variables = {name: {"discriminator": of} for name, of in variables.items()}
     rivals = {
         "discriminator": (ClassHead(discriminator), variables),
-        "trained without generator": train_alone(config, source.num_classes, arrays),
+        "trained without generator": train_alone(config, discriminator, value_range, arrays),
     }
     right, as_trained = {}, {}
     for name, (module, variables) in rivals.items():
@@ -80,17 +80,17 @@ class ClassHead(nn.Module):
         return self.discriminator(images, train)[1]
 
 
-def train_alone(config, num_classes, arrays):
+def train_alone(config, discriminator, value_range, arrays):
     """(module, variables) of the discriminator's network as a classifier, without a generator."""
     arrays = jax.device_put(arrays)
-    generator, discriminator, _, tx = dcgan.make_players(config, num_classes=num_classes)
+    tx = optax.adam(config.discriminator_learning_rate, b1=0.5)
     module = ClassHead(discriminator)
     init_key, train_key = jax.random.split(jax.random.key(config.seed))
     learn = make_supervised_step(module, tx)
 
     @functools.partial(jax.jit, donate_argnums=0, compiler_options=cpu.compiler_options())
     def step(player, arrays, index):
-        batch = data.take_batch(arrays, index, generator.value_range)
+        batch = data.take_batch(arrays, index, value_range)
         return learn(player, batch, train_key)[0]
 
     images = jnp.zeros((1, *arrays["image"].shape[1:]))

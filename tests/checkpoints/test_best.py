@@ -5,8 +5,8 @@ import pytest
 import tiny
 
 from jaxgan import UserError
-from jaxgan.training import checkpoint
-from jaxgan.training.best import BestCheckpoint
+from jaxgan.checkpoints import checkpoint
+from jaxgan.checkpoints.best import BestCheckpoint
 
 
 def at(step):

@@ -24,10 +24,10 @@ import grain
 import jax
 import orbax.checkpoint as ocp
 
+from jaxgan.checkpoints import digests
 from jaxgan.errors import UserError
 from jaxgan.files import sync, writing
 from jaxgan.state import PyTree, TrainState
-from jaxgan.training import digests
 
 __all__ = [
     "Damaged",

@@ -17,7 +17,7 @@ import traceback
 import jax
 import orbax.checkpoint as ocp
 
-from jaxgan import UserError
+from jaxgan.errors import UserError
 
 HEARTBEAT_SECONDS = 30
 """A process that has not been heard of for so long is gone; JAX's default is 100."""

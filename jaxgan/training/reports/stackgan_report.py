@@ -10,7 +10,6 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from parts import captioned, common, scene_reader
 
 from jaxgan import data
 from jaxgan.data.captions import COLOURS, DIGITS, GROUNDS, SIZES, Scene, Thing, word
@@ -18,7 +17,10 @@ from jaxgan.data.scenes import SCENE_SIZE
 from jaxgan.evaluation.features import frechet, real_batches
 from jaxgan.inference.captions import load_stackgan
 from jaxgan.runs.evaluations import format_table, write_evaluation
+from jaxgan.training import captioned
+from jaxgan.training.config import image_shape
 from jaxgan.training.loop import is_finished
+from jaxgan.training.reports import scene_reader
 
 NUM = 2_000
 BATCH = 100
@@ -28,7 +30,7 @@ CHANGES = {"digit": len(DIGITS), "colour": len(COLOURS), "size": len(SIZES), "gr
 def report(config, workdir):
     """Prints both stages' figures on unseen captions; stage2/evaluation.json keeps them."""
     folder = Path(workdir) / "stage2"
-    shape = common.image_shape(config)
+    shape = image_shape(config)
     scenes = config.dataset == "scenes" and shape == (SCENE_SIZE, SCENE_SIZE, 3)
     if not scenes or config.embeddings or not is_finished(folder):
         return

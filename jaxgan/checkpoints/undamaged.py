@@ -17,10 +17,10 @@ import numpy as np
 import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 
+from jaxgan.checkpoints import checkpoint
+from jaxgan.checkpoints.checkpoint import Damaged
 from jaxgan.files import sync, writing
 from jaxgan.state import TrainState
-from jaxgan.training import checkpoint
-from jaxgan.training.checkpoint import Damaged
 
 __all__ = [
     "newest_description",

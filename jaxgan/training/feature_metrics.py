@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ml_collections import config_dict
-from parts import common
 
-from jaxgan import UserError, data
+from jaxgan import data
+from jaxgan.errors import UserError
 from jaxgan.evaluation.cache import real_features
 from jaxgan.evaluation.features import (
     check_metrics,
@@ -17,6 +17,7 @@ from jaxgan.evaluation.features import (
 from jaxgan.metrics import metric_name
 from jaxgan.metrics.inception import load_inception
 from jaxgan.metrics.lenet import load_lenet
+from jaxgan.training.sources import splits_of
 
 LARGER_IS_BETTER = ("is", "precision", "recall", "density", "coverage", "modes")
 SMALLER_IS_BETTER = ("fid", "kid", "reverse_kl")
@@ -72,7 +73,7 @@ def reference_and_floor(config: Mapping[str, Any], wanted: str) -> tuple[str, st
 
     Either is the part that the run was trained on, the other one that it was not.
     """
-    trained_on, held_out = common.splits_of(config)
+    trained_on, held_out = splits_of(config)
     if wanted == "validation" and held_out != "validation":
         raise UserError(
             "split: got validation, which the run was trained on, expected test, or a run of "

@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from ml_collections import config_dict
-from parts import common
 
 from jaxgan import cpu, data, metrics
 from jaxgan.evaluation.features import collect_features, frechet, real_batches
@@ -20,6 +19,8 @@ from jaxgan.metrics.lenet import load_lenet
 from jaxgan.runs.evaluations import format_table, write_evaluation
 from jaxgan.state import create_player, init_variables, update_player
 from jaxgan.step import apply_train
+from jaxgan.training.config import falling, image_shape
+from jaxgan.training.sources import load_splits
 
 SUPERVISED_STEPS = 1_000
 
@@ -87,12 +88,12 @@ class Figures:
 def is_embedded(config: config_dict.ConfigDict) -> bool:
     """Whether the domains are the digits, of which the truth is known: image i of b is what image i
     of a should become, in what is not trained on."""
-    return config.dataset == "digits" and common.image_shape(config) == (28, 28, 3)
+    return config.dataset == "digits" and image_shape(config) == (28, 28, 3)
 
 
 def report(config: config_dict.ConfigDict, workdir) -> None:
     """Prints the figures of a finished run and keeps them in evaluation.json."""
-    sources, tests = common.load_splits(config, data.load_domains)
+    sources, tests = load_splits(config, data.load_domains)
     if tests is None:
         return
     print(f"\nmeasuring it on {min(map(len, tests)):,} {config.evaluate_on} images")
@@ -127,7 +128,7 @@ def train_with_pairs(config: config_dict.ConfigDict, source, workdir) -> list:
     pairs = jax.device_put((plain, data.recolour(plain[..., :1])))
     module = load_translator(workdir, "ab").generator
     low, high = module.value_range
-    tx = optax.adam(common.falling(1e-3, SUPERVISED_STEPS), b1=0.5)
+    tx = optax.adam(falling(1e-3, SUPERVISED_STEPS), b1=0.5)
 
     @functools.partial(jax.jit, donate_argnums=0, compiler_options=cpu.compiler_options())
     def step(player, pairs, index):
@@ -145,7 +146,7 @@ def train_with_pairs(config: config_dict.ConfigDict, source, workdir) -> list:
     ways = []
     for number, both in enumerate((pairs, pairs[::-1])):
         key = jax.random.fold_in(jax.random.key(config.seed), number)
-        images = jnp.zeros((1, *common.image_shape(config)))
+        images = jnp.zeros((1, *image_shape(config)))
         player = create_player(init_variables(module, key, images), tx)
         order = {"batch_size": config.batch_size, "seed": config.seed}
         batches = data.index_iterator(len(plain), **order)

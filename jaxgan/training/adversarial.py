@@ -7,10 +7,14 @@ from collections.abc import Callable
 import jax
 import optax
 from ml_collections import config_dict
-from parts import common, generation
 
-from jaxgan import augment, losses, make_train_step, penalties
+from jaxgan import augment, losses
+from jaxgan.losses import penalties
 from jaxgan.methods import adversarial, init_adversarial, make_evaluate
+from jaxgan.step import make_train_step
+from jaxgan.training import generation
+from jaxgan.training.config import expect_field, image_shape
+from jaxgan.training.sources import number_of_classes
 
 LOSSES = {
     "minimax": losses.minimax,
@@ -74,11 +78,11 @@ def make_game(
     loss = _loss(config)  # which may be refused, before anything is compiled
     num_classes, options = None, {}
     if "conditional" in config:
-        num_classes = common.number_of_classes(config, source) if config.conditional else None
+        num_classes = number_of_classes(config, source) if config.conditional else None
         options = {"num_classes": num_classes}
     generator, discriminator, gen_tx, disc_tx = make_players(config, **options)
     conditional = num_classes is not None
-    height, width, channels = common.image_shape(config)
+    height, width, channels = image_shape(config)
     state = init_adversarial(
         key,
         generator,
@@ -124,7 +128,7 @@ def make_game(
 
 def check_config(config: config_dict.ConfigDict) -> None:
     """Refuses values that no game can have, naming the field."""
-    expect = functools.partial(common.expect_field, config)
+    expect = functools.partial(expect_field, config)
     expect("loss", config.loss in LOSSES, f"one of {', '.join(LOSSES)}")
     expect("label_smoothing", 0 <= config.label_smoothing < 0.5, "a number in [0, 0.5)")
     known = set(config.penalty.split("+")) <= {*PENALTIES}

@@ -13,12 +13,16 @@ import jax
 import jax.numpy as jnp
 import optax
 from ml_collections import config_dict
-from parts import adversarial, common, gaussian_toys
 
-from jaxgan import cpu, make_train_step, methods, networks
+from jaxgan import cpu, methods, networks
 from jaxgan.latent import sample_latents
 from jaxgan.networks.points import PointGenerator
 from jaxgan.state import TrainState
+from jaxgan.step import make_train_step
+from jaxgan.toys import gaussian_toys
+from jaxgan.training import adversarial
+from jaxgan.training.config import SCHEDULE, check_numbers, expect_field, expect_policy
+from jaxgan.training.experiment import guarded
 
 _AXES = TrainState(step=None, key=0, generator=0, discriminator=0, extra=None)
 
@@ -95,7 +99,7 @@ def make_trials(config: config_dict.ConfigDict) -> Trials:
             state, metrics = every_trial(state, data_keys, number)
             return state, jax.tree.map(jnp.mean, metrics)
 
-        return jax.lax.scan(common.guarded(config, body), state, numbers)
+        return jax.lax.scan(guarded(config, body), state, numbers)
 
     @jax.jit
     def draw(state):
@@ -130,10 +134,10 @@ def _penalty(config, step):
 
 def check_config(config: config_dict.ConfigDict) -> None:
     """Refuses values that no run can have, naming the field."""
-    common.check_numbers(config)
-    expect = functools.partial(common.expect_field, config)
+    check_numbers(config)
+    expect = functools.partial(expect_field, config)
     for name in ("trials", "num_samples", "batch_size", "packing", "latent_dim", "width", "layers",
-                 "disc_steps", *common.SCHEDULE):  # fmt: skip
+                 "disc_steps", *SCHEDULE):  # fmt: skip
         expect(name, config[name] >= 1, "1 or more")
     for name in ("penalty_weight", "final_penalty_weight", "generator_learning_rate",
                  "discriminator_learning_rate"):  # fmt: skip
@@ -146,7 +150,7 @@ def check_config(config: config_dict.ConfigDict) -> None:
     names = ", ".join(adversarial.PENALTIES)
     expect("penalty", not config.penalty or known, f"some of {names}, joined by +")
     expect("packing", config.batch_size % config.packing == 0, "a divisor of batch_size")
-    common.expect_policy(config)
+    expect_policy(config)
     if config.variant == "line":
         for name, only in (("latent_dim", 1), ("packing", 1), ("ema_decay", 0)):
             expect(name, config[name] == only, f"{only} on the line, where densities are compared")

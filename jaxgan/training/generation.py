@@ -11,14 +11,16 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from ml_collections import config_dict
-from parts import common
-from parts.feature_metrics import TrainingMetrics
 
 from jaxgan import cpu, data, networks
 from jaxgan.inference.load import make_generate
 from jaxgan.latent import across_classes, interpolate, sample_latents
 from jaxgan.state import TrainState
 from jaxgan.training import sharding
+from jaxgan.training.config import base_config, expect_field
+from jaxgan.training.experiment import fit_images, run_experiment
+from jaxgan.training.feature_metrics import TrainingMetrics
+from jaxgan.training.sources import fits_on_device, load_splits
 from jaxgan.training.workdir import open_workdir
 
 HELD_OUT = 2_000
@@ -28,7 +30,7 @@ hundred, since the step waits for it."""
 
 def default_config() -> config_dict.ConfigDict:
     """The vocabulary of the games from latents to images."""
-    config = common.base_config()
+    config = base_config()
     config.latent_dim = 100
     config.latent = "normal"  # or uniform, in [-1, 1]
     config.disc_steps = 1  # updates of the discriminator for each of the generator
@@ -73,9 +75,9 @@ def main(
     Args:
       get_config: () or (variant) -> config.
       make_game: (config, source of training images, key) -> `Game`.
-      variants, report: as for `common.run_experiment`.
+      variants, report: as for `run_experiment`.
     """
-    common.run_experiment(get_config, functools.partial(train, make_game), variants, report)
+    run_experiment(get_config, functools.partial(train, make_game), variants, report)
 
 
 def train(
@@ -86,7 +88,7 @@ def train(
     mesh = sharding.make_mesh()
     sharding.check_batch_size(config.batch_size, mesh)
     init_key, sample_key, eval_key = jax.random.split(jax.random.key(config.seed), 3)
-    source, test = common.load_splits(config)
+    source, test = load_splits(config)
     metrics = TrainingMetrics(config, source, HELD_OUT)
     keep_best = metrics.keep_best()
     game = make_game(config, source, init_key)
@@ -96,7 +98,7 @@ def train(
     images_per_step = config.batch_size * config.disc_steps
     order = {"batch_size": images_per_step, "seed": config.seed}
     arrays = None
-    if common.fits_on_device(config, len(source)):
+    if fits_on_device(config, len(source)):
         arrays = data.load_arrays(source, **pixels)
         batches = data.index_iterator(len(source), **order)
     else:
@@ -136,7 +138,7 @@ def train(
         return {**(held_out(state) if held_out else {}), **metrics(lambda: generate(state))}
 
     folder = shlex.quote(str(workdir))
-    common.fit_images(
+    fit_images(
         config,
         state,
         step,
@@ -225,7 +227,7 @@ def evaluate_on(
 
 def check_latents(config: config_dict.ConfigDict) -> None:
     """Refuses values that no run from latents to images can have, naming the field."""
-    expect = functools.partial(common.expect_field, config)
+    expect = functools.partial(expect_field, config)
     for name in ("latent_dim", "disc_steps"):
         expect(name, config[name] >= 1, "1 or more")
     expect("ema_decay", 0 <= config.ema_decay < 1, "a number in [0, 1)")

@@ -9,8 +9,9 @@ import pytest
 import tiny
 
 from jaxgan import UserError, load_generator, networks
+from jaxgan.checkpoints import checkpoint
 from jaxgan.inference.load import measure_statistics
-from jaxgan.training import checkpoint, sharding
+from jaxgan.training import sharding
 
 
 def data():

@@ -5,7 +5,9 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
-from parts import adversarial, gaussian_pictures, gaussian_toys
+
+from jaxgan.toys import gaussian_pictures, gaussian_toys
+from jaxgan.training import adversarial
 
 LOWEST_IS_WORST = ("modes", "high_quality")
 MEANINGS = {

@@ -11,10 +11,10 @@ from typing import Any
 
 import jax
 
+from jaxgan.checkpoints import checkpoint
+from jaxgan.checkpoints.undamaged import newest_description, set_aside, wait_for_all
 from jaxgan.errors import UserError
 from jaxgan.state import TrainState
-from jaxgan.training import checkpoint
-from jaxgan.training.undamaged import newest_description, set_aside, wait_for_all
 
 __all__ = ["BestCheckpoint"]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
-from jaxgan.training import digests
+from jaxgan.checkpoints import digests
 
 RNG = np.random.default_rng(0)
 MATRIX = RNG.normal(size=(16, 24)).astype(np.float32)

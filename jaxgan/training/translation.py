@@ -10,14 +10,18 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from ml_collections import config_dict
-from parts import common, translation_report
 
-from jaxgan import UserError, data, make_train_step, networks
+from jaxgan import data, networks
+from jaxgan.errors import UserError
 from jaxgan.inference.translator import make_translate
 from jaxgan.methods.translation import variables_of
 from jaxgan.state import TrainState
-from jaxgan.step import Objective
+from jaxgan.step import Objective, make_train_step
 from jaxgan.training import sharding
+from jaxgan.training.config import base_config, expect_field, image_shape
+from jaxgan.training.experiment import fit_images, run_experiment
+from jaxgan.training.reports import translation_report
+from jaxgan.training.sources import fits_on_device, load_splits
 from jaxgan.training.workdir import open_workdir
 
 COLUMNS = 10
@@ -27,7 +31,7 @@ HELD_OUT = 500
 
 def default_config() -> config_dict.ConfigDict:
     """The vocabulary of translation."""
-    config = common.base_config()
+    config = base_config()
     config.dataset = "digits"  # or folder:PATH_A,PATH_B, or of TFDS, as cycle_gan/horse2zebra
     config.channels = 3
     config.load_size = 0  # images are read at this size and squares cut out; 0 cuts none
@@ -47,7 +51,7 @@ def main(get_config: Callable, make_game: Callable) -> None:
       make_game: (config, key) -> (generator, discriminator, state, step): the modules, which serve
         either direction and domain with parameters of their own, and the pure train step.
     """
-    common.run_experiment(
+    run_experiment(
         get_config, functools.partial(train, make_game), report=translation_report.report
     )
 
@@ -67,7 +71,7 @@ def game_of(
     disc_tx: optax.GradientTransformation,
 ) -> tuple:
     """What `make_game` returns, of (generator, discriminator), the objective and its `init`."""
-    shape = common.image_shape(config)
+    shape = image_shape(config)
     shapes = {"a": shape, "b": shape}
     state = init(key, *make_both(*modules), gen_tx, disc_tx, image_shapes=shapes)
     return *modules, state, make_train_step(objective, gen_tx, disc_tx)
@@ -78,10 +82,10 @@ def train(
 ) -> None:
     """Trains both translations as the config says."""
     right = config.load_size == 0 or config.load_size >= config.image_size
-    common.expect_field(config, "load_size", right, f"0, or image_size={config.image_size} or more")
+    expect_field(config, "load_size", right, f"0, or image_size={config.image_size} or more")
     mesh = sharding.make_mesh()
     sharding.check_batch_size(config.batch_size, mesh)
-    sources, tests = common.load_splits(config, data.load_domains)
+    sources, tests = load_splits(config, data.load_domains)
     if config.channels == 3:
         check_channels(sources)
     pixels = {"image_size": config.image_size, "channels": config.channels}
@@ -89,7 +93,7 @@ def train(
     order = {"batch_size": config.batch_size, "seed": config.seed}
     cut = config.flip or config.load_size > config.image_size
     arrays = None
-    if not cut and common.fits_on_device(config, sum(map(len, sources))):
+    if not cut and fits_on_device(config, sum(map(len, sources))):
         both = (data.load_arrays(source, **pixels) for source in sources)
         arrays = dict(zip("ab", both, strict=True))
         batches = data.unpaired_index_iterator(*map(len, sources), **order)
@@ -128,7 +132,7 @@ def train(
 
     folder = shlex.quote(str(workdir))
     command = f"python experiments/translate.py --workdir {folder} --direction ab"
-    common.fit_images(
+    fit_images(
         config,
         state,
         step,

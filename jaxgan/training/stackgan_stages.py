@@ -7,11 +7,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from ml_collections import config_dict
-from parts import caption_pictures, captioned, common
 
-from jaxgan import data, make_train_step, methods, networks
+from jaxgan import data, methods, networks
 from jaxgan.inference.captions import make_text_to_image, measure_text_statistics
-from jaxgan.training import sharding
+from jaxgan.step import make_train_step
+from jaxgan.training import captioned, sharding
+from jaxgan.training.config import DTYPES, expect_field, falling_adams
+from jaxgan.training.experiment import fit_images
+from jaxgan.training.reports import caption_pictures
 from jaxgan.training.workdir import open_workdir
 
 SHOWN = 8
@@ -21,7 +24,7 @@ def make_stage_one(config, encode, key):
     """(None, generator, discriminator, state, step) of Stage I."""
     generator, discriminator = _networks_one(config)
     objective = methods.stackgan_stage_one(generator, discriminator, **_weights(config, encode))
-    txs = common.falling_adams(config, config.stage_one_steps)
+    txs = falling_adams(config, config.stage_one_steps)
     state = methods.init_stackgan_stage_one(
         key, generator, discriminator, *txs, **_data(config, config.stage_one_size)
     )
@@ -35,7 +38,7 @@ def make_stage_two(first, config, encode, key):
     objective = methods.stackgan_stage_two(
         first.generator, generator, discriminator, **_weights(config, encode)
     )
-    txs, frozen = common.falling_adams(config, config.num_steps), (first.generator, first.variables)
+    txs, frozen = falling_adams(config, config.num_steps), (first.generator, first.variables)
     state = methods.init_stackgan_stage_two(
         key, *frozen, generator, discriminator, *txs, **_data(config, config.image_size)
     )
@@ -47,7 +50,7 @@ def check_sizes(config):
     """Refuses sizes and widths that the networks cannot have, before anything is trained."""
     size = config.stage_one_size
     right = size in (16, 32, 64, 128) and size < config.image_size
-    common.expect_field(config, "stage_one_size", right, "16, 32, 64 or 128, below image_size")
+    expect_field(config, "stage_one_size", right, "16, 32, 64 or 128, below image_size")
     _networks_one(config)
     _networks_two(config)
 
@@ -75,7 +78,7 @@ def _networks_two(config):
 
 def _shared(config):
     names = ("channels", "condition_dim", "text_dim")
-    return {**{name: config[name] for name in names}, "dtype": common.DTYPES[config.dtype]}
+    return {**{name: config[name] for name in names}, "dtype": DTYPES[config.dtype]}
 
 
 def _weights(config, encode):
@@ -164,7 +167,7 @@ def train(
 
     what = f"--caption {shlex.quote(texts[0])}" if captions.encode else "--embedding FILE.npy"
     which = f"--workdir {shlex.quote(str(workdir))} --stage {name[-1]}"
-    common.fit_images(
+    fit_images(
         config,
         state,
         step,

@@ -17,10 +17,12 @@ import optax
 from flax import serialization
 from jax.experimental import multihost_utils
 from ml_collections import config_dict
-from parts import common, short_training
 
-from jaxgan import UserError, cpu, data, networks
+from jaxgan import cpu, data, networks
+from jaxgan.errors import UserError
 from jaxgan.methods import init_matching, make_matching_step
+from jaxgan.training import short_training
+from jaxgan.training.sources import fits_on_device
 from jaxgan.training.state_file import read_state, write_state
 
 MOST_CAPTIONS = 10
@@ -242,7 +244,7 @@ def image_batches(
       int32 (B,)), to be compiled.
     """
     order = {"batch_size": batch_size, "seed": config.seed, **process}
-    if common.fits_on_device(config, len(source), image_size):
+    if fits_on_device(config, len(source), image_size):
         arrays = {"image": _read_images(source, image_size, config.channels)}
         batches = data.index_iterator(len(source), **order)
 

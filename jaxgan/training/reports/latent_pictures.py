@@ -4,7 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxgan import UserError, data, latent
+from jaxgan import data, latent
+from jaxgan.errors import UserError
 from jaxgan.evaluation.inversion import compare_errors, invert
 from jaxgan.evaluation.neighbours import nearest_neighbours
 from jaxgan.evaluation.saliency import guided_backpropagation

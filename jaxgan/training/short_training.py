@@ -8,12 +8,12 @@ from typing import Any
 import grain
 import jax
 from flax import serialization
-from parts import processes
 
 from jaxgan.errors import UserError
 from jaxgan.nonfinite import all_finite
 from jaxgan.runs.progress import Progress
 from jaxgan.state import PyTree
+from jaxgan.training import processes
 from jaxgan.training.signals import Stopped, catch_signals, signal_anywhere
 from jaxgan.training.state_file import read_state, write_state
 

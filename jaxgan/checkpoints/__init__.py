@@ -1,0 +1,1 @@
+"""Checkpoints that are checked when they are read."""

@@ -1,0 +1,1 @@
+"""Games between a few points, of which everything is known."""

@@ -1,0 +1,158 @@
+"""An experiment from the command line to the loop."""
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+from absl import flags
+from ml_collections import config_dict
+
+from jaxgan import cpu
+from jaxgan.errors import UserError
+from jaxgan.nonfinite import skip_nonfinite
+from jaxgan.runs.provenance import provenance
+from jaxgan.state import TrainState
+from jaxgan.training import command_line, processes, sharding
+from jaxgan.training.config import SCHEDULE, check_config
+from jaxgan.training.loop import fit
+from jaxgan.training.sources import bad_images
+from jaxgan.training.workdir import check_workdir
+
+
+def run_experiment(
+    get_config: Callable,
+    train: Callable,
+    variants: tuple[str, ...] = (),
+    report: Callable | None = None,
+    more_flags: tuple[str, ...] = (),
+) -> None:
+    """Runs an experiment from the command line.
+
+    Args:
+      get_config: () or (variant) -> config.
+      train: (config, workdir, change_config) -> None.
+      variants: names that `--variant` takes, the first being the default.
+      report: (config, workdir) -> None, called when the run is finished, also if it was before.
+      more_flags: names of flags of the experiment alone.
+    """
+
+    def begin() -> None:
+        names = ("change_config", "distributed", *more_flags)
+        if variants:
+            variant, names = command_line.read_variant(variants), ("variant", *names)
+        config = get_config(variant) if variants else get_config()
+        flags.DEFINE_bool("change_config", False, "Go on with an old run under another config.")
+        flags.DEFINE_bool(
+            "distributed",
+            False,
+            "One of several processes that train together. Where a TPU pod, Slurm or Open MPI does "
+            "not tell them, set JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID.",
+        )
+
+        def run(config, workdir) -> None:
+            if variants and config.variant != variant:
+                raise UserError(f"config.variant: got {config.variant!r}, expected --variant=NAME")
+            check_config(config)
+            # Now, and not when minutes have gone into data and networks.
+            check_workdir(workdir, config.to_dict(), change_config=flags.FLAGS.change_config)
+            if flags.FLAGS.distributed:
+                processes.join()
+            cpu.keep_memory()
+            train(config, workdir, flags.FLAGS.change_config)
+            if report and jax.process_count() == 1:
+                report(config, workdir)
+            elif report and jax.process_index() == 0:
+                print("The same command without --distributed ends with a report.")
+
+        command_line.run_with_config(config, run, names)
+
+    command_line.reporting_errors(begin)
+
+
+def fit_images(
+    config: config_dict.ConfigDict,
+    state: TrainState,
+    step: Callable,
+    batches,
+    workdir: Path,
+    mesh,
+    *,
+    arrays,
+    description: dict[str, Any],
+    use: dict[str, str],
+    layout: str = "",
+    sources: tuple = (),
+    **records,
+) -> TrainState:
+    """Runs the loop by the config's schedule, on all devices.
+
+    Args:
+      config: of the experiment.
+      state: at step 0.
+      step: (state, arrays, batch) -> (state, metrics), pure.
+      batches: as for `fit`.
+      workdir: the run's folder.
+      mesh: of all devices.
+      arrays: data that lives on the devices, any pytree.
+      description: what checkpoints carry besides the config.
+      use: what for -> a command, or Python; the first is printed at the end.
+      layout: what the rows and the columns of the samples are, for the page.
+      sources: the data, for the page to say how many images were left out.
+      **records: the other arguments of `fit`.
+
+    Returns:
+      The state at the end.
+    """
+    processes.meet()
+    arrays = sharding.replicate(arrays, mesh)
+
+    @functools.partial(jax.jit, donate_argnums=0, compiler_options=cpu.compiler_options())
+    def train_steps(state, arrays, batches):
+        one = guarded(config, lambda state, batch: step(state, arrays, batch))
+        return jax.lax.scan(one, state, batches)
+
+    state = fit(
+        sharding.replicate(state, mesh),
+        lambda state, batches: train_steps(state, arrays, batches),
+        batches,
+        workdir=workdir,
+        to_device=lambda batches: sharding.shard_batch(batches, mesh, stacked=True),
+        **{name: config[name] for name in SCHEDULE},
+        description={**description, "config": config.to_dict()},
+        config=config.to_dict(),
+        summary={
+            "title": f"{os.path.splitext(os.path.basename(sys.argv[0]))[0]} on {config.dataset}",
+            "generator_parameters": _count(state.generator.params),
+            "discriminator_parameters": _count(state.discriminator.params),
+            "devices": f"{jax.device_count()} × {jax.devices()[0].device_kind}",
+            "jax_version": jax.__version__,
+            **origin(),
+            "use": use,
+            "layout": layout,
+            **({"bad_images": len(bad_images(*sources))} if bad_images(*sources) else {}),
+        },
+        rollback=config.on_nonfinite == "rollback",
+        **records,
+    )
+    if jax.process_index() == 0:
+        purpose, command = next(iter(use.items()))
+        print(f"\n{workdir}/index.html shows the run. {purpose}:\n  {command}")
+    return state
+
+
+def guarded(config: config_dict.ConfigDict, step: Callable) -> Callable:
+    """A step (state, batch) -> (state, metrics) that does with NaN what the config says."""
+    return skip_nonfinite(step) if config.on_nonfinite == "skip" else step
+
+
+def origin() -> dict[str, Any]:
+    """What a summary says of where a run came from: the command, the code and the machine."""
+    return {"command": command_line.as_started(), **provenance()}
+
+
+def _count(params) -> int:
+    return sum(leaf.size for leaf in jax.tree.leaves(params))

@@ -1,0 +1,120 @@
+"""The metrics of a trained run, against real images that it has seen or not."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from jaxgan.errors import UserError
+from jaxgan.evaluation.cache import real_features
+from jaxgan.evaluation.classes import CLASS_METRICS, evaluate_classes
+from jaxgan.evaluation.features import (
+    METRICS,
+    check_metrics,
+    collect_features,
+    evaluate_features,
+    generated_batches,
+    real_labels,
+    requested_labels,
+)
+from jaxgan.inference.load import load_generator
+from jaxgan.metrics import metric_name
+from jaxgan.runs.evaluations import format_table, write_evaluation
+from jaxgan.training import feature_metrics
+from jaxgan.training.sources import load_split
+
+NAMES = {"train": "training", "test": "test", "validation": "validation"}
+
+
+def evaluate_run(
+    workdir: str | Path,
+    metrics: Sequence[str] = ("fid", "kid", "prdc"),
+    *,
+    split: str = "train",
+    num: int = 10_000,
+    features: str = "lenet",
+    inception_weights: str | None = None,
+    seed: int = 0,
+    batch_size: int = 500,
+    ema: bool = True,
+    step: int | None = None,
+) -> Path:
+    """Measures a run and prints the table; evaluation.json in its folder and its page keep it.
+
+    Args:
+      workdir: the folder of a run from latents to images.
+      metrics: some of `METRICS` and, of a run with classes, of `CLASS_METRICS`.
+      split: the images of the reference: "train", which the run was trained on, or "test" or
+        "validation", which it has not seen.
+      num: how many images are generated, and at most how many real ones they are compared with.
+      features: "lenet", "inception", or a file of classifier.py.
+      inception_weights: the file of Inception's weights; they are fetched once.
+      seed: of the latents and of which real images are taken.
+      batch_size: images at a time.
+      ema: the averaged parameters, where the run kept them.
+      step: which checkpoint; the newest.
+
+    Returns:
+      evaluation.json.
+
+    Raises:
+      UserError: a metric, split or number that cannot be, or a run that cannot be loaded.
+    """
+    check_metrics(metrics, METRICS + CLASS_METRICS)
+    for name, value, least in (("num", num, 10), ("seed", seed, 0), ("batch_size", batch_size, 1)):
+        if value < least:
+            raise UserError(f"{name}: got {value}, expected {least} or more")
+    generate = load_generator(workdir, ema=ema, step=step)
+    config = generate.config
+    if "dataset" not in config:
+        raise UserError(f"workdir: {workdir} names no data, expected an experiment's run")
+    plain = [name for name in metrics if name in METRICS]
+    by_class = [name for name in metrics if name in CLASS_METRICS]
+    classes = generate.num_classes
+    if by_class and classes is None:
+        raise UserError(f"metrics: got {by_class[0]}, but the run has no classes")
+    network = feature_metrics.load_network(
+        features,
+        metrics,
+        (config["image_size"], config["image_size"], config["channels"]),
+        inception_weights,
+        classes,
+    )
+    splits = feature_metrics.reference_and_floor(config, split)
+    drawn = {"batch_size": batch_size, "seed": seed}
+    look = {name: config[name] for name in ("dataset", "image_size", "channels")}
+
+    def real(split):
+        """Features and, where they are needed, classes of real images; None without the split."""
+        source = load_split(config, split)
+        if source is None:
+            return None
+        count = min(num, len(source))
+        features = real_features(network, source, count, split=split, **look, **drawn)
+        return features, by_class and real_labels(source, count, seed=seed)
+
+    reference, floor = map(real, splits)
+    if reference is None:
+        raise UserError(f"split: {config['dataset']} has no {split} images")
+    fake = collect_features(network, generated_batches(generate, num, **drawn), num)
+    sets = {"generated": (fake, by_class and requested_labels(num, classes))}
+    if floor:
+        sets["floor"] = floor
+    table, named = {}, {}
+    for kind, measured in sets.items():
+        figures = evaluate_features(reference[0], measured[0], plain) if plain else {}
+        if by_class:
+            figures |= evaluate_classes(*reference, *measured, classes, by_class)
+        count = len(measured[0].features)
+        table[f"{kind} ({count})"] = figures
+        named[kind] = {metric_name(k, network.name, count): v for k, v in figures.items()}
+    record = {
+        "ema": ema,
+        "seed": seed,
+        "network": {"name": network.name, "version": network.version},
+        "split": split,
+        "reference": f"{len(reference[0].features)} {NAMES[split]} images",
+        **named,
+    }
+    file = write_evaluation(workdir, generate.step, record, named["generated"])
+    print(format_table(f"{network.name}, step {generate.step}", table))
+    print(file)
+    return file
