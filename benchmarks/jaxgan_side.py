@@ -9,7 +9,7 @@ import optax
 from games import GAMES, LEARNING_RATE
 
 from jaxgan import cpu, losses, make_train_step, networks
-from jaxgan.methods import adversarial, init_adversarial
+from jaxgan.methods import Method, adversarial
 from jaxgan.state import TrainState
 
 __all__ = ["init", "make_players", "make_step", "prepare"]
@@ -29,26 +29,24 @@ def _adam(name: str, learning_rate: float) -> optax.GradientTransformation:
 
 def init(name: str) -> TrainState:
     """The state at step 0."""
-    game, tx = GAMES[name], _adam(name, LEARNING_RATE)
-    return init_adversarial(
-        jax.random.key(0),
-        *make_players(name),
-        tx,
-        tx,
-        latent_dim=game.latent_dim,
-        image_shape=game.image_shape,
+    tx = _adam(name, LEARNING_RATE)
+    batch = {"image": jnp.zeros((1, *GAMES[name].image_shape))}
+    return make_method(name, "float32").init(jax.random.key(0), batch, tx, tx)
+
+
+def make_method(name: str, dtype: str) -> Method:
+    """The plain game of these players."""
+    return adversarial(
+        *make_players(name, dtype),
+        latent_dim=GAMES[name].latent_dim,
+        loss=losses.non_saturating,
     )
 
 
 def make_step(name: str, dtype: str, learning_rate: float = LEARNING_RATE) -> Callable:
     """The pure step, (state, {"image": images}) -> (state, metrics)."""
-    objective = adversarial(
-        *make_players(name, dtype),
-        latent_dim=GAMES[name].latent_dim,
-        loss=losses.non_saturating,
-    )
     tx = _adam(name, learning_rate)
-    return make_train_step(objective, tx, tx)
+    return make_train_step(make_method(name, dtype), tx, tx)
 
 
 def prepare(name: str, dtype: str) -> tuple[Callable, Callable]:

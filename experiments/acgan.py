@@ -13,10 +13,9 @@ import math
 import dcgan
 from ml_collections import config_dict
 
-from jaxgan import make_train_step
-from jaxgan.methods import acgan, init_acgan, make_acgan_evaluate
+from jaxgan.methods import acgan
 from jaxgan.training import adversarial, generation
-from jaxgan.training.config import expect_field, image_shape
+from jaxgan.training.config import expect_field
 from jaxgan.training.reports import acgan_report
 from jaxgan.training.sources import number_of_classes
 
@@ -38,33 +37,18 @@ def make_game(config: config_dict.ConfigDict, source, key) -> generation.Game:
     expect_field(config, "class_weight", right, "a number of at least 0")
     num_classes = number_of_classes(config, source)
     generator, discriminator, gen_tx, disc_tx = dcgan.make_players(config, num_classes=num_classes)
-    state = init_acgan(
-        key,
+    method = acgan(
         generator,
         discriminator,
-        gen_tx,
-        disc_tx,
         latent_dim=config.latent_dim,
-        image_shape=image_shape(config),
-        ema=config.ema_decay > 0,
+        num_classes=num_classes,
+        loss=known[config.loss],
+        latent=config.latent,
+        class_weight=weight,
     )
-    rules = {
-        "latent_dim": config.latent_dim,
-        "latent": config.latent,
-        "loss": known[config.loss],
-    }
-    objective = acgan(generator, discriminator, class_weight=weight, **rules)
-    step = make_train_step(
-        objective,
-        gen_tx,
-        disc_tx,
-        disc_steps=config.disc_steps,
-        ema_decay=config.ema_decay or None,
-    )
-    evaluate = make_acgan_evaluate(generator, discriminator, **rules)
     description = {"discriminator_takes_labels": False}
-    return generation.Game(
-        generator, discriminator, state, step, evaluate, num_classes, description
+    return generation.game_of(
+        config, key, generator, discriminator, method, gen_tx, disc_tx, description=description
     )
 
 

@@ -39,17 +39,14 @@ def make_game(config, key):
         blocks=config.blocks,
         dtype=DTYPES[config.dtype],
     )
-    objective = methods.cyclegan(
+    method = methods.cyclegan(
         *translation.make_both(*modules),
         cycle_weight=config.cycle_weight,
         identity_weight=config.identity_weight,
+        pool_size=config.pool_size,
     )
-
-    def init(*args, **options):
-        return methods.init_cyclegan(*args, pool_size=config.pool_size, **options)
-
     txs = falling_adams(config, config.num_steps)
-    return translation.game_of(config, key, modules, objective, init, *txs)
+    return translation.game_of(config, key, modules, method, *txs)
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ def make_game(config, key):
         width=config.width,
         dtype=DTYPES[config.dtype],
     )
-    objective = methods.discogan(
+    method = methods.discogan(
         *translation.make_both(*modules),
         rate=config.rate,
         starting_rate=config.starting_rate,
@@ -47,8 +47,7 @@ def make_game(config, key):
     rates = (config.generator_learning_rate, config.discriminator_learning_rate)
     decay = functools.partial(optax.add_decayed_weights, 1e-5)  # as in the authors' code
     txs = (optax.chain(decay(), optax.adam(rate, b1=0.5)) for rate in rates)
-    init = methods.init_translation
-    return translation.game_of(config, key, modules, objective, init, *txs)
+    return translation.game_of(config, key, modules, method, *txs)
 
 
 if __name__ == "__main__":

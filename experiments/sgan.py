@@ -15,9 +15,9 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 
-from jaxgan import data, make_train_step, networks
+from jaxgan import data, networks
 from jaxgan.files import write_json
-from jaxgan.methods import init_sgan, make_sgan_evaluate, sgan
+from jaxgan.methods import sgan
 from jaxgan.runs.page import read_metrics
 from jaxgan.state import create_player, init_variables
 from jaxgan.training import generation
@@ -47,23 +47,21 @@ def make_game(config, source, key):
     expect_field(config, "consistency", right, "a number of at least 0")
     num_classes = number_of_classes(config, source)
     labelled = draw_labelled(config, source, num_classes)
-    shape, conditional = image_shape(config), config.conditional
-    rules = {"num_classes": num_classes, "conditional": conditional}
+    shape = image_shape(config)
+    rules = {"num_classes": num_classes, "conditional": config.conditional}
     generator, discriminator = players = networks.sgan(
         config.image_size, config.channels, **rules, dtype=DTYPES[config.dtype]
     )
     txs = falling_adams(config, config.num_steps)
-    rules = {**rules, "latent_dim": config.latent_dim}
+    names = ("latent_dim", "latent", "feature_matching", "consistency")
+    method = sgan(*players, **{name: config[name] for name in names}, **rules)
     game_key, alone_key, labelled_key = jax.random.split(key, 3)
-    options = {"image_shape": shape, "ema": config.ema_decay > 0, **rules}
-    state = init_sgan(game_key, *players, *txs, **options)
+    description = {"discriminator_takes_labels": False}
+    game = generation.game_of(
+        config, game_key, *players, method, *txs, description=description, held_out=None
+    )
     alone = init_variables(discriminator, alone_key, jnp.zeros((1, *shape)))
-    state = state.replace(extra=create_player(alone, txs[1]))
-    options = {name: config[name] for name in ("latent", "feature_matching", "consistency")}
-    averaging = {"disc_steps": config.disc_steps, "ema_decay": config.ema_decay or None}
-    play = make_train_step(sgan(*players, **options, **rules), *txs, **averaging)
     learn_alone = make_supervised_step(discriminator, txs[1])
-    test = make_sgan_evaluate(discriminator)
 
     def step(state, batch):
         draw_key, alone_key = jax.random.split(jax.random.fold_in(labelled_key, state.step))
@@ -75,18 +73,18 @@ def make_game(config, source, key):
             "image": jnp.concatenate([few["image"], batch["image"]]),
             "label": jnp.concatenate([few["label"], unknown]),
         }
-        state, metrics = play(state, both)
+        state, metrics = game.step(state, both)
         alone, learnt = learn_alone(state.extra, few, alone_key)
         metrics["class_loss_supervised"] = learnt["class_loss"]
         return state.replace(extra=alone), metrics
 
     def evaluate(state, batch, key):
-        alone = test(state.replace(discriminator=state.extra), batch, key)
-        return {**test(state, batch, key), "accuracy_supervised": alone["accuracy"]}
+        alone = method.evaluate(state.replace(discriminator=state.extra), batch, key)
+        measured = method.evaluate(state, batch, key)
+        return {**measured, "accuracy_supervised": alone["accuracy"]}
 
-    classes = num_classes if conditional else None
-    description = {"discriminator_takes_labels": False}
-    return generation.Game(*players, state, step, evaluate, classes, description, held_out=None)
+    state = game.state.replace(extra=create_player(alone, txs[1]))
+    return game._replace(state=state, step=step, evaluate=evaluate)
 
 
 def draw_labelled(config, source, num_classes):

@@ -13,23 +13,17 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxgan import Objective, TrainState, augment, losses, make_train_step, penalties
+from jaxgan import augment, losses, make_train_step, penalties
 from jaxgan.methods import (
+    Method,
     acgan,
     adversarial,
     cyclegan,
     discogan,
-    init_acgan,
-    init_adversarial,
-    init_cyclegan,
-    init_sgan,
-    init_stackgan_stage_one,
-    init_stackgan_stage_two,
     sgan,
     stackgan_stage_one,
     stackgan_stage_two,
 )
-from jaxgan.methods.translation import init_translation
 from jaxgan.networks.layers import BatchNorm, LeakyReLU
 
 SHAPE = (4, 4, 2)
@@ -87,32 +81,24 @@ def vectors(x):
 
 
 class Case(NamedTuple):
-    """A method: its objective for an axis name, its state, and what the step is told besides."""
+    """A method for an axis name, and what the step is told besides."""
 
-    objective: Callable[[str | None], Objective]
-    start: Callable[[], TrainState]
+    method: Callable[[str | None], Method]
     options: Mapping = MappingProxyType({})
     labels: np.ndarray = np.arange(32) % K
 
 
-def plain(view=None, penalty=None, loss=losses.non_saturating, conditional=False, packs=1, **step):
+def plain(view=None, penalty=None, loss=losses.non_saturating, classes=None, packs=1, **step):
     """The plain game; `view` and `penalty` are made for an axis name."""
 
-    def objective(axis_name):
+    def method(axis_name):
         return adversarial(
-            Painter(axis_name), Judge(), latent_dim=DIM, loss=loss, conditional=conditional,
-            view=view and view(axis_name), penalty=penalty and penalty(axis_name),
-            penalty_interval=2, axis_name=axis_name,
+            Painter(axis_name), Judge(), latent_dim=DIM, loss=loss, num_classes=classes,
+            view=view and view(axis_name), packing=packs,
+            penalty=penalty and penalty(axis_name), penalty_interval=2, axis_name=axis_name,
         )  # fmt: skip
 
-    def start():
-        return init_adversarial(
-            KEY, Painter(), Judge(), TX, TX, latent_dim=DIM, image_shape=SHAPE,
-            shown_shape=(*SHAPE[:2], packs * SHAPE[2]), conditional=conditional,
-            ema="ema_decay" in step,
-        )  # fmt: skip
-
-    return Case(objective, start, step)
+    return Case(method, step)
 
 
 def augmented(axis_name):
@@ -120,8 +106,7 @@ def augmented(axis_name):
         policy = (augment.translation,)  # for the others there is tests/test_augment.py
         images = augment.diff_augment(images, key, policy, axis_name=axis_name)
         noise = 0.1 / (1 + step)
-        images = augment.instance_noise(images, key, noise, axis_name=axis_name)
-        return augment.pack(images, 2)
+        return augment.instance_noise(images, key, noise, axis_name=axis_name)
 
     return view
 
@@ -136,80 +121,59 @@ def drawn_slopes(axis_name):
 
 
 def with_classes():
-    pair, options = (Painter(), Judge((1, K))), {"latent_dim": DIM}
+    options = {"latent_dim": DIM, "num_classes": K, "loss": losses.hinge}
     return Case(
         lambda axis_name: acgan(
-            Painter(axis_name), pair[1], loss=losses.hinge, axis_name=axis_name, **options
-        ),
-        lambda: init_acgan(KEY, *pair, TX, TX, image_shape=SHAPE, **options),
-    )
+            Painter(axis_name), Judge((1, K)), axis_name=axis_name, **options
+        )
+    )  # fmt: skip
 
 
 def few_labels(**options):
     """The first device has two labels, the second none, the third one, the last eight."""
-    sizes, pair = {"latent_dim": DIM, "num_classes": K}, (Painter(), Judge((K,)))
-    conditional = options.get("conditional", False)
+    options = {"latent_dim": DIM, "num_classes": K, **options}
     labels = np.full(32, -1)
     labels[[1, 3, 20]] = 0, 2, 1
     labels[24:] = np.arange(8) % K
     return Case(
-        lambda axis_name: sgan(
-            Painter(axis_name), pair[1], axis_name=axis_name, **sizes, **options
-        ),
-        lambda: init_sgan(
-            KEY, *pair, TX, TX, image_shape=SHAPE, conditional=conditional, **sizes
-        ),
+        lambda axis_name: sgan(Painter(axis_name), Judge((K,)), axis_name=axis_name, **options),
         labels=labels,
-    )  # fmt: skip
+    )
 
 
-def translation(method, init, features=False, **step):
+def translation(method, features=False, **step):
     def players(axis_name=None):
         painter, judge = Painter(axis_name), Judge(features=features)
         return {"ab": painter, "ba": painter}, {"a": judge, "b": judge}
 
-    def start():
-        shapes = {"a": SHAPE, "b": SHAPE}
-        return init(KEY, *players(), TX, TX, image_shapes=shapes)
-
-    return Case(
-        lambda axis_name: method(*players(axis_name), axis_name=axis_name), start, options=step
-    )
+    return Case(lambda axis_name: method(*players(axis_name), axis_name=axis_name), step)
 
 
 def stage_one():
-    options = {"embedding_dim": E, "image_shape": SHAPE}
     return Case(
-        lambda axis_name: stackgan_stage_one(Painter(axis_name), Judge(), axis_name=axis_name),
-        lambda: init_stackgan_stage_one(KEY, Painter(), Judge(), TX, TX, **options),
+        lambda axis_name: stackgan_stage_one(Painter(axis_name), Judge(), axis_name=axis_name)
     )
 
 
 def stage_two():
     """With the term that is not the paper's."""
-    options = {"embedding_dim": E, "image_shape": SHAPE}
 
     def encode(extra, images):
         return images.reshape(len(images), -1)[:, :E]
 
-    def start():
-        first = stage_one().start().generator.variables
-        return init_stackgan_stage_two(
-            KEY, Painter(), first, Painter(), Judge(), TX, TX, **options
+    def method(axis_name):
+        first = stage_one().method(None).init(KEY, shapes(), TX, TX).generator.variables
+        return stackgan_stage_two(
+            Painter(), Painter(axis_name), Judge(), encode=encode, matching_weight=2.0,
+            stage_one_variables=first, axis_name=axis_name,
         )  # fmt: skip
 
-    return Case(
-        lambda axis_name: stackgan_stage_two(
-            Painter(), Painter(axis_name), Judge(), encode=encode, matching_weight=2.0,
-            axis_name=axis_name,
-        ),
-        start,
-    )  # fmt: skip
+    return Case(method)
 
 
 CASES = {
     "classes_relativistic_r1_r2": plain(
-        None, slopes, losses.relativistic, conditional=True, ema_decay=0.9, fresh_fakes=True
+        None, slopes, losses.relativistic, classes=K, ema_decay=0.9, fresh_fakes=True
     ),
     "view": plain(augmented, packs=2),
     "drawn_penalties": plain(None, drawn_slopes, losses.wasserstein),
@@ -218,17 +182,31 @@ CASES = {
     "sgan_conditional_consistent": few_labels(
         feature_matching=False, conditional=True, consistency=2.0
     ),
-    "cyclegan": translation(cyclegan, init_cyclegan, disc_steps=2),
-    "discogan": translation(discogan, init_translation, True),
+    "cyclegan": translation(cyclegan, disc_steps=2),
+    "discogan": translation(discogan, True),
     "stackgan_one": stage_one(),
     "stackgan_two": stage_two(),
 }
 
 
+ENTRIES = {"image": SHAPE, "a": SHAPE, "b": SHAPE, "embedding": (E,)}
+
+
+def shapes(size=32):
+    """What a batch looks like."""
+    floats = {k: jax.ShapeDtypeStruct((size, *s), jnp.float32) for k, s in ENTRIES.items()}
+    return {**floats, "label": jax.ShapeDtypeStruct((size,), jnp.int32)}
+
+
+def first_state(name):
+    """The state at step 0."""
+    case = CASES[name]
+    return case.method(None).init(KEY, shapes(), TX, TX, ema="ema_decay" in case.options)
+
+
 def batch(name, size=32):
     rng = np.random.default_rng(0)
-    shapes = {"image": SHAPE, "a": SHAPE, "b": SHAPE, "embedding": (E,)}
-    drawn = {k: rng.uniform(-1, 1, (size, *shape)) for k, shape in shapes.items()}
+    drawn = {k: rng.uniform(-1, 1, (size, *shape)) for k, shape in ENTRIES.items()}
     floats = {k: x.astype(np.float32) for k, x in drawn.items()}
     return {**floats, "label": np.resize(CASES[name].labels, size).astype(np.int32)}
 
@@ -245,10 +223,10 @@ def start(name):
         around_one = path[-1] in map(jax.tree_util.DictKey, ("scale", "var"))
         return (values + around_one).astype(leaf.dtype)
 
-    return jax.tree_util.tree_map_with_path(fill, jax.eval_shape(CASES[name].start))
+    return jax.tree_util.tree_map_with_path(fill, jax.eval_shape(lambda: first_state(name)))
 
 
 def step(name, axis_name=None):
     """(state, batch) -> (state, metrics)."""
     case = CASES[name]
-    return make_train_step(case.objective(axis_name), TX, TX, axis_name=axis_name, **case.options)
+    return make_train_step(case.method(axis_name), TX, TX, axis_name=axis_name, **case.options)

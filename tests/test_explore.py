@@ -11,12 +11,13 @@ import optax
 import pytest
 from PIL import Image
 
+import jaxgan
 from jaxgan import UserError, load_discriminator, networks
 from jaxgan.checkpoints import checkpoint
 from jaxgan.commands import latent as script
 from jaxgan.data import mnist
 from jaxgan.evaluation.inversion import invert
-from jaxgan.methods import init_adversarial
+from jaxgan.methods import adversarial
 from jaxgan.training.reports import latent_pictures as pictures
 
 CONFIG = {"dataset": "mnist", "data_dir": None, "image_size": 28, "channels": 1}
@@ -27,9 +28,8 @@ def workdir(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
     generator, discriminator = networks.mlp("plain")
     tx = optax.sgd(0.1)
-    state = init_adversarial(
-        jax.random.key(0), generator, discriminator, tx, tx, latent_dim=8, image_shape=(28, 28, 1)
-    )
+    game = adversarial(generator, discriminator, latent_dim=8, loss=jaxgan.losses.hinge)
+    state = game.init(jax.random.key(0), {"image": np.zeros((1, 28, 28, 1))}, tx, tx)
     description = {
         "generator": networks.describe(generator),
         "discriminator": networks.describe(discriminator),

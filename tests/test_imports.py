@@ -141,14 +141,10 @@ def test_imports_point_one_way(module):
 
 STEP = """
 players, tx = jaxgan.networks.mlp(image_shape=(8, 8, 1)), optax.adam(1e-3)
-options = {"latent_dim": 64}
-state = jaxgan.methods.init_adversarial(
-    jax.random.key(0), *players, tx, tx, image_shape=(8, 8, 1), **options
-)
-step = jaxgan.make_train_step(
-    jaxgan.methods.adversarial(*players, loss=jaxgan.losses.non_saturating, **options), tx, tx
-)
-jax.eval_shape(step, state, {"image": jnp.zeros((4, 8, 8, 1))})
+options = {"latent_dim": 64, "loss": jaxgan.losses.non_saturating}
+method, batch = jaxgan.methods.adversarial(*players, **options), {"image": jnp.zeros((4, 8, 8, 1))}
+state = method.init(jax.random.key(0), batch, tx, tx)
+jax.eval_shape(jaxgan.make_train_step(method, tx, tx), state, batch)
 """
 
 

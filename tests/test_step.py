@@ -20,7 +20,7 @@ from jaxgan import (
     losses,
     make_train_step,
 )
-from jaxgan.methods import adversarial, init_adversarial, make_evaluate
+from jaxgan.methods import adversarial
 from jaxgan.networks.convolution import force_formulation
 from jaxgan.training import sharding
 
@@ -346,16 +346,14 @@ def test_evaluation_counts_what_a_known_discriminator_judges_right():
             return jnp.full((latents.shape[0], 2, 2, 1), -0.5) + bias
 
     tx = optax.sgd(0.1)
-    state = init_adversarial(
-        jax.random.key(0), Dark(), Mean(), tx, tx, latent_dim=1, image_shape=(2, 2, 1)
-    )
-    evaluate = make_evaluate(Dark(), Mean(), latent_dim=1, loss=losses.non_saturating)
+    game = adversarial(Dark(), Mean(), latent_dim=1, loss=losses.non_saturating)
     values = jnp.array([0.3, 0.2, -0.1, 0.4])
     batch = {
         "image": jnp.ones((4, 2, 2, 1)) * values.reshape(4, 1, 1, 1),
         "mask": jnp.array([1.0, 1.0, 1.0, 0.0]),
     }
-    counts = evaluate(state, batch, jax.random.key(1))
+    state = game.init(jax.random.key(0), batch, tx, tx)
+    counts = game.evaluate(state, batch, jax.random.key(1))
     # Half the logarithm of how probable each verdict holds what is so; all fakes are at -0.5.
     verdicts = np.log(expit([0.3, 0.2, -0.1])) + np.log(expit(0.5))
     assert {name: float(value) for name, value in counts.items()} == {

@@ -8,7 +8,7 @@ import numpy as np
 import optax
 
 from jaxgan import losses, make_train_step, networks
-from jaxgan.methods import adversarial, init_adversarial
+from jaxgan.methods import adversarial
 
 LATENT_DIM = 5
 IMAGE_SHAPE = (16, 16, 1)
@@ -30,22 +30,16 @@ def state(*, ema=True, seed=0):
 
 @functools.cache
 def _state(ema, seed):
-    return init_adversarial(
-        jax.random.key(seed),
-        *players(),
-        TX,
-        TX,
-        latent_dim=LATENT_DIM,
-        image_shape=IMAGE_SHAPE,
-        ema=ema,
-    )
+    return game().init(jax.random.key(seed), batch(), TX, TX, ema=ema)
+
+
+def game(axis_name=None, loss=losses.non_saturating):
+    return adversarial(*players(axis_name), latent_dim=LATENT_DIM, loss=loss, axis_name=axis_name)
 
 
 def step(axis_name=None, loss=losses.non_saturating, ema_decay=0.9, **options):
-    objective = adversarial(
-        *players(axis_name), latent_dim=LATENT_DIM, loss=loss, axis_name=axis_name
-    )
-    return make_train_step(objective, TX, TX, ema_decay=ema_decay, axis_name=axis_name, **options)
+    options |= {"ema_decay": ema_decay, "axis_name": axis_name}
+    return make_train_step(game(axis_name, loss), TX, TX, **options)
 
 
 def steps(**options):

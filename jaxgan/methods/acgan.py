@@ -1,7 +1,5 @@
 """ACGAN: the discriminator also tells the class, of real images and of generated ones."""
 
-from collections.abc import Callable
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -9,14 +7,16 @@ import optax
 
 from jaxgan.latent import sample_latents
 from jaxgan.losses import Loss
-from jaxgan.methods.adversarial import adversarial
 from jaxgan.methods.batches import class_labels, entry, real_images
+from jaxgan.methods.from_latents import latent_inputs, make_generate, one_of_each
+from jaxgan.methods.inputs import Latents
+from jaxgan.methods.method import Method
 from jaxgan.methods.monitors import adversarial_metrics, diversity, judge_held_out
-from jaxgan.methods.players import init_players
+from jaxgan.methods.players import make_init
 from jaxgan.state import PyTree, TrainState
-from jaxgan.step import Aux, Context, Metrics, Objective, apply_train, local_key
+from jaxgan.step import Aux, Context, Metrics, apply_train, local_key
 
-__all__ = ["acgan", "init_acgan", "make_acgan_evaluate"]
+__all__ = ["acgan"]
 
 
 def acgan(
@@ -24,12 +24,13 @@ def acgan(
     discriminator: nn.Module,
     *,
     latent_dim: int,
+    num_classes: int,
     loss: Loss,
     latent: str = "normal",
     class_weight: float = 1.0,
     axis_name: str | None = None,
-) -> Objective:
-    """The objective of an auxiliary classifier GAN.
+) -> Method:
+    """An auxiliary classifier GAN.
 
         L_C = E[-log P(y | x)] + E[-log P(y | G(z, y))]
         discriminator: L_D(S(x), S(G(z, y))) + w L_C;  generator: L_G(S(G(z, y))) + w L_C
@@ -43,37 +44,36 @@ def acgan(
       generator: module (latents (B, latent_dim), labels (B,)) -> (B, H, W, C), taking `train`.
       discriminator: module (B, H, W, C) -> (logits (B,), class logits (B, K)), taking `train`.
       latent_dim: size of the latents.
+      num_classes: K.
       loss: L_D and L_G, from `jaxgan.losses`.
       latent: "normal" or "uniform".
       class_weight: w.
       axis_name: the mapped axis inside `pmap` or `shard_map`.
 
     Returns:
-      An `Objective` on batches {"image": (B, H, W, C) float32, "label": (B,) int32}; other entries
-      are ignored. Its metrics are those of `adversarial_metrics`, `diversity`, and of either kind
+      A `Method` on batches {"image": (B, H, W, C) float32, "label": (B,) int32}; other entries are
+      ignored. Its metrics are those of `adversarial_metrics`, `diversity`, and of either kind
       of images `class_loss_real`, `class_loss_fake`, `class_accuracy_real` and
-      `class_accuracy_fake`.
+      `class_accuracy_fake`. Its `evaluate` tests both heads as that of `adversarial` does, and
+      gives the numbers of `class_accuracy_real` and `class_accuracy_fake` besides.
 
     Raises:
-      UserError: while tracing, a batch without images or labels, or of another shape than the
-        generator's.
+      UserError: by `init`, a generator of images of another shape than the batch's, or a
+        discriminator that does not give one logit and K class logits an image; while tracing, a
+        batch without images or labels, or of another shape than the generator's.
 
     Example:
       >>> from jaxgan import losses, networks
       >>> generator, discriminator = networks.dcgan(image_size=28, channels=1, num_classes=10)
-      >>> objective = acgan(generator, discriminator, latent_dim=100, loss=losses.non_saturating)
+      >>> options = {"latent_dim": 100, "num_classes": 10}
+      >>> method = acgan(generator, discriminator, loss=losses.non_saturating, **options)
 
     Source: Odena et al. 2017, "Conditional Image Synthesis with Auxiliary Classifier GANs",
     section 3.
     """
-    plain = adversarial(
-        generator,
-        discriminator,
-        latent_dim=latent_dim,
-        loss=loss,
-        latent=latent,
-        conditional=True,
-        axis_name=axis_name,
+    inputs = latent_inputs(Latents(latent_dim, latent), num_classes)
+    generate = make_generate(
+        generator, inputs["latents"], lambda batch: (class_labels(batch),), axis_name
     )
 
     def disc_loss(disc_vars: PyTree, fakes: jax.Array, batch: PyTree, context: Context):
@@ -115,79 +115,6 @@ def acgan(
         class_loss = _class_loss(classes, batch["label"])
         return loss.generator(logits, *real) + class_weight * class_loss, Aux(None, {})
 
-    return Objective(plain.generate, disc_loss, gen_loss)
-
-
-def init_acgan(
-    key: jax.Array,
-    generator: nn.Module,
-    discriminator: nn.Module,
-    gen_tx: optax.GradientTransformation,
-    disc_tx: optax.GradientTransformation,
-    *,
-    latent_dim: int,
-    image_shape: tuple[int, int, int],
-    ema: bool = False,
-) -> TrainState:
-    """Initialises both networks and makes the state at step 0.
-
-    Args:
-      key: `jax.random.key(seed)`.
-      generator, discriminator: as in `acgan`.
-      gen_tx, disc_tx: the Optax optimisers.
-      latent_dim: size of the latents.
-      image_shape: (H, W, C) of the data.
-      ema: keep an average of the generator's parameters.
-
-    Returns:
-      The `TrainState`.
-
-    Raises:
-      UserError: the generator makes images of another shape than `image_shape`, or the
-        discriminator does not give one logit and several class logits an image.
-    """
-
-    def is_right(shapes):
-        return len(shapes) == 2 and shapes[0] == (1,) and len(shapes[1]) == 2
-
-    return init_players(
-        key,
-        generator,
-        discriminator,
-        gen_tx,
-        disc_tx,
-        latent_dim=latent_dim,
-        image_shape=image_shape,
-        generator_takes_labels=True,
-        is_right=is_right,
-        expected="(1,) and (1, K)",
-        ema=ema,
-    )
-
-
-def make_acgan_evaluate(
-    generator: nn.Module,
-    discriminator: nn.Module,
-    *,
-    latent_dim: int,
-    loss: Loss,
-    latent: str = "normal",
-) -> Callable[[TrainState, PyTree, jax.Array], Metrics]:
-    """Builds the test of both heads: real images they never saw, and as many new fakes.
-
-    Both networks run as in training, with the batch's own statistics, as `make_evaluate` has it.
-
-    Args:
-      generator, discriminator, latent_dim, loss, latent: as in `acgan`.
-
-    Returns:
-      (state, batch, key) -> {"accuracy_real", "accuracy_fake", "class_accuracy_real",
-      "class_accuracy_fake"}: the number judged right in this batch, "jsd_lower_bound" and "count",
-      as in `make_evaluate`; sum over batches, then divide. `batch` is {"image": (B, H, W, C),
-      "label": (B,), "mask": (B,)}, mask 0 where a last batch was filled up. With a loss without
-      probabilities "critic_real" and "critic_fake", as there.
-    """
-
     def evaluate(state: TrainState, batch: PyTree, key: jax.Array) -> Metrics:
         images, labels, mask = entry(batch, "image"), class_labels(batch), entry(batch, "mask")
         latent_key, gen_key, disc_key = jax.random.split(key, 3)
@@ -201,7 +128,18 @@ def make_acgan_evaluate(
             counts[f"class_accuracy_{kind}"] = jnp.sum(mask * _right(classes, labels))
         return {**counts, **judge_held_out(loss, *judged, mask)}
 
-    return evaluate
+    def examples(batch: PyTree):
+        return one_of_each(inputs), (jnp.zeros((1, *batch["image"].shape[1:])),)
+
+    expected = ((1,), (1, num_classes))
+    init = make_init(
+        generator,
+        discriminator,
+        examples,
+        lambda shapes: shapes == expected,
+        expected=" and ".join(map(str, expected)),
+    )
+    return Method(generate, disc_loss, gen_loss, init, evaluate, inputs)
 
 
 def _class_loss(logits: jax.Array, labels: jax.Array) -> jax.Array:

@@ -9,18 +9,21 @@ from collections.abc import Callable
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import optax
 
+from jaxgan import augment
 from jaxgan.latent import sample_latents
 from jaxgan.losses import Loss
 from jaxgan.losses.penalties import lazily
 from jaxgan.methods.batches import class_labels, entry, real_images
+from jaxgan.methods.from_latents import latent_inputs, make_generate, one_of_each
+from jaxgan.methods.inputs import Latents
+from jaxgan.methods.method import Method
 from jaxgan.methods.monitors import adversarial_metrics, diversity, judge_held_out
-from jaxgan.methods.players import init_players
+from jaxgan.methods.players import make_init
 from jaxgan.state import PyTree, TrainState
-from jaxgan.step import Aux, Context, Metrics, Objective, apply_train, local_key
+from jaxgan.step import Aux, Context, Metrics, apply_train, local_key
 
-__all__ = ["adversarial", "init_adversarial", "make_evaluate"]
+__all__ = ["adversarial"]
 
 View = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 
@@ -32,13 +35,14 @@ def adversarial(
     latent_dim: int,
     loss: Loss,
     latent: str = "normal",
-    conditional: bool = False,
+    num_classes: int | None = None,
     view: View | None = None,
+    packing: int = 1,
     penalty: Callable[..., jax.Array] | None = None,
     penalty_interval: int = 1,
     axis_name: str | None = None,
-) -> Objective:
-    """The objective of a generator of images and a discriminator of images.
+) -> Method:
+    """The game of a generator of images and a discriminator of images.
 
         z ~ prior;  L_D(D(x), D(G(z)));  L_G(D(G(z))), or L_G(D(G(z)), D(x)) if relativistic
 
@@ -53,11 +57,12 @@ def adversarial(
       latent_dim: size of the latents.
       loss: from `jaxgan.losses`.
       latent: "normal" or "uniform".
-      conditional: both networks are given the classes.
+      num_classes: of the data, where both networks are given the classes.
       view: (images, key, step) -> what the discriminator is shown of images, real or generated, in
-        its own loss and in the generator's: augmented, noisy or packed, see `jaxgan.augment`. The
-        key is the same on every device of a mapped axis; `step` counts the steps done. A pack is of
-        images that follow one another in the batch.
+        its own loss and in the generator's: augmented or noisy, see `jaxgan.augment`. The key is
+        the same on every device of a mapped axis; `step` counts the steps done.
+      packing: how many images that follow one another in the batch are judged at once, laid over
+        one another as channels, see `augment.pack`.
       penalty: (critic, real, fake, key) -> scalar that the discriminator pays besides, with its
         weight, such as `lambda *inputs: 10 * penalties.gradient_penalty(*inputs)`. The key is the
         same on every device of a mapped axis. The view is part of the critic, D(view(x)), with the
@@ -69,18 +74,24 @@ def adversarial(
         given it as well.
 
     Returns:
-      An `Objective` on batches {"image": (B, H, W, C) float32}, with classes also "label": (B,)
-      int32; other entries are ignored. Its metrics are those of `adversarial_metrics`, and
-      `diversity`; `penalty` where there is one.
+      A `Method` on batches {"image": (B, H, W, C) float32}, with classes also "label": (B,) int32;
+      other entries are ignored. Its metrics are those of `adversarial_metrics`, and `diversity`;
+      `penalty` where there is one. Its `evaluate` shows the discriminator held-out images and as
+      many new fakes, and gives the sums of `judge_held_out`. Both networks run as in training, with
+      the batch's own statistics, so that these differ from what is measured in training by the data
+      alone: the running statistics of a discriminator mix those of real and of generated batches,
+      and would misjudge both. Of packs, those without filling count.
 
     Raises:
-      UserError: while tracing, a batch without images or labels, images that are no floats or of
-        another shape than the generator's, labels that are not one integer an image.
+      UserError: by `init`, a generator of images of another shape than the batch's, or a
+        discriminator that does not give one logit an image; while tracing, a batch without images
+        or labels, images that are no floats or of another shape than the generator's, labels that
+        are not one integer an image.
 
     Example:
       >>> from jaxgan import augment, losses, networks
       >>> generator, discriminator = networks.dcgan(image_size=28, channels=1)
-      >>> objective = adversarial(
+      >>> method = adversarial(
       ...     generator,
       ...     discriminator,
       ...     latent_dim=100,
@@ -89,23 +100,17 @@ def adversarial(
       ... )
     """
 
+    inputs = latent_inputs(Latents(latent_dim, latent), num_classes)
+
     def labels(batch: PyTree) -> tuple[jax.Array, ...]:
-        return (class_labels(batch),) if conditional else ()
+        return () if num_classes is None else (class_labels(batch),)
+
+    generate = make_generate(generator, inputs["latents"], labels, axis_name)
 
     def shown(images: jax.Array, key: jax.Array, context: Context) -> jax.Array:
-        return images if view is None else view(images, jax.random.fold_in(key, 1), context.step)
-
-    def generate(gen_vars: PyTree, batch: PyTree, context: Context):
-        latent_key, key = jax.random.split(context.key)
-        latents = sample_latents(
-            latent_key,
-            entry(batch, "image").shape[0],
-            latent_dim,
-            distribution=latent,
-            axis_name=axis_name,
-        )
-        key = local_key(key, axis_name)
-        return apply_train(generator, gen_vars, latents, *labels(batch), key=key)
+        if view is not None:
+            images = view(images, jax.random.fold_in(key, 1), context.step)
+        return images if packing == 1 else augment.pack(images, packing)
 
     def disc_loss(disc_vars: PyTree, fakes: jax.Array, batch: PyTree, context: Context):
         images = real_images(batch, fakes)
@@ -157,7 +162,49 @@ def adversarial(
         real_logits = judge(batch["image"], real_key)
         return loss.generator(judge(fakes, fake_key), real_logits), Aux(None, {})
 
-    return Objective(generate, disc_loss, gen_loss)
+    def evaluate(state: TrainState, batch: PyTree, key: jax.Array) -> Metrics:
+        images, classes = entry(batch, "image"), labels(batch)
+        latent_key, gen_key, disc_key = jax.random.split(key, 3)
+        latents = sample_latents(latent_key, images.shape[0], latent_dim, distribution=latent)
+        fakes, _ = apply_train(generator, state.generator.variables, latents, *classes, key=gen_key)
+
+        # Images as they are, however training shows them.
+        def judge(images):
+            images = images if packing == 1 else augment.pack(images, packing)
+            variables = state.discriminator.variables
+            return apply_train(discriminator, variables, images, *classes, key=disc_key)[0]
+
+        real_logits, fake_logits = judge(images), judge(fakes)
+        mask = jnp.min(batch["mask"].reshape(len(real_logits), -1), axis=1)
+        counts = judge_held_out(loss, real_logits, fake_logits, mask)
+        return {**counts, "count": jnp.sum(mask)}
+
+    def examples(batch: PyTree):
+        given = one_of_each(inputs)
+        image = shown_shape(shown, batch["image"], axis_name)
+        return given, (jnp.zeros((1, *image)), *given[1:])
+
+    init = make_init(
+        generator, discriminator, examples, lambda shapes: shapes == (1,), expected="(1,)"
+    )
+    return Method(generate, disc_loss, gen_loss, init, evaluate, inputs)
+
+
+def shown_shape(
+    shown: Callable, images: jax.ShapeDtypeStruct, axis_name: str | None
+) -> tuple[int, int, int]:
+    """(H, W, C) of what the discriminator is shown of a batch of such images."""
+
+    def show(images):
+        key = jax.random.key(0)
+        return shown(images, key, Context(jnp.zeros((), jnp.int32), key, None))
+
+    if axis_name is None:
+        return jax.eval_shape(show, images).shape[1:]
+    # What draws asks for the index of its device.
+    show = jax.vmap(show, axis_name=axis_name)
+    batches = jax.ShapeDtypeStruct((1, *images.shape), images.dtype)
+    return jax.eval_shape(show, batches).shape[2:]
 
 
 def _in_packs(images: jax.Array, count: int) -> jax.Array:
@@ -165,100 +212,3 @@ def _in_packs(images: jax.Array, count: int) -> jax.Array:
     if count == len(images) or len(images) % count:
         return images
     return images.reshape(count, -1, *images.shape[1:])
-
-
-def init_adversarial(
-    key: jax.Array,
-    generator: nn.Module,
-    discriminator: nn.Module,
-    gen_tx: optax.GradientTransformation,
-    disc_tx: optax.GradientTransformation,
-    *,
-    latent_dim: int,
-    image_shape: tuple[int, int, int],
-    shown_shape: tuple[int, int, int] | None = None,
-    conditional: bool = False,
-    ema: bool = False,
-) -> TrainState:
-    """Initialises both networks and makes the state at step 0.
-
-    Args:
-      key: `jax.random.key(seed)`.
-      generator, discriminator: as in `adversarial`.
-      gen_tx, disc_tx: the Optax optimisers.
-      latent_dim: size of the latents.
-      image_shape: (H, W, C) of the data.
-      shown_shape: (H, W, C) of what the discriminator is shown, where a `view` changes it.
-      conditional: as in `adversarial`.
-      ema: keep an average of the generator's parameters.
-
-    Returns:
-      The `TrainState`.
-
-    Raises:
-      UserError: the generator makes images of another shape than `image_shape`, or the
-        discriminator does not give one logit an image.
-    """
-    return init_players(
-        key,
-        generator,
-        discriminator,
-        gen_tx,
-        disc_tx,
-        latent_dim=latent_dim,
-        image_shape=image_shape,
-        shown_shape=shown_shape,
-        generator_takes_labels=conditional,
-        discriminator_takes_labels=conditional,
-        is_right=lambda shapes: shapes == (1,),
-        expected="(1,)",
-        ema=ema,
-    )
-
-
-def make_evaluate(
-    generator: nn.Module,
-    discriminator: nn.Module,
-    *,
-    latent_dim: int,
-    loss: Loss,
-    latent: str = "normal",
-    conditional: bool = False,
-    view: View | None = None,
-) -> Callable[[TrainState, PyTree, jax.Array], Metrics]:
-    """Builds the discriminator's test: real images it never saw, and as many new fakes.
-
-    Both networks run as in training, with the batch's own statistics, so that the figures differ
-    from the accuracy in training by the data alone. The running statistics of a discriminator
-    mix those of real and of generated batches, and would misjudge both.
-
-    Args:
-      generator, discriminator, latent_dim, loss, latent, conditional, view: as in `adversarial`.
-
-    Returns:
-      (state, batch, key) -> {"accuracy_real", "accuracy_fake"}: the number judged right in this
-      batch, and {"jsd_lower_bound"}, the sum of its terms, as in `adversarial_metrics`; or with a
-      loss without probabilities {"critic_real", "critic_fake"}, the sums of logits; and "count",
-      the number of verdicts; sum over batches, then divide. `batch` is
-      {"image": (B, H, W, C), "mask": (B,)}, mask 0 where a last batch was filled up, with classes
-      also "label". Of packs, those without filling count.
-    """
-
-    def evaluate(state: TrainState, batch: PyTree, key: jax.Array) -> Metrics:
-        images, labels = batch["image"], (class_labels(batch),) if conditional else ()
-        latent_key, gen_key, disc_key = jax.random.split(key, 3)
-        latents = sample_latents(latent_key, images.shape[0], latent_dim, distribution=latent)
-        fakes, _ = apply_train(generator, state.generator.variables, latents, *labels, key=gen_key)
-
-        def judge(images):
-            variables = state.discriminator.variables
-            if view is not None:
-                images = view(images, jax.random.fold_in(disc_key, 1), state.step)
-            return apply_train(discriminator, variables, images, *labels, key=disc_key)[0]
-
-        real_logits, fake_logits = judge(images), judge(fakes)
-        mask = jnp.min(batch["mask"].reshape(len(real_logits), -1), axis=1)
-        counts = judge_held_out(loss, real_logits, fake_logits, mask)
-        return {**counts, "count": jnp.sum(mask)}
-
-    return evaluate

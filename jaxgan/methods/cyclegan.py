@@ -5,23 +5,23 @@ from collections.abc import Mapping
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import optax
 
 from jaxgan.errors import UserError
 from jaxgan.losses import least_squares
+from jaxgan.methods.method import Method
 from jaxgan.methods.pool import empty_pool, exchange
 from jaxgan.methods.translation import (
     apply_each,
     check_players,
-    init_translation,
     make_generate,
+    make_init,
     reconstruct,
     verdicts,
 )
-from jaxgan.state import PyTree, TrainState
-from jaxgan.step import Aux, Context, Objective, local_key
+from jaxgan.state import PyTree
+from jaxgan.step import Aux, Context, local_key
 
-__all__ = ["cyclegan", "init_cyclegan"]
+__all__ = ["cyclegan"]
 
 
 def cyclegan(
@@ -30,9 +30,10 @@ def cyclegan(
     *,
     cycle_weight: float = 10.0,
     identity_weight: float = 0.5,
+    pool_size: int = 50,
     axis_name: str | None = None,
-) -> Objective:
-    """The objective of two generators, from a to b and back, and a discriminator of either domain.
+) -> Method:
+    """Two generators, from a to b and back, and a discriminator of either domain.
 
         L_D = 1/2 E[(D_b(b) - 1)^2] + 1/2 E[D_b(past G_ab(a))^2]  and the same of a
         L_G = E[(D_b(G_ab(a)) - 1)^2] + w |G_ba(G_ab(a)) - a|_1 + w v |G_ab(b) - b|_1
@@ -51,22 +52,25 @@ def cyclegan(
       cycle_weight: of the error after there and back.
       identity_weight: of what a generator changes in images that are in its domain already, in
         units of `cycle_weight`. 0 leaves it out, as domains of different channels need it.
+      pool_size: past fakes that are kept for each discriminator.
       axis_name: the mapped axis inside `pmap` or `shard_map`.
 
     Returns:
-      An `Objective` on batches {"a": (B, H, W, C), "b": (B, H, W, C)} float32, for a state whose
-      `extra` is that of `init_cyclegan`. Its metrics, for either domain: `discriminator_loss_a`;
+      A `Method` on batches {"a": (B, H, W, C), "b": (B, H, W, C)} float32, for a state whose
+      `extra` is {"a": `Pool`, "b": `Pool`}. Its metrics, for either domain: `discriminator_loss_a`;
       `generator_loss_a`, what the generator of images of a pays its discriminator; `cycle_a` and
       `identity_a`, the mean absolute errors, unweighted; and those of `verdicts`.
 
     Raises:
-      UserError: a network is missing, a negative weight; while tracing, a batch that does not
-        have images of both domains, or domains of different channels with an identity loss.
+      UserError: a network is missing, a negative weight, a pool without room; by `init`, a
+        generator that does not make images of the shape of its domain; while tracing, a batch that
+        does not have images of both domains, or domains of different channels with an identity
+        loss.
 
     Example:
       >>> from jaxgan import networks
       >>> generator, discriminator = networks.cyclegan(image_size=28, width=8)
-      >>> objective = cyclegan(
+      >>> method = cyclegan(
       ...     {"ab": generator, "ba": generator}, {"a": discriminator, "b": discriminator}
       ... )
 
@@ -130,61 +134,8 @@ def cyclegan(
             loss = loss + cycle_weight * identity_weight * identity
         return loss, Aux(None, metrics)
 
-    return Objective(make_generate(generators, axis_name), disc_loss, gen_loss)
+    def make_extra(batch: PyTree) -> PyTree:
+        return {name: empty_pool(pool_size, batch[name].shape[1:]) for name in ("a", "b")}
 
-
-def init_cyclegan(
-    key: jax.Array,
-    generators: Mapping[str, nn.Module],
-    discriminators: Mapping[str, nn.Module],
-    gen_tx: optax.GradientTransformation,
-    disc_tx: optax.GradientTransformation,
-    *,
-    image_shapes: Mapping[str, tuple[int, int, int]],
-    pool_size: int = 50,
-    ema: bool = False,
-) -> TrainState:
-    """Initialises the four networks and the two pools, and makes the state at step 0.
-
-    Args:
-      key: `jax.random.key(seed)`.
-      generators, discriminators: as in `cyclegan`.
-      gen_tx, disc_tx: the Optax optimisers.
-      image_shapes: {"a": (H, W, C), "b": (H, W, C)} of the data.
-      pool_size: past fakes that are kept for each discriminator.
-      ema: keep an average of the generators' parameters.
-
-    Returns:
-      The `TrainState`; its `extra` is {"a": `Pool`, "b": `Pool`}.
-
-    Raises:
-      UserError: a network is missing, a generator does not make images of the shape of its
-        domain, a pool without room.
-
-    Example:
-      >>> from jaxgan import networks
-      >>> generator, discriminator = networks.cyclegan(image_size=28, width=4, blocks=1)
-      >>> state = init_cyclegan(
-      ...     jax.random.key(0),
-      ...     {"ab": generator, "ba": generator},
-      ...     {"a": discriminator, "b": discriminator},
-      ...     optax.adam(2e-4, b1=0.5),
-      ...     optax.adam(2e-4, b1=0.5),
-      ...     image_shapes={"a": (28, 28, 3), "b": (28, 28, 3)},
-      ... )
-      >>> sorted(state.generator.params), state.extra["a"].images.shape
-      (['ab', 'ba'], (50, 28, 28, 3))
-
-    Source: Zhu et al. 2017, as `cyclegan`, section 4.
-    """
-    pools = {name: empty_pool(pool_size, tuple(shape)) for name, shape in image_shapes.items()}
-    return init_translation(
-        key,
-        generators,
-        discriminators,
-        gen_tx,
-        disc_tx,
-        image_shapes=image_shapes,
-        extra=pools,
-        ema=ema,
-    )
+    init = make_init(generators, discriminators, make_extra)
+    return Method(make_generate(generators, axis_name), disc_loss, gen_loss, init)

@@ -9,15 +9,17 @@ import jax.numpy as jnp
 
 from jaxgan.errors import UserError
 from jaxgan.losses import feature_matching, non_saturating
+from jaxgan.methods.method import Method
 from jaxgan.methods.translation import (
     apply_each,
     check_players,
     make_generate,
+    make_init,
     reconstruct,
     verdicts,
 )
 from jaxgan.state import PyTree
-from jaxgan.step import Aux, Context, Objective, local_key
+from jaxgan.step import Aux, Context, local_key
 
 __all__ = ["discogan"]
 
@@ -31,8 +33,8 @@ def discogan(
     curriculum: int = 10_000,
     feature_weight: float = 0.9,
     axis_name: str | None = None,
-) -> Objective:
-    """The objective of two generators, from a to b and back, and a discriminator of either domain.
+) -> Method:
+    """Two generators, from a to b and back, and a discriminator of either domain.
 
         L_D = 1/2 E[-log D_b(b)] + 1/2 E[-log(1 - D_b(G_ab(a)))]  and the same of a
         L_G = (1 - r) ((1 - f) E[-log D_b(G_ab(a))] + f FM_b) + r E[(G_ba(G_ab(a)) - a)^2]
@@ -58,10 +60,10 @@ def discogan(
       axis_name: the mapped axis inside `pmap` or `shard_map`.
 
     Returns:
-      An `Objective` on batches {"a": (B, H, W, C), "b": (B, H, W, C)} float32, for a state of
-      `init_translation`. Its metrics, for either domain: `discriminator_loss_a`;
-      `generator_loss_a`, the cross entropy that the generator of images of a pays; `features_a`,
-      FM; `cycle_a`, the mean squared error; and those of `verdicts`.
+      A `Method` on batches {"a": (B, H, W, C), "b": (B, H, W, C)} float32. Its metrics, for either
+      domain: `discriminator_loss_a`; `generator_loss_a`, the cross entropy that the generator of
+      images of a pays; `features_a`, FM; `cycle_a`, the mean squared error; and those of
+      `verdicts`.
 
     Raises:
       UserError: a network is missing, a share outside [0, 1], a negative number of steps; while
@@ -70,7 +72,7 @@ def discogan(
     Example:
       >>> from jaxgan import networks
       >>> generator, discriminator = networks.discogan(image_size=28)
-      >>> objective = discogan(
+      >>> method = discogan(
       ...     {"ab": generator, "ba": generator}, {"a": discriminator, "b": discriminator}
       ... )
 
@@ -133,4 +135,5 @@ def discogan(
             loss = loss + (1 - share) * paid + share * cycle
         return loss, Aux(None, metrics)
 
-    return Objective(make_generate(generators, axis_name), disc_loss, gen_loss)
+    init = make_init(generators, discriminators)
+    return Method(make_generate(generators, axis_name), disc_loss, gen_loss, init)

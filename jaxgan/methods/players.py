@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -9,69 +10,70 @@ import jax.numpy as jnp
 import optax
 
 from jaxgan.errors import UserError
+from jaxgan.methods.batches import entry
 from jaxgan.state import PyTree, TrainState, create_player, create_train_state, init_variables
 
-__all__ = ["init_players"]
+__all__ = ["make_init"]
 
 
-def init_players(
-    key: jax.Array,
+def make_init(
     generator: nn.Module,
     discriminator: nn.Module,
-    gen_tx: optax.GradientTransformation,
-    disc_tx: optax.GradientTransformation,
-    *,
-    latent_dim: int,
-    image_shape: tuple[int, int, int],
-    shown_shape: tuple[int, int, int] | None = None,
-    generator_takes_labels: bool = False,
-    discriminator_takes_labels: bool = False,
-    is_right: Callable[[PyTree], bool],
-    expected: str,
-    ema: bool = False,
-) -> TrainState:
-    """Initialises a generator and a discriminator of images and makes the state at step 0.
+    examples: Callable[[PyTree], tuple[tuple, tuple]],
+    is_right: Callable[[Any], bool] = lambda shapes: True,
+    expected: str = "",
+    make_extra: Callable[[], PyTree] = lambda: None,
+) -> Callable[..., TrainState]:
+    """The `init` of a method with one generator and one discriminator of images.
 
     Args:
-      key: `jax.random.key(seed)`.
-      generator: module (latents (B, latent_dim), or latents and labels (B,)) -> images.
-      discriminator: module of images, or of images and labels.
-      gen_tx, disc_tx: the Optax optimisers.
-      latent_dim: size of the latents.
-      image_shape: (H, W, C) of the data.
-      shown_shape: (H, W, C) of what the discriminator is shown, by default the same.
-      generator_takes_labels, discriminator_takes_labels: which of them.
+      generator, discriminator: the modules, taking `train`.
+      examples: batch, of shapes and dtypes alone -> what the generator and what the discriminator
+        is given for one example, two tuples of arrays with a first axis of 1.
       is_right: tells of the shapes of what the discriminator gives for one image, a pytree of
         tuples, whether the method can use it.
       expected: those shapes in words.
-      ema: keep an average of the generator's parameters.
+      make_extra: makes the state's `extra`.
 
     Returns:
-      The `TrainState`.
-
-    Raises:
-      UserError: the generator makes images of another shape than `image_shape`, or the
-        discriminator gives what the method cannot use.
+      As `Method.init`. It raises a `UserError` where the generator makes images of another shape
+      than the batch's, or the discriminator gives what the method cannot use.
     """
-    gen_key, disc_key, train_key = jax.random.split(key, 3)
-    label = (jnp.zeros((1,), jnp.int32),)
-    latents = (jnp.zeros((1, latent_dim)), *label * generator_takes_labels)
-    shown = (jnp.zeros((1, *(shown_shape or image_shape))), *label * discriminator_takes_labels)
-    made = _output(generator, gen_key, *latents)
-    if made.shape != (1, *image_shape):
-        raise UserError(
-            f"image_size, channels: got data of shape {tuple(image_shape)}, expected "
-            f"{made.shape[1:]}, which is what the generator makes"
+
+    def init(
+        key: jax.Array,
+        batch: PyTree,
+        gen_tx: optax.GradientTransformation,
+        disc_tx: optax.GradientTransformation,
+        *,
+        ema: bool = False,
+    ) -> TrainState:
+        gen_key, disc_key, train_key = jax.random.split(key, 3)
+        image_shape = jnp.shape(entry(batch, "image"))[1:]
+        batch = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), batch)
+        shown_latents, shown_images = examples(batch)
+        made = _output(generator, gen_key, *shown_latents)
+        if made.shape != (1, *image_shape):
+            raise UserError(
+                f"image_size, channels: got data of shape {tuple(image_shape)}, expected "
+                f"{made.shape[1:]}, which is what the generator makes"
+            )
+        outputs = _output(discriminator, disc_key, *shown_images)
+        shapes = jax.tree.map(lambda output: output.shape, outputs)
+        if not is_right(shapes):
+            raise UserError(
+                f"discriminator: got logits {shapes} for one image, expected {expected}"
+            )
+        gen_vars = init_variables(generator, gen_key, *shown_latents, train=False)
+        disc_vars = init_variables(discriminator, disc_key, *shown_images, train=False)
+        return create_train_state(
+            train_key,
+            create_player(gen_vars, gen_tx, ema=ema),
+            create_player(disc_vars, disc_tx),
+            make_extra(),
         )
-    outputs = _output(discriminator, disc_key, *shown)
-    shapes = jax.tree.map(lambda output: output.shape, outputs)
-    if not is_right(shapes):
-        raise UserError(f"discriminator: got logits {shapes} for one image, expected {expected}")
-    return create_train_state(
-        train_key,
-        create_player(init_variables(generator, gen_key, *latents, train=False), gen_tx, ema=ema),
-        create_player(init_variables(discriminator, disc_key, *shown, train=False), disc_tx),
-    )
+
+    return init
 
 
 def _output(module: nn.Module, key: jax.Array, *inputs: jax.Array) -> PyTree:

@@ -1,27 +1,27 @@
 """SGAN: a few labels, many images without, and a discriminator that is the classifier."""
 
 import math
-from collections.abc import Callable
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import optax
 
 from jaxgan import losses
 from jaxgan.devices import make_rows
 from jaxgan.errors import UserError
 from jaxgan.evaluation.saliency import last_features
-from jaxgan.latent import sample_latents
 from jaxgan.losses import Loss
 from jaxgan.losses.semi_supervised import known_mean
 from jaxgan.methods.batches import class_labels, entry, real_images
+from jaxgan.methods.from_latents import latent_inputs, make_generate, one_of_each
+from jaxgan.methods.inputs import Latents
+from jaxgan.methods.method import Method
 from jaxgan.methods.monitors import adversarial_metrics, diversity
-from jaxgan.methods.players import init_players
+from jaxgan.methods.players import make_init
 from jaxgan.state import PyTree, TrainState
-from jaxgan.step import Aux, Context, Metrics, Objective, apply_train, local_key
+from jaxgan.step import Aux, Context, Metrics, apply_train, local_key
 
-__all__ = ["init_sgan", "make_sgan_evaluate", "sgan"]
+__all__ = ["sgan"]
 
 
 def sgan(
@@ -36,8 +36,8 @@ def sgan(
     latent: str = "normal",
     conditional: bool = False,
     axis_name: str | None = None,
-) -> Objective:
-    """The objective of a semi-supervised GAN.
+) -> Method:
+    """A semi-supervised GAN.
 
         s = log sum_k exp(l_k), the logit of being real, of any of the K classes
         discriminator: L_D(s(x), s(G(z))) + E[-log p(y | x, real)], the latter where y is known,
@@ -70,19 +70,22 @@ def sgan(
       axis_name: the mapped axis inside `pmap` or `shard_map`.
 
     Returns:
-      An `Objective` on batches {"image": (B, H, W, C) float32, "label": (B,) int32, -1 where it is
+      A `Method` on batches {"image": (B, H, W, C) float32, "label": (B,) int32, -1 where it is
       not known}; other entries are ignored. Its metrics are those of `adversarial_metrics`,
       `diversity`, and of the labelled images `class_loss` and `class_accuracy`; with a weight,
-      `consistency_loss`, unweighted.
+      `consistency_loss`, unweighted. Its `evaluate` tests the discriminator as a classifier, as
+      outside training, and gives the number of "accuracy".
 
     Raises:
-      UserError: a consistency below 0 or not finite; while tracing, a batch without images or
+      UserError: a consistency below 0 or not finite; by `init`, a generator of images of another
+        shape than the batch's, or a discriminator that does not give K logits an image; while
+        tracing, a batch without images or
         labels, or of another shape than the generator's.
 
     Example:
       >>> from jaxgan import networks
       >>> generator, discriminator = networks.sgan(28, 1, num_classes=10)
-      >>> objective = sgan(generator, discriminator, latent_dim=100, num_classes=10)
+      >>> method = sgan(generator, discriminator, latent_dim=100, num_classes=10)
 
     Source: Odena 2016, "Semi-Supervised Learning with Generative Adversarial Networks"; Salimans
     et al. 2016, "Improved Techniques for Training GANs", sections 3.1 and 5; for w, see
@@ -97,14 +100,10 @@ def sgan(
 
         return (make_rows(labels, (batch_size,), axis_name),) if conditional else ()
 
-    def generate(gen_vars: PyTree, batch: PyTree, context: Context):
-        latent_key, key = jax.random.split(context.key)
-        batch_size = entry(batch, "image").shape[0]
-        latents = sample_latents(
-            latent_key, batch_size, latent_dim, distribution=latent, axis_name=axis_name
-        )
-        key = local_key(key, axis_name)
-        return apply_train(generator, gen_vars, latents, *requested(batch_size), key=key)
+    inputs = latent_inputs(Latents(latent_dim, latent), num_classes if conditional else None)
+    generate = make_generate(
+        generator, inputs["latents"], lambda batch: requested(len(entry(batch, "image"))), axis_name
+    )
 
     def disc_loss(disc_vars: PyTree, fakes: jax.Array, batch: PyTree, context: Context):
         images, labels = real_images(batch, fakes), class_labels(batch)
@@ -163,74 +162,17 @@ def sgan(
             total += losses.class_cross_entropy(classes, labels, axis_name=axis_name)
         return total, Aux(None, {})
 
-    return Objective(generate, disc_loss, gen_loss)
-
-
-def init_sgan(
-    key: jax.Array,
-    generator: nn.Module,
-    discriminator: nn.Module,
-    gen_tx: optax.GradientTransformation,
-    disc_tx: optax.GradientTransformation,
-    *,
-    latent_dim: int,
-    num_classes: int,
-    image_shape: tuple[int, int, int],
-    conditional: bool = False,
-    ema: bool = False,
-) -> TrainState:
-    """Initialises both networks and makes the state at step 0.
-
-    Args:
-      key: `jax.random.key(seed)`.
-      generator, discriminator: as in `sgan`.
-      gen_tx, disc_tx: the Optax optimisers.
-      latent_dim: size of the latents.
-      num_classes: K.
-      image_shape: (H, W, C) of the data.
-      conditional: as in `sgan`.
-      ema: keep an average of the generator's parameters.
-
-    Returns:
-      The `TrainState`.
-
-    Raises:
-      UserError: the generator makes images of another shape than `image_shape`, or the
-        discriminator does not give K logits an image.
-    """
-    return init_players(
-        key,
-        generator,
-        discriminator,
-        gen_tx,
-        disc_tx,
-        latent_dim=latent_dim,
-        image_shape=image_shape,
-        generator_takes_labels=conditional,
-        is_right=lambda shapes: shapes == (1, num_classes),
-        expected=f"(1, {num_classes})",
-        ema=ema,
-    )
-
-
-def make_sgan_evaluate(
-    discriminator: nn.Module,
-) -> Callable[[TrainState, PyTree, jax.Array], Metrics]:
-    """Builds the test of the discriminator as a classifier, as outside training.
-
-    Args:
-      discriminator: as in `sgan`.
-
-    Returns:
-      (state, batch, key) -> {"accuracy"}: the number of images put in their class in this batch,
-      and "count", how many there were; sum over batches, then divide. `batch` is {"image":
-      (B, H, W, C), "label": (B,), "mask": (B,)}, mask 0 where a last batch was filled up.
-    """
-
     def evaluate(state: TrainState, batch: PyTree, key: jax.Array) -> Metrics:
         mask = batch["mask"]
         logits = discriminator.apply(state.discriminator.variables, batch["image"], train=False)
         right = jnp.argmax(logits, axis=1) == batch["label"]
         return {"accuracy": jnp.sum(mask * right), "count": jnp.sum(mask)}
 
-    return evaluate
+    def examples(batch: PyTree):
+        return one_of_each(inputs), (jnp.zeros((1, *batch["image"].shape[1:])),)
+
+    expected = (1, num_classes)
+    init = make_init(
+        generator, discriminator, examples, lambda shapes: shapes == expected, str(expected)
+    )
+    return Method(generate, disc_loss, gen_loss, init, evaluate, inputs)

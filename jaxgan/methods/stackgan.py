@@ -10,20 +10,19 @@ from functools import partial
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import optax
 
 from jaxgan.devices import own_rows, whole_batch
 from jaxgan.errors import UserError
 from jaxgan.latent import sample_latents
 from jaxgan.losses import Loss, cosine_similarities, gaussian_kl, non_saturating
 from jaxgan.methods.batches import real_images
+from jaxgan.methods.method import Method
 from jaxgan.methods.monitors import adversarial_metrics, diversity
-from jaxgan.state import PyTree, TrainState, create_player, create_train_state, init_variables
-from jaxgan.step import Aux, Context, Objective, apply_train, local_key
+from jaxgan.methods.players import make_init
+from jaxgan.state import PyTree
+from jaxgan.step import Aux, Context, apply_train, local_key
 
 __all__ = [
-    "init_stackgan_stage_one",
-    "init_stackgan_stage_two",
     "stackgan_stage_one",
     "stackgan_stage_two",
 ]
@@ -41,8 +40,8 @@ def stackgan_stage_one(
     encode: Callable[[PyTree, jax.Array], jax.Array] | None = None,
     matching_weight: float = 0.0,
     axis_name: str | None = None,
-) -> Objective:
-    """The objective of Stage I: a small image from a caption.
+) -> Method:
+    """Stage I: a small image from a caption.
 
         L_D = 1/2 L_D(D(x, t), D(G(z, t), t)) + 1/2 L_D(D(x, t), D(x, t'))
         L_G = L_G(D(G(z, t), t)) + w KL(N(mean(t), sigma(t)^2) || N(0, I))
@@ -74,7 +73,7 @@ def stackgan_stage_one(
       axis_name: the mapped axis inside `pmap` or `shard_map`.
 
     Returns:
-      An `Objective` on batches {"image": (B, H, W, C) float32, "embedding": (B, E) float32,
+      A `Method` on batches {"image": (B, H, W, C) float32, "embedding": (B, E) float32,
       "meaning": (B,) int32, optional, equal where a caption is true of the other image, too}, with
       embeddings that are not trained. Its metrics are those of `adversarial_metrics` on right
       pairs and generated ones, `discriminator_loss_real`, `_fake` and `_wrong`, `d_wrong` and
@@ -83,12 +82,13 @@ def stackgan_stage_one(
 
     Raises:
       UserError: a loss that compares fakes with real images for the generator, a weight without
-        `encode`; while tracing, a batch without images or embeddings, of one example, or of another
-        shape than the generator's.
+        `encode`; by `init`, a generator of images of another shape than the batch's; while tracing,
+        a batch without images or embeddings, of one example, or of another shape than the
+        generator's.
 
     Example:
       >>> from jaxgan import networks
-      >>> objective = stackgan_stage_one(*networks.stackgan_stage_one(64))
+      >>> method = stackgan_stage_one(*networks.stackgan_stage_one(64))
 
     Source: Zhang et al. 2017, "StackGAN: Text to Photo-realistic Image Synthesis with Stacked
     Generative Adversarial Networks", sections 3.2 and 3.3; Reed et al. 2016, "Generative
@@ -109,9 +109,17 @@ def stackgan_stage_one(
         key = local_key(key, axis_name)
         return apply_train(generator, gen_vars, latents, embeddings, key=key)
 
-    return _matching_aware(
-        generate, generator, discriminator, loss, kl_weight, encode, matching_weight, axis_name
+    noise_dim = generator.latent_dim + generator.condition_dim
+
+    def examples(batch: PyTree):
+        embedding = jnp.zeros((1, *_embeddings(batch).shape[1:]))
+        image = jnp.zeros((1, *batch["image"].shape[1:]))
+        return (jnp.zeros((1, noise_dim)), embedding), (image, embedding)
+
+    losses_of = _matching_aware(
+        generator, discriminator, loss, kl_weight, encode, matching_weight, axis_name
     )
+    return Method(generate, *losses_of, make_init(generator, discriminator, examples))
 
 
 def stackgan_stage_two(
@@ -123,9 +131,10 @@ def stackgan_stage_two(
     kl_weight: float = _KL_WEIGHT,
     encode: Callable[[PyTree, jax.Array], jax.Array] | None = None,
     matching_weight: float = 0.0,
+    stage_one_variables: PyTree = None,
     axis_name: str | None = None,
-) -> Objective:
-    """The objective of Stage II: a large image from Stage I's and the caption once more.
+) -> Method:
+    """Stage II: a large image from Stage I's and the caption once more.
 
     The losses are those of `stackgan_stage_one`, with G(z, t) made of Stage I's image. Stage I
     stays as `extra` has it, and runs as it does when images are drawn, by its running statistics.
@@ -139,18 +148,21 @@ def stackgan_stage_two(
         taking `train`, with its `condition_dim` and `condition`.
       discriminator, loss, kl_weight, encode, matching_weight, axis_name: as in
         `stackgan_stage_one`.
+      stage_one_variables: those of Stage I after training, which `init` puts a copy of into the
+        state: `state.generator.variables`, or `restore_stage(...).variables` of
+        `jaxgan.inference.captions`, averaged parameters with batch norm statistics of their own.
 
     Returns:
-      An `Objective` as that of `stackgan_stage_one`, for a state with `extra` {"stage_one":
-      variables}.
+      A `Method` as that of `stackgan_stage_one`, for a state with `extra` {"stage_one": variables}.
 
     Raises:
-      UserError: as `stackgan_stage_one`; while tracing, a state without Stage I.
+      UserError: as `stackgan_stage_one`; by `init`, no variables of Stage I, or those of another
+        network; while tracing, a state without Stage I.
 
     Example:
       >>> from jaxgan import networks
       >>> first, _ = networks.stackgan_stage_one(64)
-      >>> objective = stackgan_stage_two(first, *networks.stackgan_stage_two(256, 64))
+      >>> method = stackgan_stage_two(first, *networks.stackgan_stage_two(256, 64))
 
     Source: Zhang et al. 2017, "StackGAN: Text to Photo-realistic Image Synthesis with Stacked
     Generative Adversarial Networks", section 3.4.
@@ -174,94 +186,32 @@ def stackgan_stage_two(
         key = local_key(key, axis_name)
         return apply_train(generator, gen_vars, first, noise[:, first_dim:], embeddings, key=key)
 
-    return _matching_aware(
-        generate, generator, discriminator, loss, kl_weight, encode, matching_weight, axis_name
+    first_noise = jnp.zeros((1, stage_one.latent_dim + stage_one.condition_dim))
+
+    def examples(batch: PyTree):
+        embedding = jnp.zeros((1, *_embeddings(batch).shape[1:]))
+        first, expected = jax.eval_shape(
+            stage_one.init_with_output, jax.random.key(0), first_noise, embedding
+        )
+        if jax.tree.map(jnp.shape, stage_one_variables) != jax.tree.map(jnp.shape, expected):
+            got = "none" if stage_one_variables is None else "those of another network"
+            raise UserError(f"stage_one_variables: got {got}, expected the variables of Stage I")
+        noise = jnp.zeros((1, generator.condition_dim))
+        image = jnp.zeros((1, *batch["image"].shape[1:]))
+        return (jnp.zeros(first.shape), noise, embedding), (image, embedding)
+
+    def make_extra():
+        # A copy, since a donated state must not hold what the caller goes on using.
+        return {"stage_one": jax.tree.map(jnp.copy, dict(stage_one_variables))}
+
+    losses_of = _matching_aware(
+        generator, discriminator, loss, kl_weight, encode, matching_weight, axis_name
     )
-
-
-def init_stackgan_stage_one(
-    key: jax.Array,
-    generator: nn.Module,
-    discriminator: nn.Module,
-    gen_tx: optax.GradientTransformation,
-    disc_tx: optax.GradientTransformation,
-    *,
-    embedding_dim: int,
-    image_shape: tuple[int, int, int],
-    ema: bool = False,
-) -> TrainState:
-    """Initialises both networks of Stage I and makes the state at step 0.
-
-    Args:
-      key: `jax.random.key(seed)`.
-      generator, discriminator: as in `stackgan_stage_one`.
-      gen_tx, disc_tx: the Optax optimisers.
-      embedding_dim: of the captions' embeddings.
-      image_shape: (H, W, C) of the data at Stage I's size.
-      ema: keep an average of the generator's parameters.
-
-    Returns:
-      The `TrainState`.
-
-    Raises:
-      UserError: the generator makes images of another shape than `image_shape`.
-    """
-    latents = jnp.zeros((1, generator.latent_dim + generator.condition_dim))
-    inputs = latents, jnp.zeros((1, embedding_dim))
-    return _init(key, generator, inputs, discriminator, gen_tx, disc_tx, image_shape, None, ema)
-
-
-def init_stackgan_stage_two(
-    key: jax.Array,
-    stage_one: nn.Module,
-    stage_one_variables: PyTree,
-    generator: nn.Module,
-    discriminator: nn.Module,
-    gen_tx: optax.GradientTransformation,
-    disc_tx: optax.GradientTransformation,
-    *,
-    embedding_dim: int,
-    image_shape: tuple[int, int, int],
-    ema: bool = False,
-) -> TrainState:
-    """Initialises both networks of Stage II and makes the state at step 0, with Stage I in it.
-
-    Args:
-      key: `jax.random.key(seed)`.
-      stage_one: Stage I's generator.
-      stage_one_variables: its variables after training, such as `state.generator.variables`, or
-        `load_stackgan.restore_stage(...).variables`, averaged parameters with batch norm
-        statistics of their own.
-      generator, discriminator: as in `stackgan_stage_two`.
-      gen_tx, disc_tx: the Optax optimisers.
-      embedding_dim: of the captions' embeddings, the same as for Stage I.
-      image_shape: (H, W, C) of the data at Stage II's size.
-      ema: keep an average of the generator's parameters.
-
-    Returns:
-      The `TrainState`, with `extra` {"stage_one": a copy of the variables}.
-
-    Raises:
-      UserError: no variables of Stage I, or of another network; the generator makes images of
-        another shape than `image_shape`.
-    """
-    latents = jnp.zeros((1, stage_one.latent_dim + stage_one.condition_dim))
-    embeddings = jnp.zeros((1, embedding_dim))
-    first, expected = jax.eval_shape(
-        stage_one.init_with_output, jax.random.key(0), latents, embeddings
-    )
-    if _shapes(stage_one_variables) != _shapes(expected):
-        got = "none" if stage_one_variables is None else "those of another network"
-        raise UserError(f"stage_one_variables: got {got}, expected the variables of Stage I")
-    noise = jnp.zeros((1, generator.condition_dim))
-    inputs = jnp.zeros(first.shape), noise, embeddings
-    # A copy, since a donated state must not hold what the caller goes on using.
-    extra = {"stage_one": jax.tree.map(jnp.copy, dict(stage_one_variables))}
-    return _init(key, generator, inputs, discriminator, gen_tx, disc_tx, image_shape, extra, ema)
+    init = make_init(generator, discriminator, examples, make_extra=make_extra)
+    return Method(generate, *losses_of, init)
 
 
 def _matching_aware(
-    generate: Callable,
     generator: nn.Module,
     discriminator: nn.Module,
     loss: Loss,
@@ -269,8 +219,8 @@ def _matching_aware(
     encode: Callable | None,
     matching_weight: float,
     axis_name: str | None,
-) -> Objective:
-    """The two losses of either stage, for its `generate`."""
+) -> tuple[Callable, Callable]:
+    """The two losses of either stage."""
     if loss.generator_sees_real:
         raise UserError("loss: got one that shows the generator real images, expected another")
     if matching_weight and encode is None:
@@ -334,7 +284,7 @@ def _matching_aware(
             total += matching_weight * (1 - metrics["matching"])
         return total, Aux(None, metrics)
 
-    return Objective(generate, disc_loss, gen_loss)
+    return disc_loss, gen_loss
 
 
 def wrong_captions(
@@ -363,23 +313,6 @@ def wrong_captions(
     return nearest, jnp.any(~same, axis=1).astype(jnp.float32)
 
 
-def _init(key, generator, inputs, discriminator, gen_tx, disc_tx, image_shape, extra, ema):
-    gen_key, disc_key, train_key = jax.random.split(key, 3)
-    images = jnp.zeros((1, *image_shape))
-    made, _ = jax.eval_shape(generator.init_with_output, gen_key, *inputs)
-    if made.shape != images.shape:
-        raise UserError(
-            f"image_size, channels: got data of shape {tuple(image_shape)}, expected "
-            f"{made.shape[1:]}, which is what the generator makes"
-        )
-    return create_train_state(
-        train_key,
-        create_player(init_variables(generator, gen_key, *inputs), gen_tx, ema=ema),
-        create_player(init_variables(discriminator, disc_key, images, inputs[-1]), disc_tx),
-        extra,
-    )
-
-
 def _embeddings(batch: PyTree) -> jax.Array:
     """The embeddings of a batch, which is refused if they do not make pairs with its images."""
     names = set(batch) if isinstance(batch, Mapping) else set()
@@ -397,7 +330,3 @@ def _embeddings(batch: PyTree) -> jax.Array:
             f"meaning: got shape {batch['meaning'].shape}, expected {embeddings.shape[:1]}"
         )
     return embeddings
-
-
-def _shapes(tree: PyTree) -> PyTree:
-    return jax.tree.map(jnp.shape, tree)

@@ -5,7 +5,7 @@ generator from a to b, "ba" the one back, and "a" and "b" are the discriminators
 of these domains; parameters and other collections are {collection: {name: tree}}.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import flax.linen as nn
 import jax
@@ -20,8 +20,8 @@ from jaxgan.step import Context, Metrics, apply_train, local_key
 __all__ = [
     "apply_each",
     "check_players",
-    "init_translation",
     "make_generate",
+    "make_init",
     "reconstruct",
     "variables_of",
     "verdicts",
@@ -101,11 +101,7 @@ def make_generate(generators: Modules, axis_name: str | None = None):
         key = local_key(context.key, axis_name)
         fakes, model_state = apply_each(generators, gen_vars, {"ab": a, "ba": b}, key)
         for name, real in (("ab", b), ("ba", a)):
-            if fakes[name].shape != real.shape:
-                raise UserError(
-                    f"{name[1]}: got a batch of shape {real.shape}, expected {fakes[name].shape}, "
-                    f"which is what the generator {name!r} makes"
-                )
+            _check_made(name, real, fakes[name])
         return fakes, model_state
 
     return generate
@@ -154,57 +150,59 @@ def verdicts(
     return metrics
 
 
-def init_translation(
-    key: jax.Array,
+def make_init(
     generators: Modules,
     discriminators: Modules,
-    gen_tx: optax.GradientTransformation,
-    disc_tx: optax.GradientTransformation,
-    *,
-    image_shapes: Mapping[str, tuple[int, int, int]],
-    extra: PyTree = None,
-    ema: bool = False,
-) -> TrainState:
-    """Initialises the four networks and makes the state at step 0.
+    make_extra: Callable[[PyTree], PyTree] = lambda batch: None,
+) -> Callable[..., TrainState]:
+    """The `init` of a method of translation: of its four networks.
 
     Args:
-      key: `jax.random.key(seed)`.
       generators, discriminators: {"ab", "ba"} and {"a", "b"}.
-      gen_tx, disc_tx: the Optax optimisers.
-      image_shapes: {"a": (H, W, C), "b": (H, W, C)} of the data.
-      extra: what the method alone needs.
-      ema: keep an average of the generators' parameters.
+      make_extra: batch -> what the method alone needs, the state's `extra`.
 
     Returns:
-      The `TrainState`.
-
-    Raises:
-      UserError: a network is missing, or a generator does not make images of the shape of its
-        domain.
+      As `Method.init`, of a batch {"a": (B, H, W, C), "b": (B, H, W, C)}. It raises a `UserError`
+      where a generator does not make images of the shape of its domain.
     """
-    check_players(generators, discriminators)
-    if set(image_shapes) != {"a", "b"}:
-        raise UserError(f"image_shapes: got {', '.join(image_shapes)}, expected those of a and b")
-    *keys, train_key = jax.random.split(key, 5)
-    keys = dict(zip(("ab", "ba", "a", "b"), keys, strict=True))
-    images = {name: jnp.zeros((1, *shape)) for name, shape in image_shapes.items()}
-    variables = {}
-    for name, module in {**generators, **discriminators}.items():
-        source = images[name[0]]
-        if name in generators:
-            made, _ = jax.eval_shape(module.init_with_output, keys[name], source)
-            if made.shape != images[name[1]].shape:
-                raise UserError(
-                    f"image_shapes: got {tuple(image_shapes[name[1]])} for domain {name[1]}, "
-                    f"expected {made.shape[1:]}, which is what the generator {name!r} makes"
-                )
-        variables[name] = init_variables(module, keys[name], source)
-    return create_train_state(
-        train_key,
-        create_player(_by_collection({k: variables[k] for k in ("ab", "ba")}), gen_tx, ema=ema),
-        create_player(_by_collection({k: variables[k] for k in ("a", "b")}), disc_tx),
-        extra,
-    )
+
+    def init(
+        key: jax.Array,
+        batch: PyTree,
+        gen_tx: optax.GradientTransformation,
+        disc_tx: optax.GradientTransformation,
+        *,
+        ema: bool = False,
+    ) -> TrainState:
+        images = dict(zip("ab", _images(batch), strict=True))
+        images = {name: jnp.zeros((1, *of.shape[1:])) for name, of in images.items()}
+        *keys, train_key = jax.random.split(key, 5)
+        keys = dict(zip(("ab", "ba", "a", "b"), keys, strict=True))
+        variables = {}
+        for name, module in {**generators, **discriminators}.items():
+            source = images[name[0]]
+            if name in generators:
+                made, _ = jax.eval_shape(module.init_with_output, keys[name], source)
+                _check_made(name, images[name[1]], made)
+            variables[name] = init_variables(module, keys[name], source)
+        both = (_by_collection({k: variables[k] for k in of}) for of in (("ab", "ba"), ("a", "b")))
+        gen_vars, disc_vars = both
+        return create_train_state(
+            train_key,
+            create_player(gen_vars, gen_tx, ema=ema),
+            create_player(disc_vars, disc_tx),
+            make_extra(batch),
+        )
+
+    return init
+
+
+def _check_made(name: str, real: jax.Array, made: jax.Array) -> None:
+    if made.shape != real.shape:
+        raise UserError(
+            f"{name[1]}: got a batch of shape {real.shape}, expected {made.shape}, which is what "
+            f"the generator {name!r} makes"
+        )
 
 
 def _by_collection(trees: Mapping[str, PyTree]) -> PyTree:

@@ -54,33 +54,28 @@ def make_trials(config: config_dict.ConfigDict) -> Trials:
     discriminator = networks.MLPDiscriminator(hidden)
     gen_tx = _optimizer(config.generator_learning_rate, config.num_steps)
     disc_tx = _optimizer(config.discriminator_learning_rate, config.num_steps * config.disc_steps)
-    # To the objective, a pack of points is one example and has one latent.
-    pack = {"latent_dim": config.packing * config.latent_dim}
+    # To the method, a pack of points is one example and has one latent.
     init_key, data_key, draw_key = jax.random.split(jax.random.key(config.seed), 3)
 
-    def init(key):
-        networks_and_optimizers = generator, discriminator, gen_tx, disc_tx
-        return methods.init_adversarial(
-            key,
-            *networks_and_optimizers,
-            image_shape=(config.packing, dim),
-            ema=config.ema_decay > 0,
-            **pack,
-        )
-
-    def step(state, data_key, number):
-        # An objective is no more than three functions, so it can be made while the step is traced,
-        # with a penalty that knows the step.
-        game = methods.adversarial(
+    def make_method(step):
+        # No more than a few functions, so it can be made while the step is traced, with a penalty
+        # that knows the step.
+        return methods.adversarial(
             generator,
             discriminator,
+            latent_dim=config.packing * config.latent_dim,
             loss=adversarial.LOSSES[config.loss],
             latent=config.latent,
-            penalty=_penalty(config, state.step),
-            **pack,
+            penalty=_penalty(config, step),
         )
+
+    def init(key):
+        batch = {"image": jnp.zeros((1, config.packing, dim))}
+        return make_method(0).init(key, batch, gen_tx, disc_tx, ema=config.ema_decay > 0)
+
+    def step(state, data_key, number):
         train_step = make_train_step(
-            game,
+            make_method(state.step),
             gen_tx,
             disc_tx,
             disc_steps=config.disc_steps,

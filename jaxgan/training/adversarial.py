@@ -10,10 +10,9 @@ from ml_collections import config_dict
 
 from jaxgan import augment, losses
 from jaxgan.losses import penalties
-from jaxgan.methods import adversarial, init_adversarial, make_evaluate
-from jaxgan.step import make_train_step
+from jaxgan.methods import adversarial
 from jaxgan.training import generation
-from jaxgan.training.config import expect_field, image_shape
+from jaxgan.training.config import expect_field
 from jaxgan.training.sources import number_of_classes
 
 LOSSES = {
@@ -81,48 +80,21 @@ def make_game(
         num_classes = number_of_classes(config, source) if config.conditional else None
         options = {"num_classes": num_classes}
     generator, discriminator, gen_tx, disc_tx = make_players(config, **options)
-    conditional = num_classes is not None
-    height, width, channels = image_shape(config)
-    state = init_adversarial(
-        key,
+    method = adversarial(
         generator,
         discriminator,
-        gen_tx,
-        disc_tx,
         latent_dim=config.latent_dim,
-        image_shape=(height, width, channels),
-        shown_shape=(height, width, config.packing * channels),
-        conditional=conditional,
-        ema=config.ema_decay > 0,
-    )
-    rules = {
-        "latent_dim": config.latent_dim,
-        "latent": config.latent,
-        "loss": loss,
-        "conditional": conditional,
-    }
-    objective = adversarial(
-        generator,
-        discriminator,
+        latent=config.latent,
+        loss=loss,
+        num_classes=num_classes,
         view=_view(config),
+        packing=config.packing,
         penalty=_penalty(config),
         penalty_interval=config.penalty_interval,
-        **rules,
-    )
-    step = make_train_step(
-        objective,
-        gen_tx,
-        disc_tx,
-        disc_steps=config.disc_steps,
-        ema_decay=config.ema_decay or None,
-    )
-    # The test is of images as they are, however training showed them.
-    evaluate = make_evaluate(
-        generator, discriminator, view=lambda x, *_: augment.pack(x, config.packing), **rules
     )
     description = {"packing": config.packing}
-    return generation.Game(
-        generator, discriminator, state, step, evaluate, num_classes, description
+    return generation.game_of(
+        config, key, generator, discriminator, method, gen_tx, disc_tx, description=description
     )
 
 
@@ -161,7 +133,7 @@ def _penalty(config):
 
 def _view(config):
     """What the discriminator is shown of images in training; None if it is the images alone."""
-    if not config.augment and not config.instance_noise and config.packing == 1:
+    if not config.augment and not config.instance_noise:
         return None
     policy = [AUGMENTATIONS[name] for name in config.augment.split(",") if name]
     std = optax.linear_schedule(config.instance_noise, 0.0, max(1, config.num_steps // 2))
@@ -171,6 +143,6 @@ def _view(config):
         images = augment.diff_augment(images, augment_key, policy)
         if config.instance_noise:
             images = augment.instance_noise(images, noise_key, std(step))
-        return augment.pack(images, config.packing)
+        return images
 
     return view

@@ -10,14 +10,17 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import optax
 from ml_collections import config_dict
 
 from jaxgan import cpu, data, networks
 from jaxgan.inference.load import make_generate
 from jaxgan.latent import across_classes, interpolate, sample_latents
+from jaxgan.methods import Method
 from jaxgan.state import TrainState
+from jaxgan.step import make_train_step
 from jaxgan.training import sharding
-from jaxgan.training.config import base_config, expect_field
+from jaxgan.training.config import base_config, expect_field, image_shape
 from jaxgan.training.experiment import fit_images, run_experiment
 from jaxgan.training.feature_metrics import TrainingMetrics
 from jaxgan.training.sources import fits_on_device, load_splits
@@ -62,6 +65,36 @@ class Game(NamedTuple):
     num_classes: int | None = None
     description: Mapping[str, Any] = {}
     held_out: int | None = HELD_OUT
+
+
+def game_of(
+    config: config_dict.ConfigDict,
+    key: jax.Array,
+    generator: nn.Module,
+    discriminator: nn.Module,
+    method: Method,
+    gen_tx: optax.GradientTransformation,
+    disc_tx: optax.GradientTransformation,
+    **more: Any,
+) -> Game:
+    """The game of a method as the config says; `more` are other attributes of it."""
+    batch = {
+        "image": jax.ShapeDtypeStruct((config.batch_size, *image_shape(config)), jnp.float32),
+        "label": jax.ShapeDtypeStruct((config.batch_size,), jnp.int32),
+    }
+    state = method.init(key, batch, gen_tx, disc_tx, ema=config.ema_decay > 0)
+    step = make_train_step(
+        method,
+        gen_tx,
+        disc_tx,
+        disc_steps=config.disc_steps,
+        ema_decay=config.ema_decay or None,
+    )
+    labels = method.inputs.get("labels")
+    num_classes = labels and labels.count
+    return Game(
+        generator, discriminator, state, step, method.evaluate, num_classes=num_classes, **more
+    )
 
 
 def main(

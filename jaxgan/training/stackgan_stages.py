@@ -23,26 +23,26 @@ SHOWN = 8
 def make_stage_one(config, encode, key):
     """(None, generator, discriminator, state, step) of Stage I."""
     generator, discriminator = _networks_one(config)
-    objective = methods.stackgan_stage_one(generator, discriminator, **_weights(config, encode))
+    method = methods.stackgan_stage_one(generator, discriminator, **_weights(config, encode))
     txs = falling_adams(config, config.stage_one_steps)
-    state = methods.init_stackgan_stage_one(
-        key, generator, discriminator, *txs, **_data(config, config.stage_one_size)
-    )
-    step = make_train_step(objective, *txs, ema_decay=config.ema_decay)
+    state = method.init(key, _batch(config, config.stage_one_size), *txs, ema=True)
+    step = make_train_step(method, *txs, ema_decay=config.ema_decay)
     return None, generator, discriminator, state, step
 
 
 def make_stage_two(first, config, encode, key):
     """(stage_one, generator, discriminator, state, step) of Stage II over a finished first."""
     generator, discriminator = _networks_two(config)
-    objective = methods.stackgan_stage_two(
-        first.generator, generator, discriminator, **_weights(config, encode)
+    method = methods.stackgan_stage_two(
+        first.generator,
+        generator,
+        discriminator,
+        stage_one_variables=first.variables,
+        **_weights(config, encode),
     )
-    txs, frozen = falling_adams(config, config.num_steps), (first.generator, first.variables)
-    state = methods.init_stackgan_stage_two(
-        key, *frozen, generator, discriminator, *txs, **_data(config, config.image_size)
-    )
-    step = make_train_step(objective, *txs, ema_decay=config.ema_decay)
+    txs = falling_adams(config, config.num_steps)
+    state = method.init(key, _batch(config, config.image_size), *txs, ema=True)
+    step = make_train_step(method, *txs, ema_decay=config.ema_decay)
     return first.generator, generator, discriminator, state, step
 
 
@@ -86,9 +86,13 @@ def _weights(config, encode):
     return {"kl_weight": config.kl_weight, **matching}
 
 
-def _data(config, size):
-    shape = (size, size, config.channels)
-    return {"embedding_dim": config.embedding_dim, "image_shape": shape, "ema": True}
+def _batch(config, size):
+    """What a batch looks like, in shapes and dtypes."""
+    shapes = {"image": (size, size, config.channels), "embedding": (config.embedding_dim,)}
+    return {
+        name: jax.ShapeDtypeStruct((config.batch_size, *shape), jnp.float32)
+        for name, shape in shapes.items()
+    }
 
 
 def train(

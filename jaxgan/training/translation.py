@@ -14,9 +14,9 @@ from ml_collections import config_dict
 from jaxgan import data, networks
 from jaxgan.errors import UserError
 from jaxgan.inference.translator import make_translate
-from jaxgan.methods.translation import variables_of
+from jaxgan.methods import Method, variables_of
 from jaxgan.state import TrainState
-from jaxgan.step import Objective, make_train_step
+from jaxgan.step import make_train_step
 from jaxgan.training import sharding
 from jaxgan.training.config import base_config, expect_field, image_shape
 from jaxgan.training.experiment import fit_images, run_experiment
@@ -65,16 +65,14 @@ def game_of(
     config: config_dict.ConfigDict,
     key: jax.Array,
     modules: tuple,
-    objective: Objective,
-    init: Callable,
+    method: Method,
     gen_tx: optax.GradientTransformation,
     disc_tx: optax.GradientTransformation,
 ) -> tuple:
-    """What `make_game` returns, of (generator, discriminator), the objective and its `init`."""
-    shape = image_shape(config)
-    shapes = {"a": shape, "b": shape}
-    state = init(key, *make_both(*modules), gen_tx, disc_tx, image_shapes=shapes)
-    return *modules, state, make_train_step(objective, gen_tx, disc_tx)
+    """What `make_game` returns, of (generator, discriminator) and the method over them."""
+    images = jax.ShapeDtypeStruct((config.batch_size, *image_shape(config)), jnp.float32)
+    state = method.init(key, {"a": images, "b": images}, gen_tx, disc_tx)
+    return *modules, state, make_train_step(method, gen_tx, disc_tx)
 
 
 def train(

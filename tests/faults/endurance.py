@@ -16,7 +16,7 @@ import numpy as np
 import optax
 
 from jaxgan import losses, make_train_step
-from jaxgan.methods import adversarial, init_adversarial
+from jaxgan.methods import adversarial
 from jaxgan.training.loop import fit
 
 NUM_STEPS, MEASURED_EVERY = 20_000, 1_000
@@ -74,9 +74,7 @@ def main(folder):
         workdir.mkdir()
         data = grain.MapDataset.range(40).shuffle(seed=0).repeat().batch(BATCH_SIZE)
         fit(
-            init_adversarial(
-                *(jax.random.key(0), *players, tx, tx), latent_dim=LATENT_DIM, image_shape=SHAPE
-            ),
+            game.init(jax.random.key(0), {"image": images}, tx, tx),
             steps,
             iter(data.map(lambda index: {"image": images[index]}).to_iter_dataset()),
             workdir=workdir,

@@ -9,7 +9,7 @@ import pytest
 from scipy.special import log_softmax
 
 from jaxgan import Context, UserError, losses, make_train_step
-from jaxgan.methods import acgan, init_acgan, make_acgan_evaluate
+from jaxgan.methods import acgan
 
 
 class Classes(nn.Module):
@@ -54,14 +54,13 @@ def class_loss(x):
 
 
 def game(**options):
-    return acgan(GEN, DISC, latent_dim=1, **{"loss": losses.non_saturating, **options})
+    players = {"generator": GEN, "discriminator": DISC, "latent_dim": 1, "num_classes": 3}
+    return acgan(**{**players, "loss": losses.non_saturating, **options})
 
 
-def start(discriminator=DISC, image_shape=(1, 1, 1)):
+def start(batch=BATCH, **options):
     tx = optax.sgd(0.1)
-    return init_acgan(
-        jax.random.key(0), GEN, discriminator, tx, tx, latent_dim=1, image_shape=image_shape
-    )
+    return game(**options).init(jax.random.key(0), batch, tx, tx)
 
 
 @pytest.mark.parametrize("weight", [0.0, 1.0, 2.5])
@@ -135,8 +134,7 @@ def test_the_held_out_test_counts_both_heads_and_leaves_out_what_fills_up():
     images = jnp.array([3.0, -2.0, 1.0, -1.0, 5.0]).reshape(5, 1, 1, 1)
     labels = jnp.array([2, 0, 1, 1, 2])
     batch = {"image": images, "label": labels, "mask": jnp.array([1.0, 1.0, 1.0, 1.0, 0.0])}
-    evaluate = make_acgan_evaluate(GEN, DISC, latent_dim=1, loss=losses.hinge)
-    counts = evaluate(state, batch, jax.random.key(1))
+    counts = game(loss=losses.hinge).evaluate(state, batch, jax.random.key(1))
     assert counts["count"] == 4
     assert counts["accuracy_real"] == 2  # those above 0
     assert counts["class_accuracy_real"] == 2
@@ -154,12 +152,12 @@ def test_the_held_out_test_counts_both_heads_and_leaves_out_what_fills_up():
             "image: got a batch of shape (3, 1, 1, 1), expected (2, 1, 1, 1)",
         ),
         (
-            lambda: start(image_shape=(2, 2, 1)),
+            lambda: start({"image": np.zeros((1, 2, 2, 1))}),
             "image_size, channels: got data of shape (2, 2, 1), expected (1, 1, 1)",
         ),
         (
             lambda: start(discriminator=OneHead()),
-            "discriminator: got logits (1,) for one image, expected (1,) and (1, K)",
+            "discriminator: got logits (1,) for one image, expected (1,) and (1, 3)",
         ),
     ],
 )

@@ -8,7 +8,6 @@ import pytest
 from scipy.special import expit, log_expit
 from translation_players import (
     QUICKLY,
-    SHAPES,
     Features,
     as_bytes,
     batch,
@@ -21,7 +20,7 @@ from translation_players import (
 from jaxgan import Context, UserError, make_train_step
 from jaxgan.checkpoints import checkpoint
 from jaxgan.data import unpaired_index_iterator
-from jaxgan.methods import discogan, init_translation, variables_of
+from jaxgan.methods import discogan, variables_of
 
 TX = optax.adam(1e-3, b1=0.5)
 GEN, DISC = {"ab": (0.5, 0.3), "ba": (1.5, -0.2)}, {"a": 0.7, "b": -1.1}
@@ -100,9 +99,7 @@ def test_the_losses_by_hand(options, step, rate):
 
 
 def start(seed=0):
-    return init_translation(
-        jax.random.key(seed), *published("discogan"), TX, TX, image_shapes=SHAPES
-    )
+    return discogan(*published("discogan")).init(jax.random.key(seed), batch(), TX, TX)
 
 
 @pytest.fixture(scope="module")
@@ -170,8 +167,9 @@ def test_each_loss_moves_its_own_player_alone(still):
     none = optax.set_to_zero()
     players = linear(Features())
     txs = (none, TX) if still == "generator" else (TX, none)
-    state = init_translation(jax.random.key(0), *players, *txs, image_shapes=SHAPES)
-    after, _ = jax.jit(make_train_step(discogan(*players), *txs))(state, batch())
+    method = discogan(*players)
+    state = method.init(jax.random.key(0), batch(), *txs)
+    after, _ = jax.jit(make_train_step(method, *txs))(state, batch())
     moved = moved_parameters(state, after)
     assert not any(moved.pop(still))
     assert all(*moved.values())
@@ -184,15 +182,15 @@ def test_the_published_size_takes_a_step():
 
     generator, discriminator = networks.discogan(64)
     players = {"ab": generator, "ba": generator}, {"a": discriminator, "b": discriminator}
-    shapes = {"a": (64, 64, 3), "b": (64, 64, 3)}
-    state = init_translation(jax.random.key(0), *players, TX, TX, image_shapes=shapes)
+    method, images = discogan(*players), batch(2, shape=(64, 64, 3))
+    state = method.init(jax.random.key(0), images, TX, TX)
     sizes = [
         sum(x.size for x in jax.tree.leaves(player.params))
         for player in (state.generator, state.discriminator)
     ]
     assert sizes == [2 * 5_513_856, 2 * 2_765_568]
-    step = jax.jit(make_train_step(discogan(*players), TX, TX), compiler_options=QUICKLY)
-    state, metrics = step(state, batch(2, shape=(64, 64, 3)))
+    step = jax.jit(make_train_step(method, TX, TX), compiler_options=QUICKLY)
+    state, metrics = step(state, images)
     assert int(state.step) == 1
     assert all(np.isfinite(value) for value in metrics.values())
 

@@ -9,7 +9,7 @@ import pytest
 from scipy.special import log_softmax
 
 from jaxgan import Context, UserError, losses, make_train_step
-from jaxgan.methods import init_sgan, make_sgan_evaluate, sgan
+from jaxgan.methods import sgan
 from jaxgan.networks import SGANDiscriminator
 from jaxgan.networks import sgan as pair
 from jaxgan.networks.layers import LeakyReLU
@@ -79,8 +79,7 @@ def test_it_may_pay_for_two_minds_about_real_images():
     variables, fakes = small_state().discriminator.variables, jnp.zeros((6, *SMALL))
 
     def loss_of(consistency):
-        rules = {"latent_dim": 4, "num_classes": 3, "consistency": consistency}
-        game = sgan(GENERATOR, DISCRIMINATOR, **rules)
+        game = small_game(consistency=consistency)
         return game.disc_loss(variables, fakes, images, context)
 
     plain, plain_aux = loss_of(0.0)
@@ -155,17 +154,18 @@ DISCRIMINATOR = SGANDiscriminator(3, widths=(4, 6), kernels=(5, 3))
 TX = optax.adam(1e-3)
 
 
-def small_state(**options):
-    return init_sgan(
-        jax.random.key(0), GENERATOR, DISCRIMINATOR, TX, TX,
-        latent_dim=4, num_classes=3, image_shape=SMALL, **options,
-    )  # fmt: skip
+def small_game(**options):
+    return sgan(GENERATOR, DISCRIMINATOR, **{"latent_dim": 4, "num_classes": 3, **options})
+
+
+def small_state(game=None, shape=SMALL):
+    batch = {"image": jnp.zeros((1, *shape))}
+    return (game or small_game()).init(jax.random.key(0), batch, TX, TX)
 
 
 @pytest.mark.parametrize("feature_matching", [True, False])
 def test_a_step_is_finite_and_each_loss_moves_its_own_player(feature_matching):
-    rules = {"latent_dim": 4, "num_classes": 3, "feature_matching": feature_matching}
-    game = sgan(GENERATOR, DISCRIMINATOR, **rules)
+    game = small_game(feature_matching=feature_matching)
     batch = {"image": RNG.uniform(-1, 1, (6, *SMALL)).astype(np.float32), "label": LABELS}
     state = small_state()
 
@@ -200,7 +200,7 @@ def test_the_test_counts_what_is_in_its_class():
     labels = np.array(jnp.argmax(logits, axis=1))
     labels[1] = (labels[1] + 1) % 3
     batch = {"image": images, "label": labels, "mask": np.array([1.0, 1, 1, 0, 1])}
-    counts = make_sgan_evaluate(DISCRIMINATOR)(state, batch, jax.random.key(0))
+    counts = small_game().evaluate(state, batch, jax.random.key(0))
     assert (counts["accuracy"], counts["count"]) == (3, 4)
 
 
@@ -213,11 +213,7 @@ def test_bad_input_is_told():
         game.disc_loss(DISC_VARS, jnp.asarray(FAKE), {"image": batch["image"]}, context)
     with pytest.raises(UserError, match=r"image: got a batch of shape \(6, 1, 1, 2\), expected"):
         game.disc_loss(DISC_VARS, jnp.asarray(FAKE)[:5], batch, context)
-    options = {"latent_dim": 4, "image_shape": SMALL}
     with pytest.raises(UserError, match=r"got logits \(1, 3\) for one image, expected \(1, 4\)"):
-        init_sgan(
-            jax.random.key(0), GENERATOR, DISCRIMINATOR, TX, TX, **options, num_classes=4
-        )  # fmt: skip
-    small = {**options, "image_shape": (9, 9, 1), "num_classes": 3}
+        small_state(small_game(num_classes=4))
     with pytest.raises(UserError, match=r"image_size, channels: got data of shape \(9, 9, 1\)"):
-        init_sgan(jax.random.key(0), GENERATOR, DISCRIMINATOR, TX, TX, **small)
+        small_state(shape=(9, 9, 1))

@@ -12,10 +12,6 @@ from scipy.special import log_expit
 from tiny import difference
 
 from jaxgan import Context, UserError, losses, make_train_step
-from jaxgan.methods import (
-    init_stackgan_stage_one,
-    init_stackgan_stage_two,
-)
 from jaxgan.methods import stackgan_stage_one as stage_one_game
 from jaxgan.methods import stackgan_stage_two as stage_two_game
 from jaxgan.networks import (
@@ -253,19 +249,13 @@ def batch(stage, size=16, seed=0):
 
 @functools.cache
 def start(stage):
-    options = {"embedding_dim": E, "ema": True}
-    if stage == 1:
-        return init_stackgan_stage_one(
-            jax.random.key(0), *ONE, TX, TX, image_shape=(16, 16, 3), **options
-        )
-    variables = start(1).generator.ema_variables
-    return init_stackgan_stage_two(
-        jax.random.key(1), ONE[0], variables, *TWO, TX, TX, image_shape=(32, 32, 3), **options
-    )
+    return game(stage).init(jax.random.key(stage - 1), batch(stage), TX, TX, ema=True)
 
 
 def game(stage):
-    return stage_one_game(*ONE) if stage == 1 else stage_two_game(ONE[0], *TWO)
+    if stage == 1:
+        return stage_one_game(*ONE)
+    return stage_two_game(ONE[0], *TWO, stage_one_variables=start(1).generator.ema_variables)
 
 
 @functools.cache
@@ -398,42 +388,36 @@ def test_stage_two_without_stage_one():
         ({"params": start(1).generator.params}, "those of another network"),
     ):
         with pytest.raises(UserError, match=rf"^stage_one_variables: got {got}, expected the"):
-            init_stackgan_stage_two(
-                jax.random.key(1), ONE[0], variables, *TWO, TX, TX,
-                embedding_dim=E, image_shape=(32, 32, 3),
-            )  # fmt: skip
+            stage_two_game(ONE[0], *TWO, stage_one_variables=variables).init(
+                jax.random.key(1), batch(2), TX, TX
+            )
 
 
 def test_other_errors():
     with pytest.raises(UserError, match=r"^loss: got one that shows the generator real images"):
         stage_one_game(*ONE, loss=losses.relativistic)
+    small = {"image": np.zeros((4, 8, 8, 3)), "embedding": np.zeros((4, E))}
     with pytest.raises(UserError, match=r"^image_size, channels: got data of shape \(8, 8, 3\)"):
-        init_stackgan_stage_one(
-            jax.random.key(0), *ONE, TX, TX, embedding_dim=E, image_shape=(8, 8, 3)
-        )
+        stage_one_game(*ONE).init(jax.random.key(0), small, TX, TX)
 
 
 @pytest.mark.long
 def test_the_published_sizes_take_a_step():
     text, count = 1024, 2
     first, first_judge = stackgan_stage_one()
-    state = init_stackgan_stage_one(
-        jax.random.key(0), first, first_judge, TX, TX,
-        embedding_dim=text, image_shape=(64, 64, 3),
-    )  # fmt: skip
     data = {
         "image": jnp.zeros((count, 64, 64, 3)),
         "embedding": jax.random.normal(jax.random.key(1), (count, text)),
     }
-    step = jax.jit(make_train_step(stage_one_game(first, first_judge), TX, TX), donate_argnums=0)
+    method = stage_one_game(first, first_judge)
+    state = method.init(jax.random.key(0), data, TX, TX)
+    step = jax.jit(make_train_step(method, TX, TX), donate_argnums=0)
     state, metrics = step(state, data)
     assert finite((state.generator.params, metrics))
     pair = stackgan_stage_two()
-    state = init_stackgan_stage_two(
-        jax.random.key(0), first, state.generator.variables, *pair, TX, TX,
-        embedding_dim=text, image_shape=(256, 256, 3),
-    )  # fmt: skip
     data["image"] = jnp.zeros((count, 256, 256, 3))
-    step = jax.jit(make_train_step(stage_two_game(first, *pair), TX, TX), donate_argnums=0)
+    method = stage_two_game(first, *pair, stage_one_variables=state.generator.variables)
+    state = method.init(jax.random.key(0), data, TX, TX)
+    step = jax.jit(make_train_step(method, TX, TX), donate_argnums=0)
     state, metrics = step(state, data)
     assert finite((state.generator.params, metrics))

@@ -12,12 +12,6 @@ from jaxgan.methods import (
     adversarial,
     cyclegan,
     discogan,
-    init_acgan,
-    init_adversarial,
-    init_cyclegan,
-    init_sgan,
-    init_stackgan_stage_one,
-    init_translation,
     sgan,
     stackgan_stage_one,
 )
@@ -59,33 +53,27 @@ class Counted(nn.Module):
 
 
 def plain():
-    players, options = (Counted(), Counted("logits")), {"latent_dim": 1}
-    game = adversarial(*players, loss=losses.hinge, **options)
-    return game, init_adversarial(KEY, *players, TX, TX, image_shape=(1, 1, 1), **options)
+    return adversarial(Counted(), Counted("logits"), loss=losses.hinge, latent_dim=1)
 
 
 def auxiliary():
-    players, options = (Counted(), Counted("both")), {"latent_dim": 1}
-    game = acgan(*players, loss=losses.hinge, **options)
-    return game, init_acgan(KEY, *players, TX, TX, image_shape=(1, 1, 1), **options)
+    options = {"latent_dim": 1, "num_classes": 3}
+    return acgan(Counted(), Counted("both"), loss=losses.hinge, **options)
 
 
 def semi_supervised():
-    players, options = (Counted(), Counted("classes")), {"latent_dim": 1, "num_classes": 3}
-    game = sgan(*players, feature_matching=False, consistency=1.0, **options)
-    return game, init_sgan(KEY, *players, TX, TX, image_shape=(1, 1, 1), **options)
+    options = {"latent_dim": 1, "num_classes": 3, "feature_matching": False, "consistency": 1.0}
+    return sgan(Counted(), Counted("classes"), **options)
 
 
 def captioned():
-    players = Counted(), Counted("logits")
-    options = {"embedding_dim": 1, "image_shape": (1, 1, 1)}
-    return stackgan_stage_one(*players), init_stackgan_stage_one(KEY, *players, TX, TX, **options)
+    return stackgan_stage_one(Counted(), Counted("logits"))
 
 
-def translation(make, init, output):
+def translation(make, output):
     generator, discriminator = Counted(), Counted(output)
     players = {"ab": generator, "ba": generator}, {"a": discriminator, "b": discriminator}
-    return make(*players), init(KEY, *players, TX, TX, image_shapes=SHAPES)
+    return make(*players)
 
 
 METHODS = {
@@ -93,17 +81,17 @@ METHODS = {
     "acgan": auxiliary,
     "sgan": semi_supervised,
     "stackgan": captioned,
-    "cyclegan": lambda: translation(cyclegan, init_cyclegan, "logits"),
-    "discogan": lambda: translation(discogan, init_translation, "features"),
+    "cyclegan": lambda: translation(cyclegan, "logits"),
+    "discogan": lambda: translation(discogan, "features"),
 }
 
 
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS.keys())
 def test_a_step_keeps_one_pass_of_the_generator_and_two_of_the_discriminator(method):
-    game, state = method()
+    game = method()
     batch = {"image": IMAGES, "label": jnp.array([0, 1, 2, 0]), "embedding": IMAGES[:, 0, 0]}
     batch |= {"a": IMAGES, "b": 1 - IMAGES}
-    state, _ = make_train_step(game, TX, TX)(state, batch)
+    state, _ = make_train_step(game, TX, TX)(game.init(KEY, batch, TX, TX), batch)
     for player, passes in ((state.generator, 1), (state.discriminator, 2)):
         counts = jax.tree.leaves(player.model_state["batch_stats"])
         assert counts == [passes] * len(counts) != []

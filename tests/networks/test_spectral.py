@@ -11,7 +11,7 @@ from jax.sharding import PartitionSpec as P
 
 from jaxgan import losses, make_train_step
 from jaxgan.losses.penalties import r1
-from jaxgan.methods import adversarial, init_adversarial
+from jaxgan.methods import adversarial
 from jaxgan.networks import MLPGenerator
 from jaxgan.networks.layers import Conv, ConvTranspose
 from jaxgan.networks.spectral import SpectralNorm
@@ -174,7 +174,6 @@ def test_it_couples_no_examples_and_needs_no_standing_statistics():
 
 def test_a_train_step_carries_the_vectors_on_one_device_and_on_eight(mesh):
     generator, tx = MLPGenerator((6,), (4, 4, 1)), optax.sgd(0.1)
-    state = init_adversarial(KEY, generator, Critic(), tx, tx, latent_dim=3, image_shape=(4, 4, 1))
     batch = {"image": draw((16, 4, 4, 1))}
 
     def run(step):
@@ -185,11 +184,13 @@ def test_a_train_step_carries_the_vectors_on_one_device_and_on_eight(mesh):
         return after
 
     def build(axis_name=None):
-        game = adversarial(
-            generator, Critic(), latent_dim=3, loss=losses.hinge, axis_name=axis_name
-        )
-        return make_train_step(game, tx, tx, axis_name=axis_name)
+        return make_train_step(make_game(axis_name), tx, tx, axis_name=axis_name)
 
+    def make_game(axis_name=None):
+        options = {"latent_dim": 3, "loss": losses.hinge}
+        return adversarial(generator, Critic(), axis_name=axis_name, **options)
+
+    state = make_game().init(KEY, batch, tx, tx)
     one = run(build())
     before, after = (s.discriminator.model_state["spectral"] for s in (state, one))
     assert tiny.difference(before, after) > 0.01

@@ -10,7 +10,7 @@ import tiny
 
 from jaxgan import losses, make_train_step
 from jaxgan.runs.diagnosis import WINDOW, diagnose, diagnose_run
-from jaxgan.methods import adversarial, diversity, init_adversarial
+from jaxgan.methods import adversarial, diversity
 
 WELL = {
     "accuracy_real": 0.7,
@@ -84,19 +84,11 @@ def test_periods_of_a_run():
 def play(generator, gen_tx, disc_tx, steps=120):
     """Logged metrics of a short game, a row a step."""
     discriminator = tiny.players()[1]
-    state = init_adversarial(
-        jax.random.key(0),
-        generator,
-        discriminator,
-        gen_tx,
-        disc_tx,
-        latent_dim=tiny.LATENT_DIM,
-        image_shape=tiny.IMAGE_SHAPE,
-    )
-    objective = adversarial(
+    method = adversarial(
         generator, discriminator, latent_dim=tiny.LATENT_DIM, loss=losses.non_saturating
     )
-    step = make_train_step(objective, gen_tx, disc_tx)
+    state = method.init(jax.random.key(0), tiny.batch(), gen_tx, disc_tx)
+    step = make_train_step(method, gen_tx, disc_tx)
     # Real images have what a generator that starts from small weights has not: bright blobs.
     rng = np.random.default_rng(0)
     centres = rng.integers(4, 12, (64, 2))
