@@ -24,6 +24,7 @@ def pack(images: jax.Array, count: int) -> jax.Array:
       UserError: images of another rank or not floating point, or B not a multiple of m.
 
     Example:
+      >>> import jax.numpy as jnp
       >>> pack(jnp.zeros((6, 28, 28, 1)), 2).shape
       (3, 28, 28, 2)
 
