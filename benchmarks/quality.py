@@ -39,6 +39,7 @@ from jaxgan.evaluation.features import (
     real_batches,
 )
 from jaxgan.files import write_json
+from jaxgan.inputs import Latents
 from jaxgan.latent import sample_latents
 from jaxgan.metrics.lenet import load_lenet
 from jaxgan.runs.provenance import provenance
@@ -81,8 +82,7 @@ def _generate(generator, game):
         images = images.permute(0, 2, 3, 1).numpy()[:, ::-1, ::-1]
         return np.clip((images + 1) / 2, 0, 1)
 
-    generate.latent_dim, generate.latent = game.latent_dim, "normal"
-    generate.num_classes = None
+    generate.inputs = {"latents": Latents(game.latent_dim)}
     return generate
 
 

@@ -46,10 +46,7 @@ def make_game(config: config_dict.ConfigDict, source, key) -> generation.Game:
         latent=config.latent,
         class_weight=weight,
     )
-    description = {"discriminator_takes_labels": False}
-    return generation.game_of(
-        config, key, generator, discriminator, method, gen_tx, disc_tx, description=description
-    )
+    return generation.game_of(config, key, generator, discriminator, method, gen_tx, disc_tx)
 
 
 if __name__ == "__main__":

@@ -56,10 +56,7 @@ def make_game(config, source, key):
     names = ("latent_dim", "latent", "feature_matching", "consistency")
     method = sgan(*players, **{name: config[name] for name in names}, **rules)
     game_key, alone_key, labelled_key = jax.random.split(key, 3)
-    description = {"discriminator_takes_labels": False}
-    game = generation.game_of(
-        config, game_key, *players, method, *txs, description=description, held_out=None
-    )
+    game = generation.game_of(config, game_key, *players, method, *txs, held_out=None)
     alone = init_variables(discriminator, alone_key, jnp.zeros((1, *shape)))
     learn_alone = make_supervised_step(discriminator, txs[1])
 

@@ -27,7 +27,7 @@ from jaxgan.training.config import base_config, expect_field
 from jaxgan.training.experiment import run_experiment
 from jaxgan.training.loop import is_finished
 from jaxgan.training.reports import stackgan_report
-from jaxgan.training.sources import load_splits
+from jaxgan.training.sources import load_split, load_splits
 from jaxgan.training.workdir import lock_workdir, open_workdir
 
 
@@ -84,7 +84,7 @@ def train(config, workdir, change_config, stage=None):
         expect("on_bad_image", config.on_bad_image == "stop", "stop where embeddings are given")
         expect("evaluate_on", config.evaluate_on == "test", "test, with embeddings")
         load = data.load_captioned if config.dataset == "scenes" else data.load
-        source, test = load(config, "train", load), None
+        source, test = load_split(config, "train", load), None
         captions = captioned.given(captioned.read_embeddings(config.embeddings, len(source)))
     else:
         source, test = load_splits(config, captioned.load)

@@ -93,7 +93,7 @@ def test_the_run_ends_with_the_discriminator_s_reading_of_test_images(finished):
 
 def test_the_networks_are_rebuilt_with_their_classes(workdir):
     generate, discriminate = load_generator(workdir), load_discriminator(workdir)
-    assert generate.num_classes == 3
+    assert generate.inputs["labels"] == (3,)
     images = generate(np.zeros((2, 8), np.float32), np.array([0, 2]))
     assert images.shape == (2, 28, 28, 1)
     assert np.any(images[0] != images[1])

@@ -165,7 +165,7 @@ def test_sample_draws_a_grid(unbroken, tmp_path):
     with Image.open(out) as image:
         assert image.size == (3 * 28 + 4 * 2, 3 * 28 + 4 * 2)
     generate = load_generator(workdir)
-    images = np.asarray(generate(np.zeros((2, generate.latent_dim), np.float32)))
+    images = np.asarray(generate(np.zeros((2, generate.inputs["latents"].dim), np.float32)))
     assert images.shape == (2, 28, 28, 1)
     assert 0 <= images.min() <= images.max() <= 1
 

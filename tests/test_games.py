@@ -63,13 +63,13 @@ def test_it_can_be_compiled(module, changes):
 
 def test_sngan_makes_what_class_is_asked_for(tmp_path):
     _, generate, rows = train(sngan, tmp_path / "run", disc_steps=1)
-    assert generate.num_classes == 10
+    assert generate.inputs["labels"] == (10,)
     latents = np.zeros((3, 6), np.float32)
     assert generate(latents, np.array([0, 9, 3])).shape == (3, 28, 28, 1)
     for labels, got in (([0, 10, 1], "class 10, expected 0 to 9"), ([-1, 0, 0], "class -1")):
         with pytest.raises(UserError, match=f"^labels: got {got}"):
             generate(latents, np.array(labels))
-    with pytest.raises(UserError, match=r"^labels: got 0 arrays, expected latents and labels"):
+    with pytest.raises(UserError, match="^inputs: got 1 arrays, expected 2: latents and labels"):
         generate(latents)
     with pytest.raises(
         UserError, match=r"^labels: got int\d+ of shape \(2,\), expected int \(3,\)"

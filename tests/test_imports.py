@@ -26,7 +26,7 @@ MODULES = {module_name(path): path for path in FILES}
 # What each part may import of jaxgan besides itself.
 ERRORS = {"errors"}
 CORE = ERRORS | {"cpu", "devices", "files", "nonfinite", "state", "step"}
-PARTS = CORE | {"augment", "data", "latent", "losses", "metrics", "networks"}
+PARTS = CORE | {"augment", "data", "inputs", "latent", "losses", "metrics", "networks"}
 RUNS = {"methods", "evaluation", "runs", "checkpoints", "inference", "training"}
 EVERYTHING = PARTS | RUNS | {"toys"}
 ALLOWED = {
@@ -40,6 +40,7 @@ ALLOWED = {
     "metrics": ERRORS,
     "data": ERRORS,
     "latent": ERRORS | {"devices"},
+    "inputs": ERRORS | {"latent"},
     "state": ERRORS | {"cpu"},
     "nonfinite": {"state"},
     "step": ERRORS | {"state"},

@@ -40,7 +40,7 @@ def test_it_learns_classes_of_which_few_have_labels(two_classes, tmp_path):
         assert figures[name] == measured[f"eval/{name}"] == 1
     assert "4 labels: 100.00% of test images right, 100.00% without a GAN" in result.stdout
     generate = load_generator(tmp_path / "run")
-    latents = np.zeros((2, generate.latent_dim), np.float32)
+    latents = np.zeros((2, generate.inputs["latents"].dim), np.float32)
     assert generate(latents, np.array([0, 1])).shape == (2, 8, 8, 3)
     # Once more it only tells what is there.
     again = run("sgan", tmp_path / "run", **few)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from jaxgan.inference.load import make_generate
+from jaxgan.inputs import Latents
 from jaxgan.step import standing_statistics
 
 BATCHES = np.random.default_rng(0).normal(1.0, 2.0, (10, 32, 3)).astype(np.float32)
@@ -141,9 +142,8 @@ def test_a_mean_without_a_variance_is_not_batch_norms():
 def test_averaged_parameters_of_ones_own_generator_draw_images_that_differ():
     """The images by standing statistics are those that training would make of the batch."""
     module, variables = Generator(), start()
-    prior = {"latent_dim": 3, "latent": "normal"}
     latents = jax.random.normal(jax.random.key(1), (512, 3))
-    images = make_generate(module, variables, averaged=True, **prior)(latents)
+    images = make_generate(module, variables, {"latents": Latents(3)}, averaged=True)(latents)
     trained, _ = module.apply(variables, latents, train=True, mutable="batch_stats")
     stale = module.apply(variables, latents, train=False)
     error = float(jnp.mean(jnp.abs(2 * images - 1 - trained)))

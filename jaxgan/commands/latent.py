@@ -35,14 +35,16 @@ class Run:
     def __init__(self, arguments):
         self.arguments = arguments
         self._generate = load_generator(arguments.workdir, step=arguments.step)
-        classes, label = self._generate.num_classes, arguments.label
-        if not 0 <= label < (classes or 1):
-            raise UserError(f"label: got {label}, expected 0 to {(classes or 1) - 1}")
-        self.latent_dim, self.prior = self._generate.latent_dim, self._generate.latent
+        inputs, label = self._generate.inputs, arguments.label
+        self._conditional = "labels" in inputs
+        classes = inputs["labels"].count if self._conditional else 1
+        if not 0 <= label < classes:
+            raise UserError(f"label: got {label}, expected 0 to {classes - 1}")
+        self.latent_dim, self.prior = inputs["latents"]
         self.step, self.config = self._generate.step, self._generate.config
 
     def _labels(self, count):
-        return () if self._generate.num_classes is None else (np.full(count, self.arguments.label),)
+        return (np.full(count, self.arguments.label),) if self._conditional else ()
 
     def generate(self, latents):
         return self._generate(latents, *self._labels(len(latents)))

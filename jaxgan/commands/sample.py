@@ -13,7 +13,7 @@ import numpy as np
 
 from jaxgan.errors import UserError
 from jaxgan.inference.load import load_generator
-from jaxgan.latent import across_classes, sample_latents
+from jaxgan.inputs import Classes, draw_grid, draw_inputs
 from jaxgan.runs import pictures
 from jaxgan.training import command_line
 
@@ -45,24 +45,20 @@ def main():
         step=arguments.step,
         truncation=arguments.truncation,
     )
-    classes, label = generate.num_classes, arguments.label
+    names = [name for name, of in generate.inputs.items() if isinstance(of, Classes)]
+    classes, label = names and generate.inputs[names[0]].count, arguments.label
     if label is not None and not 0 <= label < (classes or 0):
         expected = f"0 to {classes - 1}" if classes else "none, since the run has no classes"
         raise UserError(f"label: got {label}, expected {expected}")
-    rows = arguments.num if classes is None or label is not None else -(-arguments.num // classes)
-    latents = sample_latents(
-        jax.random.key(arguments.seed),
-        rows,
-        generate.latent_dim,
-        distribution=generate.latent,
-        truncation=arguments.truncation,
-    )
-    if classes is None:
-        images, columns = generate(latents), None
-    elif label is not None:
-        images, columns = generate(latents, np.full(rows, label)), None
+    drawing = generate.inputs, jax.random.key(arguments.seed), arguments.num
+    if label is None:
+        drawn, columns = draw_grid(*drawing, truncation=arguments.truncation)
     else:
-        images, columns = generate(*across_classes(latents, classes)), classes
+        drawn, columns = draw_inputs(*drawing, truncation=arguments.truncation), None
+        asked = dict(zip(generate.inputs, drawn, strict=True))
+        asked[names[0]] = np.full(arguments.num, label)
+        drawn = asked.values()
+    images = generate(*drawn)
     grid = pictures.image_grid(np.asarray(images), columns=columns)
     try:
         pictures.save_image(arguments.out, grid)

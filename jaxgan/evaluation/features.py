@@ -18,7 +18,7 @@ from grain.sources import RandomAccessDataSource
 
 from jaxgan import data, metrics
 from jaxgan.errors import UserError
-from jaxgan.latent import sample_latents
+from jaxgan.inputs import draw_inputs
 
 __all__ = [
     "METRICS",
@@ -119,8 +119,8 @@ def generated_batches(
     """Draws images from a generator, in batches of one size.
 
     Args:
-      generate: latents (B, D) -> images in [0, 1], or (latents, labels) -> images, with
-        `latent_dim`, `latent` and `num_classes`, such as `load_generator` gives.
+      generate: latents (B, D) -> images in [0, 1], or of what else its `inputs` say, such as
+        `load_generator` gives.
       num_samples: how many images; their latents do not depend on the batch size.
       batch_size: B.
       seed: of the latents. The classes are those of `requested_labels`.
@@ -132,20 +132,16 @@ def generated_batches(
       UserError: fewer than 1 image.
 
     Example:
+      >>> from jaxgan.inputs import Latents
       >>> generate = lambda latents: jax.nn.sigmoid(latents.reshape(-1, 2, 2, 1))
-      >>> generate.latent_dim, generate.latent, generate.num_classes = 4, "normal", None
+      >>> generate.inputs = {"latents": Latents(4)}
       >>> [batch.shape for batch in generated_batches(generate, 30, batch_size=20)]
       [(20, 2, 2, 1), (20, 2, 2, 1)]
     """
     if num_samples < 1:
         raise UserError(f"num_samples: got {num_samples}, expected 1 or more")
-    latents = sample_latents(
-        jax.random.key(seed), num_samples, generate.latent_dim, distribution=generate.latent
-    )
-    inputs = [np.asarray(latents)]
-    if generate.num_classes is not None:
-        inputs.append(requested_labels(num_samples, generate.num_classes))
-    for part in zip(*(_batches(rows, batch_size) for rows in inputs), strict=True):
+    drawn = map(np.asarray, draw_inputs(generate.inputs, jax.random.key(seed), num_samples))
+    for part in zip(*(_batches(rows, batch_size) for rows in drawn), strict=True):
         yield generate(*part)
 
 

@@ -8,7 +8,6 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jaxgan import networks
 from jaxgan.augment import pack
@@ -16,7 +15,15 @@ from jaxgan.checkpoints import checkpoint
 from jaxgan.checkpoints.undamaged import read_undamaged
 from jaxgan.errors import UserError
 from jaxgan.evaluation.saliency import last_features
-from jaxgan.latent import sample_latents
+from jaxgan.inputs import (
+    Classes,
+    Input,
+    Inputs,
+    Latents,
+    check_inputs,
+    draw_inputs,
+    inputs_from_description,
+)
 from jaxgan.state import PyTree
 from jaxgan.step import standing_statistics
 
@@ -50,10 +57,11 @@ def load_generator(
       generator: the module, where it is not one of `jaxgan.networks`.
 
     Returns:
-      Latents (B, latent_dim) float -> images in [0, 1], (B, H, W, C) float32; of a run with classes
-      (latents, labels (B,) int) -> images. Its attributes `latent_dim`, `latent` (the prior,
-      "normal" or "uniform"), `num_classes` (None without), `step` and `config` (the run's, a dict)
-      say what it takes, when it was saved and in what run.
+      What the method's generator takes -> images in [0, 1], (B, H, W, C) float32: of latents
+      (B, dim) float, in a run with classes of (latents, labels (B,) int). Its attributes `inputs`
+      (such as {"latents": Latents(dim=100, prior="normal"), "labels": Classes(count=10)}; see
+      `jaxgan.inputs`), `step` and `config` (the run's, a dict) say what it takes, when it was saved
+      and in what run.
 
     Raises:
       UserError: no run there, no such checkpoint, a damaged one, a generator that takes
@@ -61,12 +69,12 @@ def load_generator(
 
     Example:
       >>> generate = load_generator("runs/")  # doctest: +SKIP
-      >>> latents = jax.random.normal(jax.random.key(0), (64, generate.latent_dim))
-      ... # doctest: +SKIP
-      >>> images = generate(latents)  # doctest: +SKIP
+      >>> drawn = draw_inputs(generate.inputs, jax.random.key(0), 64)  # doctest: +SKIP
+      >>> images = generate(*drawn)  # doctest: +SKIP
     """
     step, description, variables, averaged = restore_player(workdir, step, "generator", ema)
-    if "latent_dim" not in description:
+    inputs = inputs_of(description)
+    if inputs is None:
         raise UserError(
             f"workdir: {workdir} holds no generator of images from latents, with or without "
             "classes; for captions there is load_stackgan, for translation load_translator"
@@ -74,9 +82,7 @@ def load_generator(
     generate = make_generate(
         networks.from_description(description["generator"]) if generator is None else generator,
         variables,
-        latent_dim=description["latent_dim"],
-        latent=description["latent"],
-        num_classes=description.get("num_classes"),
+        inputs,
         averaged=averaged,
         truncation=truncation,
     )
@@ -88,70 +94,54 @@ def load_generator(
 def make_generate(
     generator: nn.Module,
     variables: dict[str, PyTree],
+    inputs: Inputs,
     *,
-    latent_dim: int,
-    latent: str,
     averaged: bool,
-    num_classes: int | None = None,
     truncation: float | None = None,
 ) -> Callable[..., jax.Array]:
     """Makes of a generator and its variables the function that `load_generator` gives.
 
     Args:
-      generator: module from latents to images in its `value_range`.
+      generator: module to images in its `value_range`.
       variables: its Flax collections.
-      latent_dim: size of the latents.
-      latent: "normal" or "uniform".
+      inputs: what it takes, such as `method.inputs`.
       averaged: whether the parameters are averages, which need batch statistics of their own.
-      num_classes: how many classes the generator makes; None where it takes latents alone.
       truncation: as for `load_generator`.
 
     Returns:
-      Latents (B, latent_dim) float -> images in [0, 1], (B, H, W, C) float32; with classes
-      (latents, labels (B,) int) -> images. Its attributes are `latent_dim`, `latent` and
-      `num_classes`.
+      As `load_generator`, without `step` and `config`.
 
     Raises:
-      UserError: when called, latents or labels of another shape, a class that there is not.
+      UserError: when called, arrays of another shape or dtype, a class that there is not.
 
     Example:
       >>> generator, _ = networks.mlp("plain")
       >>> variables = generator.init(jax.random.key(0), jnp.zeros((1, 64)))
-      >>> prior = {"latent_dim": 64, "latent": "normal"}
-      >>> make_generate(generator, variables, averaged=False, **prior)(jnp.zeros((2, 64))).shape
+      >>> generate = make_generate(generator, variables, {"latents": Latents(64)}, averaged=False)
+      >>> generate(jnp.zeros((2, 64))).shape
       (2, 28, 28, 1)
     """
     if averaged:
-        variables = measure_statistics(
-            generator, variables, latent_dim, latent, num_classes, truncation
-        )
+        variables = measure_statistics(generator, variables, tuple(inputs.items()), truncation)
 
-    def generate(latents: jax.Array, *labels: jax.Array) -> jax.Array:
-        if jnp.ndim(latents) != 2 or jnp.shape(latents)[1] != latent_dim:
-            raise UserError(f"latents: got shape {jnp.shape(latents)}, expected (B, {latent_dim})")
-        _check_labels(labels, num_classes, len(latents))
-        return draw_images(generator, variables, latents, *labels)
+    def generate(*arrays: jax.Array) -> jax.Array:
+        check_inputs(inputs, arrays)
+        return draw_images(generator, variables, *arrays)
 
-    generate.latent_dim = latent_dim
-    generate.latent = latent
-    generate.num_classes = num_classes
+    generate.inputs = inputs
     return generate
 
 
-def _check_labels(labels: tuple[jax.Array, ...], num_classes: int | None, batch_size: int) -> None:
-    expected = 0 if num_classes is None else 1
-    if len(labels) != expected:
-        takes = "latents and labels" if expected else "latents alone"
-        raise UserError(f"labels: got {len(labels)} arrays, expected {takes}")
-    for array in labels:
-        shape, dtype = jnp.shape(array), jnp.result_type(array)
-        if shape != (batch_size,) or not jnp.issubdtype(dtype, jnp.integer):
-            raise UserError(f"labels: got {dtype} of shape {shape}, expected int ({batch_size},)")
-        if not isinstance(array, jax.core.Tracer) and batch_size:
-            low, high = int(np.min(array)), int(np.max(array))
-            if low < 0 or high >= num_classes:
-                got = low if low < 0 else high
-                raise UserError(f"labels: got class {got}, expected 0 to {num_classes - 1}")
+def inputs_of(description: dict[str, Any]) -> Inputs | None:
+    """What the generator of a run takes, by its description; None of captions and translation."""
+    if "inputs" in description:
+        return inputs_from_description(description["inputs"])
+    if "latent_dim" not in description:
+        return None
+    # A run from before its description had the inputs.
+    inputs = {"latents": Latents(description["latent_dim"], description["latent"])}
+    classes = description.get("num_classes")
+    return inputs if classes is None else {**inputs, "labels": Classes(classes)}
 
 
 def load_discriminator(
@@ -200,8 +190,11 @@ def load_discriminator(
         shown = pack(low + (high - low) * jnp.asarray(images), packing)
         return discriminator.apply(variables, shown, *labels, train=False)
 
-    conditional = description.get("num_classes") is not None
-    discriminate.takes_labels = description.get("discriminator_takes_labels", conditional)
+    if "disc_inputs" in description:
+        discriminate.takes_labels = "labels" in description["disc_inputs"]
+    else:  # a run from before its description had them
+        conditional = description.get("num_classes") is not None
+        discriminate.takes_labels = description.get("discriminator_takes_labels", conditional)
     discriminate.features = functools.partial(last_features, discriminate)
     discriminate.step = step
     discriminate.config = description.get("config", {})
@@ -275,32 +268,24 @@ def draw_images(
     return jnp.clip((images - low) / (high - low), 0.0, 1.0)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 2, 3, 4, 5))
+@functools.partial(jax.jit, static_argnums=(0, 2, 3))
 def measure_statistics(
     generator: nn.Module,
     variables: dict[str, PyTree],
-    latent_dim: int,
-    latent: str,
-    num_classes: int | None = None,
+    inputs: tuple[tuple[str, Input], ...],
     truncation: float | None = None,
 ) -> dict[str, PyTree]:
     """Gives a generator's averaged parameters batch statistics of their own.
 
     Args:
-      generator: module from latents to images.
+      generator: module to images.
       variables: its averaged variables.
-      latent_dim: size of the latents.
-      latent: "normal" or "uniform".
-      num_classes: of a generator with classes; each is as frequent as any other.
+      inputs: the items of what it takes; each class is as frequent as any other.
       truncation: of the latents, see `latent.sample_latents`.
 
     Returns:
-      The variables with the statistics of 10 batches of 64 latents, always the same ones.
+      The variables with the statistics of 10 batches of 64 draws, always the same ones.
     """
-    latents = sample_latents(
-        jax.random.key(0), 640, latent_dim, distribution=latent, truncation=truncation
-    )
-    inputs = [latents.reshape(10, 64, latent_dim)]
-    if num_classes is not None:
-        inputs.append(jnp.arange(640).reshape(10, 64) % num_classes)
-    return standing_statistics(generator, variables, *inputs)
+    drawn = draw_inputs(dict(inputs), jax.random.key(0), 640, truncation=truncation)
+    batches = (of.reshape(10, 64, *of.shape[1:]) for of in drawn)
+    return standing_statistics(generator, variables, *batches)

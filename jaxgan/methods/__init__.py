@@ -4,7 +4,6 @@ from jaxgan.methods.acgan import acgan
 from jaxgan.methods.adversarial import adversarial
 from jaxgan.methods.cyclegan import cyclegan
 from jaxgan.methods.discogan import discogan
-from jaxgan.methods.inputs import Classes, Embeddings, Images, Latents
 from jaxgan.methods.matching import init_matching, make_matching_step
 from jaxgan.methods.method import Method
 from jaxgan.methods.monitors import adversarial_metrics, diversity
@@ -13,10 +12,6 @@ from jaxgan.methods.stackgan import stackgan_stage_one, stackgan_stage_two
 from jaxgan.methods.translation import variables_of
 
 __all__ = [
-    "Classes",
-    "Embeddings",
-    "Images",
-    "Latents",
     "Method",
     "acgan",
     "adversarial",

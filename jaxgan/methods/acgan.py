@@ -5,11 +5,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxgan.inputs import Latents
 from jaxgan.latent import sample_latents
 from jaxgan.losses import Loss
 from jaxgan.methods.batches import class_labels, entry, real_images
 from jaxgan.methods.from_latents import latent_inputs, make_generate, one_of_each
-from jaxgan.methods.inputs import Latents
 from jaxgan.methods.method import Method
 from jaxgan.methods.monitors import adversarial_metrics, diversity, judge_held_out
 from jaxgan.methods.players import make_init

@@ -11,12 +11,12 @@ import jax
 import jax.numpy as jnp
 
 from jaxgan import augment
+from jaxgan.inputs import Latents
 from jaxgan.latent import sample_latents
 from jaxgan.losses import Loss
 from jaxgan.losses.penalties import lazily
 from jaxgan.methods.batches import class_labels, entry, real_images
 from jaxgan.methods.from_latents import latent_inputs, make_generate, one_of_each
-from jaxgan.methods.inputs import Latents
 from jaxgan.methods.method import Method
 from jaxgan.methods.monitors import adversarial_metrics, diversity, judge_held_out
 from jaxgan.methods.players import make_init
@@ -187,7 +187,8 @@ def adversarial(
     init = make_init(
         generator, discriminator, examples, lambda shapes: shapes == (1,), expected="(1,)"
     )
-    return Method(generate, disc_loss, gen_loss, init, evaluate, inputs)
+    disc_inputs = {name: of for name, of in inputs.items() if name == "labels"}
+    return Method(generate, disc_loss, gen_loss, init, evaluate, inputs, disc_inputs)
 
 
 def shown_shape(

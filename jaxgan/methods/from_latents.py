@@ -6,9 +6,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxgan.inputs import Classes, Inputs, Latents
 from jaxgan.latent import sample_latents
 from jaxgan.methods.batches import entry
-from jaxgan.methods.inputs import Classes, Input, Latents
 from jaxgan.state import PyTree
 from jaxgan.step import Context, apply_train, local_key
 
@@ -48,13 +48,13 @@ def make_generate(
     return generate
 
 
-def latent_inputs(latents: Latents, num_classes: int | None) -> dict[str, Input]:
+def latent_inputs(latents: Latents, num_classes: int | None) -> Inputs:
     """The `inputs` of a method from latents, and from classes if there are so many."""
-    inputs: dict[str, Input] = {"latents": latents}
-    return inputs if num_classes is None else {**inputs, "labels": Classes(num_classes)}
+    classes = {} if num_classes is None else {"labels": Classes(num_classes)}
+    return {"latents": latents, **classes}
 
 
-def one_of_each(inputs: dict[str, Input]) -> tuple[jax.Array, ...]:
+def one_of_each(inputs: Inputs) -> tuple[jax.Array, ...]:
     """An example of each input, zero, with a first axis of 1."""
     return tuple(
         jnp.zeros((1,), jnp.int32) if isinstance(of, Classes) else jnp.zeros((1, of.dim))

@@ -1,12 +1,12 @@
 """What training, evaluation, sampling and loading need to know of a method, in one place."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from types import MappingProxyType
 from typing import NamedTuple
 
 import jax
 
-from jaxgan.methods.inputs import Input
+from jaxgan.inputs import Inputs
 from jaxgan.state import PyTree, TrainState
 from jaxgan.step import Metrics
 
@@ -30,6 +30,7 @@ class Method(NamedTuple):
       evaluate: (state, batch, key) -> sums over a batch of held-out examples, and their "count";
         the batch has a "mask" (B,) besides, 0 where it was filled up. None where nothing is tested.
       inputs: name -> what the generator takes, in the order in which it does.
+      disc_inputs: the same of the discriminator, besides images.
     """
 
     generate: Callable[..., tuple[PyTree, PyTree]]
@@ -37,4 +38,5 @@ class Method(NamedTuple):
     gen_loss: Callable
     init: Callable[..., TrainState]
     evaluate: Callable[[TrainState, PyTree, jax.Array], Metrics] | None = None
-    inputs: Mapping[str, Input] = MappingProxyType({})
+    inputs: Inputs = MappingProxyType({})
+    disc_inputs: Inputs = MappingProxyType({})

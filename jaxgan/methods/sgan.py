@@ -10,11 +10,11 @@ from jaxgan import losses
 from jaxgan.devices import make_rows
 from jaxgan.errors import UserError
 from jaxgan.evaluation.saliency import last_features
+from jaxgan.inputs import Latents
 from jaxgan.losses import Loss
 from jaxgan.losses.semi_supervised import known_mean
 from jaxgan.methods.batches import class_labels, entry, real_images
 from jaxgan.methods.from_latents import latent_inputs, make_generate, one_of_each
-from jaxgan.methods.inputs import Latents
 from jaxgan.methods.method import Method
 from jaxgan.methods.monitors import adversarial_metrics, diversity
 from jaxgan.methods.players import make_init

@@ -15,7 +15,8 @@ from ml_collections import config_dict
 
 from jaxgan import cpu, data, networks
 from jaxgan.inference.load import make_generate
-from jaxgan.latent import across_classes, interpolate, sample_latents
+from jaxgan.inputs import Classes, Inputs, Latents, describe_inputs, draw_grid, draw_inputs
+from jaxgan.latent import interpolate
 from jaxgan.methods import Method
 from jaxgan.state import TrainState
 from jaxgan.step import make_train_step
@@ -26,6 +27,8 @@ from jaxgan.training.feature_metrics import TrainingMetrics
 from jaxgan.training.sources import fits_on_device, load_splits
 from jaxgan.training.workdir import open_workdir
 
+WALK = 10
+"""How many images a walk from one draw to another has."""
 HELD_OUT = 2_000
 """How many of the held-out images an evaluation sees: as many as tell its shares to one in a
 hundred, since the step waits for it."""
@@ -52,7 +55,8 @@ class Game(NamedTuple):
       state: at step 0.
       step: the pure train step, (state, batch) -> (state, metrics).
       evaluate: (state, batch, key) -> sums over a batch of held-out examples, and their "count".
-      num_classes: of the generator, None where it makes images of latents alone.
+      inputs: what the generator takes.
+      disc_inputs: the same of the discriminator, besides images.
       description: JSON that the checkpoints carry besides.
       held_out: how many of the held-out images an evaluation sees, at most; None for all.
     """
@@ -62,7 +66,8 @@ class Game(NamedTuple):
     state: TrainState
     step: Callable
     evaluate: Callable
-    num_classes: int | None = None
+    inputs: Inputs
+    disc_inputs: Inputs
     description: Mapping[str, Any] = {}
     held_out: int | None = HELD_OUT
 
@@ -90,11 +95,8 @@ def game_of(
         disc_steps=config.disc_steps,
         ema_decay=config.ema_decay or None,
     )
-    labels = method.inputs.get("labels")
-    num_classes = labels and labels.count
-    return Game(
-        generator, discriminator, state, step, method.evaluate, num_classes=num_classes, **more
-    )
+    inputs = method.inputs, method.disc_inputs
+    return Game(generator, discriminator, state, step, method.evaluate, *inputs, **more)
 
 
 def main(
@@ -161,16 +163,15 @@ def train(
             generator,
             # Of this process alone: each draws the same images on a device of its own.
             jax.device_get(state.generator.ema_variables),
-            latent_dim=config.latent_dim,
-            latent=config.latent,
+            game.inputs,
             averaged=config.ema_decay > 0,
-            num_classes=game.num_classes,
         )
 
     def evaluate(state):
         return {**(held_out(state) if held_out else {}), **metrics(lambda: generate(state))}
 
     folder = shlex.quote(str(workdir))
+    of_classes = any(isinstance(of, Classes) for of in game.inputs.values())
     fit_images(
         config,
         state,
@@ -179,15 +180,14 @@ def train(
         workdir,
         mesh,
         arrays=arrays,
-        sample=make_sample(config, generate, game.num_classes, sample_key),
+        sample=make_sample(game.inputs, generate, sample_key),
         real=real,
         evaluate=evaluate if test or config.metrics else None,
         description={
             "generator": networks.describe(generator),
             "discriminator": networks.describe(game.discriminator),
-            "latent_dim": config.latent_dim,
-            "latent": config.latent,
-            "num_classes": game.num_classes,
+            "inputs": describe_inputs(game.inputs),
+            "disc_inputs": describe_inputs(game.disc_inputs),
             **game.description,
         },
         use={
@@ -195,45 +195,39 @@ def train(
             f"--workdir {folder} --num 64 --out grid.png",
             "Or in Python": f"import jaxgan\n\ngenerate = jaxgan.load_generator({str(workdir)!r})",
         },
-        layout="A latent a row, a class a column." if game.num_classes else "",
+        layout="A latent a row, a class a column." if of_classes else "",
         images_per_step=images_per_step,
         sources=(source, test),
         keep_best=keep_best,
     )
 
 
-def make_sample(
-    config: config_dict.ConfigDict, generate: Callable, num_classes: int | None, key: jax.Array
-) -> Callable:
-    """State -> pictures from latents that stay the same through the run.
+def make_sample(inputs: Inputs, generate: Callable, key: jax.Array) -> Callable:
+    """State -> pictures from draws that stay the same through the run.
 
     With classes, each row of the samples has one latent, and each column one class.
 
     Args:
-      config: of the experiment.
+      inputs: what the generator takes.
       generate: state -> what `make_generate` gives.
-      num_classes: of the generator.
-      key: of the latents.
+      key: of the draws.
     """
     samples_key, path_key = jax.random.split(key)
-    draw = functools.partial(
-        sample_latents, latent_dim=config.latent_dim, distribution=config.latent
-    )
-    path = interpolate(*draw(path_key, 2), 10, distribution=config.latent)
-    if num_classes is None:
-        inputs = [jnp.concatenate([draw(samples_key, 64), path])]
-    else:
-        latents, labels = across_classes(
-            draw(samples_key, math.ceil(64 / num_classes)), num_classes
-        )
-        # The walk stays within the first class.
-        inputs = [jnp.concatenate([latents, path]), jnp.pad(labels, (0, len(path)))]
+    grid, columns = draw_grid(inputs, samples_key, 64)
+    # The walk stays within the first class.
+    walk = [
+        interpolate(*ends, WALK, distribution=of.prior)
+        if isinstance(of, Latents)
+        else jnp.zeros(WALK, jnp.int32)
+        for of, ends in zip(inputs.values(), draw_inputs(inputs, path_key, 2), strict=True)
+    ]
+    both = [jnp.concatenate(parts) for parts in zip(grid, walk, strict=True)]
 
     def sample(state):
-        images = generate(state)(*inputs)
-        samples, walk = images[: -len(path)], images[-len(path) :]
-        if num_classes is not None:
-            samples = samples.reshape(-1, num_classes, *samples.shape[1:])
+        images = generate(state)(*both)
+        samples, walk = images[:-WALK], images[-WALK:]
+        if columns is not None:
+            samples = samples.reshape(-1, columns, *samples.shape[1:])
         return {"samples": samples, "interpolation": walk}
 
     return sample

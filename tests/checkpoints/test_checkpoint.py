@@ -11,6 +11,7 @@ import tiny
 from jaxgan import UserError, load_generator, networks
 from jaxgan.checkpoints import checkpoint
 from jaxgan.inference.load import measure_statistics
+from jaxgan.inputs import Latents
 from jaxgan.training import sharding
 
 
@@ -119,16 +120,16 @@ def test_another_architecture_is_refused(run):
 @pytest.mark.parametrize("ema", [True, False])
 def test_load_generator(run, trained, ema):
     generate = load_generator(run[0], ema=ema)
-    assert (generate.latent_dim, generate.latent, generate.step) == (5, "normal", 2)
+    assert (generate.inputs, generate.step) == ({"latents": (5, "normal")}, 2)
     latents = jax.random.normal(jax.random.key(3), (4, 5))
     generator, _ = tiny.players()
     player = trained.generator
     variables = player.variables
     if ema:
-        variables = measure_statistics(generator, player.ema_variables, 5, "normal")
+        variables = measure_statistics(generator, player.ema_variables, (("latents", Latents(5)),))
     expected = (generator.apply(variables, latents, train=False) + 1) / 2
     np.testing.assert_allclose(generate(latents), expected, atol=1e-6)
-    with pytest.raises(UserError, match=r"latents: got shape \(4, 6\), expected \(B, 5\)"):
+    with pytest.raises(UserError, match=r"latents: got float32 of shape \(4, 6\), expected floats"):
         generate(np.zeros((4, 6)))
 
 

@@ -15,6 +15,7 @@ from jaxgan.evaluation.features import (
     real_labels,
     requested_labels,
 )
+from jaxgan.inputs import Classes, Latents
 
 
 class Labelled(Source):
@@ -42,7 +43,7 @@ def test_generated_images_are_of_the_requested_labels():
             + 0 * latents[:, :1, None, None]
         )
 
-    generate.latent_dim, generate.latent, generate.num_classes = 4, "normal", 3
+    generate.inputs = {"latents": Latents(4), "labels": Classes(3)}
     batches = generated_batches(generate, 10, batch_size=4)
     shown = np.round(collect_features(first_pixels, batches, 10).features[:, 0])
     np.testing.assert_array_equal(shown, requested_labels(10, 3))

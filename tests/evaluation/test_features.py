@@ -13,6 +13,7 @@ from jaxgan.evaluation.features import (
     generated_batches,
     real_batches,
 )
+from jaxgan.inputs import Latents
 
 
 class Network:
@@ -48,7 +49,7 @@ def generate(latents):
     return np.asarray(latents).reshape(-1, 2, 2, 1)
 
 
-generate.latent_dim, generate.latent, generate.num_classes = 4, "uniform", None
+generate.inputs = {"latents": Latents(4, "uniform")}
 
 
 def test_generated_images_depend_on_the_seed_and_not_on_the_batches():

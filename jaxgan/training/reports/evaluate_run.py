@@ -68,7 +68,8 @@ def evaluate_run(
         raise UserError(f"workdir: {workdir} names no data, expected an experiment's run")
     plain = [name for name in metrics if name in METRICS]
     by_class = [name for name in metrics if name in CLASS_METRICS]
-    classes = generate.num_classes
+    labels = generate.inputs.get("labels")
+    classes = labels and labels.count
     if by_class and classes is None:
         raise UserError(f"metrics: got {by_class[0]}, but the run has no classes")
     network = feature_metrics.load_network(
