@@ -3,6 +3,7 @@
 import contextlib
 import difflib
 import functools
+import importlib.util
 import io
 import logging
 import os
@@ -22,6 +23,7 @@ from jaxgan.errors import UserError
 _DOWNLOAD_RETRIES = 3
 _FILE_FORMAT = "array_record"
 _CAPTIONS = ("captions", "caption")
+_INSTALL = "pip install 'jaxgan[tensorflow]'"
 
 
 def tfds_images(
@@ -34,8 +36,9 @@ def tfds_images(
     captions are the feature "captions" or "caption". Only features at the top of the example count.
     "test" is the split "validation" where the data set has no "test".
 
-    Reading takes no TensorFlow, preparing does, with every accelerator hidden from it. The files
-    have to be of a random access format: they are prepared as array_record.
+    Reading takes no TensorFlow, preparing does (`pip install 'jaxgan[tensorflow]'`), with every
+    accelerator hidden from it. The files have to be of a random access format: they are prepared as
+    array_record.
 
     Args:
         name: as TFDS has it, e.g. "cifar10", "oxford_flowers102:2.1.1" or "cats/config".
@@ -51,9 +54,9 @@ def tfds_images(
 
     Raises:
         UserError: TFDS knows no such data set; it is neither prepared nor can it be prepared here
-            (no network, files to be fetched by hand); it is prepared in another file format; it
-            has no image; `split` is neither "train" nor "test". Reading an example raises it for
-            an image without captions and for an empty caption.
+            (no TensorFlow, no network, files to be fetched by hand); it is prepared in another file
+            format; it has no image; `split` is neither "train" nor "test". Reading an example
+            raises it for an image without captions and for an empty caption.
 
     Example:
         >>> source = tfds_images("cifar10", "train")  # doctest: +SKIP
@@ -113,7 +116,7 @@ def _open(name, split, data_dir):
         builder = _builder(tfds, name, data_dir)
         image_key, label_key = _feature_keys(tfds, name, builder.info.features)
         if not builder.is_prepared():
-            _prepare(builder, name, data_dir)
+            _prepare(tfds, builder, name, data_dir)
         split_name = _split_name(builder.info.splits, split)
         if split_name is None:
             return None
@@ -177,10 +180,12 @@ def _builder(tfds, name, data_dir):
     # Names of the community (with a namespace) would be looked up in the network.
     if re.fullmatch(r"\w+(/[\w.+-]+)*(:[\d.*]+)?", name):
         try:
-            return tfds.builder(name, data_dir=data_dir)
+            return _code_or_files(tfds, name, data_dir)
         except tfds.core.DatasetNotFoundError:
             pass
         except Exception as error:
+            if _lacks_tensorflow(error):
+                raise _unprepared(tfds, name, data_dir) from error
             raise UserError(
                 f"dataset: TFDS cannot open {name!r} ({_one_line(error)}), expected a data set of "
                 "TFDS with an existing config and version"
@@ -190,6 +195,35 @@ def _builder(tfds, name, data_dir):
     hint = f" (close names: {', '.join(close)})" if close else ""
     raise UserError(
         f"dataset: got {name!r}, expected 'mnist', 'folder:PATH' or a data set of TFDS{hint}"
+    )
+
+
+def _code_or_files(tfds, name, data_dir):
+    # On standard output TFDS tells, in seven lines, that there is no TensorFlow.
+    with contextlib.redirect_stdout(io.StringIO()):
+        try:
+            return tfds.builder(name, data_dir=data_dir)
+        except ImportError as error:
+            # The code of a few, COCO's among them, needs TensorFlow to say what they are; once they
+            # are prepared their files say it. TFDS asks those first where a version is given.
+            if not _lacks_tensorflow(error) or ":" in name:
+                raise
+            return tfds.builder(name, data_dir=data_dir, version="*.*.*")
+
+
+def _lacks_tensorflow(error):
+    while error is not None:
+        if isinstance(error, ImportError) and error.name == "tensorflow":
+            return True
+        error = error.__cause__
+    return False
+
+
+def _unprepared(tfds, name, data_dir):
+    where = os.fspath(tfds.core.constants.DATA_DIR if data_dir is None else data_dir)
+    return UserError(
+        f"dataset: {name!r} is not prepared in {where!r}, and TensorFlow, with which TFDS prepares "
+        f"data sets, is not installed, expected: {_INSTALL}"
     )
 
 
@@ -231,15 +265,23 @@ def _data_source(tfds, builder, name, split_name):
     try:
         return builder.as_data_source(split=split_name, decoders=decoders)
     except NotImplementedError as error:
+        first = "" if importlib.util.find_spec("tensorflow") else f", after {_INSTALL}"
         raise UserError(
             f"data_dir: {name!r} lies in {str(builder.data_dir)!r} as "
             f"{builder.info.file_format.value}, expected array_record or parquet (choose another "
-            "data_dir to prepare it anew)"
+            f"data_dir to prepare it anew{first})"
         ) from error
 
 
-def _prepare(builder, name, data_dir):
-    _import_tensorflow_without_accelerators()
+def _prepare(tfds, builder, name, data_dir):
+    # TFDS could do without it for some, whose images come as files and are not too many to shuffle
+    # in memory; which they are is only known after the download, so it is asked for before.
+    try:
+        _import_tensorflow_without_accelerators()
+    except ModuleNotFoundError as error:
+        if _lacks_tensorflow(error):
+            raise _unprepared(tfds, name, data_dir) from error
+        raise
     from tensorflow_datasets.core.download import downloader
 
     retries = getattr(downloader, "MAX_RETRIES", None)

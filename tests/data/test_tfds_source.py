@@ -1,4 +1,5 @@
 import pickle
+import re
 import subprocess
 import sys
 import warnings
@@ -205,18 +206,91 @@ def test_one_caption_in_a_feature_of_its_own(data_dir):
     assert not hasattr(tfds_images("jaxgan_tiny_glass", "train", data_dir), "captions")
 
 
-def test_reading_takes_no_tensorflow(colours, data_dir):
-    # Another process, without the class of the data set: the files alone must do.
-    program = (
-        "import sys; from jaxgan.data import tfds_images;"
-        f"source = tfds_images('jaxgan_tiny_colours', 'train', {str(data_dir)!r});"
-        "print(len(source), source[0]['image'].shape[0], 'tensorflow' in sys.modules)"
-    )
+# What `pip install jaxgan` is without its extra.
+_WITHOUT_TENSORFLOW = """
+from importlib.machinery import PathFinder
+
+find = PathFinder.find_spec
+PathFinder.find_spec = lambda name, *args: None if name == "tensorflow" else find(name, *args)
+
+import pickle
+
+from jaxgan.data import tfds_images
+from jaxgan.errors import UserError
+"""
+
+
+def without_tensorflow(program):
+    """What a program prints, in another process, where there is no TensorFlow; nothing on stderr.
+
+    The classes of the data sets above are not there either: their files alone must do.
+    """
+    program = _WITHOUT_TENSORFLOW + program
     run = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=True
+        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True
     )
-    assert run.stdout.split() == ["12", "8", "False"]
-    assert run.stderr == ""
+    assert (run.returncode, run.stderr) == (0, "")
+    return run.stdout.splitlines()
+
+
+def refused_without_tensorflow(*names, data_dir):
+    """The lines of the errors."""
+    return without_tensorflow(f"""
+for name in {names}:
+    try:
+        tfds_images(name, "train", {str(data_dir)!r})
+    except UserError as error:
+        print(error)
+""")
+
+
+def test_reading_takes_no_tensorflow(colours, data_dir):
+    printed = without_tensorflow(f"""
+source = tfds_images("jaxgan_tiny_colours", "train", {str(data_dir)!r})
+print(sorted(int(source[i]["image"][0, 0, 0]) for i in range(len(source))))
+""")
+    assert printed == [str(values(colours))]
+
+
+def test_code_that_needs_tensorflow_is_not_needed_to_read(tmp_path, monkeypatch):
+    coco = tfds.builder_cls("coco_captions")
+    monkeypatch.setattr(coco, "_split_generators", lambda *_: {"train": coco_examples(3)})
+    assert len(tfds_images("coco_captions", "train", tmp_path)) == 3
+    printed = without_tensorflow(f"""
+for name in ("coco_captions", "coco_captions/2014", "coco_captions:1.1.0"):
+    source = pickle.loads(pickle.dumps(tfds_images(name, "train", {str(tmp_path)!r})))
+    print(len(source), source[0]["image"].shape, *source.captions(0))
+""")
+    assert printed == ["3 (4, 4, 3) a bird two birds"] * 3
+
+
+def coco_examples(number):
+    box = tfds.features.BBox(ymin=0.0, xmin=0.0, ymax=1.0, xmax=1.0)
+    thing = {"area": 1, "bbox": box, "id": 0, "is_crowd": False, "label": 0}
+    texts = ("a bird", "two birds")
+    for i in range(number):
+        yield (
+            i,
+            {
+                "image": np.zeros((4, 4, 3), np.uint8),
+                "image/filename": f"{i}.png",
+                "image/id": i,
+                "captions": [{"id": k, "text": text} for k, text in enumerate(texts)],
+                "objects": [thing],
+            },
+        )
+
+
+def test_preparing_without_tensorflow_names_what_to_install(tmp_path):
+    # The code of the second is not even read without TensorFlow.
+    names = ("cifar10", "coco_captions", "coco_captions/2014:1.1.0")
+    assert refused_without_tensorflow(*names, data_dir=tmp_path / "new") == [
+        f"dataset: {name!r} is not prepared in {str(tmp_path / 'new')!r}, and TensorFlow, with "
+        "which TFDS prepares data sets, is not installed, expected: "
+        "pip install 'jaxgan[tensorflow]'"
+        for name in names
+    ]
+    assert not list(tmp_path.iterdir())
 
 
 def test_import_takes_neither_tensorflow_nor_tfds():
@@ -334,10 +408,11 @@ def test_other_file_format(tmp_path):
         tfds.builder("jaxgan_tiny_glass", data_dir=tmp_path).download_and_prepare(
             file_format="tfrecord"
         )
-    with pytest.raises(
-        UserError, match=r"^data_dir: 'jaxgan_tiny_glass' lies in .* as tfrecord, exp"
-    ):
+    lies = r"data_dir: 'jaxgan_tiny_glass' lies in .* as tfrecord, expected .* \(choose .* anew"
+    with pytest.raises(UserError, match=rf"^{lies}\)$"):
         tfds_images("jaxgan_tiny_glass", "train", tmp_path)
+    (line,) = refused_without_tensorflow("jaxgan_tiny_glass", data_dir=tmp_path)
+    assert re.fullmatch(lies + r", after pip install 'jaxgan\[tensorflow\]'\)", line)
 
 
 def test_unknown_split():
