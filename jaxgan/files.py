@@ -110,7 +110,7 @@ def writing(folder: str | os.PathLike) -> Iterator[None]:
         folder: the run's, which the line names.
 
     Raises:
-        UserError: for an `OSError`, or an error of TensorStore or TensorFlow that tells of one.
+        UserError: for an `OSError`, or an error of TensorStore that tells of one.
 
     Example:
         >>> with writing("runs/one"):

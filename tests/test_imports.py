@@ -168,6 +168,12 @@ def test_a_train_step_needs_jax_flax_optax_and_numpy_alone():
     assert step - packages_after("") == {"jaxgan"}
 
 
+def test_no_file_needs_tensorflow():
+    """An extra, which only preparing a data set takes; half of CLU would import it."""
+    packages = packages_after("import " + ", ".join(MODULES))
+    assert {"clu", "orbax", "tensorflow"} & packages == {"clu", "orbax"}
+
+
 WITH_EXAMPLES = [name for name, path in MODULES.items() if ">>> " in path.read_text()]
 
 

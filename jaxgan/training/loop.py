@@ -144,8 +144,8 @@ def fit(
         else:
             progress.say(parameters)
         progress.say("compiling", live=True)
-        # Set aside like all that follows: TensorFlow, which the records need, takes seconds to
-        # import, in which the step is better compiled.
+        # Set aside like all that follows: pictures and records have imports of their own, during
+        # which the step is better compiled.
         set_aside = [functools.partial(run.begin, start, real)]
         if start == 0:
             set_aside.append(functools.partial(run.sample, 0, sample(state)))
