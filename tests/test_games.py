@@ -69,7 +69,7 @@ def test_sngan_makes_what_class_is_asked_for(tmp_path):
     for labels, got in (([0, 10, 1], "class 10, expected 0 to 9"), ([-1, 0, 0], "class -1")):
         with pytest.raises(UserError, match=f"^labels: got {got}"):
             generate(latents, np.array(labels))
-    with pytest.raises(UserError, match="^inputs: got 1 arrays, expected 2: latents and labels"):
+    with pytest.raises(UserError, match=r"^inputs: got 1 arrays, expected 2: latents and labels"):
         generate(latents)
     with pytest.raises(
         UserError, match=r"^labels: got int\d+ of shape \(2,\), expected int \(3,\)"
