@@ -4,6 +4,7 @@ from jaxgan.methods.acgan import acgan
 from jaxgan.methods.adversarial import adversarial
 from jaxgan.methods.cyclegan import cyclegan
 from jaxgan.methods.discogan import discogan
+from jaxgan.methods.infogan import infogan
 from jaxgan.methods.matching import init_matching, make_matching_step
 from jaxgan.methods.method import Method
 from jaxgan.methods.monitors import adversarial_metrics, diversity
@@ -19,6 +20,7 @@ __all__ = [
     "cyclegan",
     "discogan",
     "diversity",
+    "infogan",
     "init_matching",
     "make_matching_step",
     "sgan",
