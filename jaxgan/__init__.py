@@ -17,6 +17,8 @@ from jaxgan.step import Aux, Context, Objective, make_train_step
 if TYPE_CHECKING:
     from jaxgan.inference.load import load_discriminator, load_generator
 
+__version__ = "0.1.0"
+
 __all__ = [
     "Aux",
     "Context",

@@ -52,6 +52,7 @@ ALLOWED = {
     "training": EVERYTHING - {"toys", "commands"},
     "toys": EVERYTHING - {"commands"},
     "commands": EVERYTHING,
+    "cli": {"commands", "training"} | ERRORS,
 }
 NOT_IN_THE_LIBRARY = ("experiments",)
 OF_THE_COMMAND_LINE = ("ml_collections", "absl.flags", "absl.app")
