@@ -2,11 +2,15 @@
 
 import os
 
-# Before JAX is imported: the backend reads it once. Most of the suite's time goes into compiling,
-# which takes half as long without LLVM's optimisations.
-os.environ["XLA_FLAGS"] = (
-    os.environ.get("XLA_FLAGS", "")
-    + " --xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
+import compiling
+
+# Before JAX is imported: the backend reads it once.
+os.environ["XLA_FLAGS"] = " ".join(
+    [
+        os.environ.get("XLA_FLAGS", ""),
+        "--xla_force_host_platform_device_count=8",
+        compiling.FLAGS,
+    ]
 )
 os.environ["JAX_PLATFORMS"] = "cpu"
 # Quiet, for subprocesses and the TFDS tests alike.

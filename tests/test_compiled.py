@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiling import AS_USERS_DO
 from loss_tables import GAMES
 from method_tables import CASES, batch, first_state, step
 
@@ -27,12 +28,11 @@ IMAGES = (64, 28, 28, 1)
 
 
 def compile_as_experiments_do(function):
-    options = {"xla_backend_optimization_level": "3", **cpu.compiler_options()}
-    return jax.jit(function, compiler_options=options)
+    return jax.jit(function, compiler_options={**AS_USERS_DO, **cpu.compiler_options()})
 
 
 def compile_as_users_do(function):
-    return jax.jit(function, compiler_options={"xla_backend_optimization_level": "3"})
+    return jax.jit(function, compiler_options=AS_USERS_DO)
 
 
 def check(function, *inputs, tolerance=1e-4, least=0.0):

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny
+from compiling import AS_USERS_DO
 
 from jaxgan import cpu
 from jaxgan.networks.convolution import conv
@@ -136,7 +137,7 @@ def test_what_is_compiled_quickly_draws_the_same_numbers_to_rounding(monkeypatch
     inputs = jax.random.key(3), jnp.zeros((1, tiny.LATENT_DIM))
     found, expected = (
         jax.jit(generator.init, compiler_options=options)(*inputs)
-        for options in (quick, {"xla_backend_optimization_level": "3"})
+        for options in ({**AS_USERS_DO, **quick}, AS_USERS_DO)
     )
     jax.tree.map(functools.partial(np.testing.assert_array_max_ulp, maxulp=4), found, expected)
     monkeypatch.setattr(jax, "default_backend", lambda: "tpu")

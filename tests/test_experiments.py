@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import compiling
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
@@ -46,7 +47,7 @@ def command(name, workdir, *arguments, **config):
 
 # One device, as on a laptop: the eight of this suite are for the tests of sharding.
 AS_A_USER = {"XLA_FLAGS": ""}
-QUICK = {"XLA_FLAGS": "--xla_backend_optimization_level=0"}
+QUICK = {"XLA_FLAGS": compiling.FLAGS}
 
 
 def run(*arguments, stdout=subprocess.PIPE, flags=QUICK, **config):

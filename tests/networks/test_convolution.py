@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 
+import compiling
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -283,10 +284,10 @@ with force_formulation("cpu"):
 
 
 def test_eight_devices_equal_one():
-    environment = dict(os.environ, XLA_FLAGS="--xla_force_host_platform_device_count=8")
+    flags = f"--xla_force_host_platform_device_count=8 {compiling.FLAGS}"
     run = subprocess.run(
         [sys.executable, "-W", "error", "-c", SHARDED],
-        env=environment,
+        env={**os.environ, "XLA_FLAGS": flags},
         capture_output=True,
         text=True,
         check=False,
