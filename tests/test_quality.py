@@ -8,11 +8,21 @@ import tiny
 from jaxgan.state import create_player
 from jaxgan.step import _average
 
-torch = pytest.importorskip("torch")
-import torch_reference  # noqa: E402
+
+@pytest.fixture
+def torch():
+    """Imported here, since it takes seconds in each process that collects tests."""
+    return pytest.importorskip("torch")
 
 
-def test_both_averages_are_the_same_after_many_steps():
+@pytest.fixture
+def torch_reference(torch):
+    import torch_reference
+
+    return torch_reference
+
+
+def test_both_averages_are_the_same_after_many_steps(torch, torch_reference):
     rng = np.random.default_rng(0)
     weights = rng.normal(size=(60, 3, 2)).astype(np.float32)
     module = torch.nn.Linear(2, 3, bias=False)
@@ -37,7 +47,7 @@ def test_both_averages_are_the_same_after_many_steps():
         )
 
 
-def test_the_average_has_batch_statistics_of_its_own():
+def test_the_average_has_batch_statistics_of_its_own(torch, torch_reference):
     norm = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3))
     averaged = torch_reference.average(norm, 0.5)
     latents = torch.tensor(np.random.default_rng(1).normal(size=(10, 64, 2)).astype(np.float32))

@@ -10,117 +10,13 @@ import pytest
 from jaxgan.data import eval_batches, load, load_domains, tfds_domains, tfds_images
 from jaxgan.errors import UserError
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    import tensorflow_datasets as tfds
 
+@pytest.fixture(scope="module", autouse=True)
+def builders():
+    """Imported here, since TensorFlow takes seconds in each process that collects tests."""
+    import tfds_builders
 
-class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    VERSION = tfds.core.Version("1.0.0")
-
-    def _info(self):
-        features = tfds.features.FeaturesDict(self.features())
-        return tfds.core.DatasetInfo(builder=self, features=features)
-
-    def _split_generators(self, dl_manager):
-        return {split: self._generate_examples(n) for split, n in self.lengths.items()}
-
-
-class JaxganTinyColours(_Builder):
-    """Example i of a split is an image of the value 10 i, of class i % 3."""
-
-    lengths = {"train": 12, "validation": 4}  # noqa: RUF012
-
-    def features(self):
-        return {
-            "id": tfds.features.Text(),
-            "image": tfds.features.Image(shape=(None, None, 3)),
-            "label": tfds.features.ClassLabel(num_classes=3),
-            "depth": tfds.features.Image(shape=(2, 2, 1), dtype=np.float32),
-        }
-
-    def _generate_examples(self, length):
-        for i in range(length):
-            yield (
-                i,
-                {
-                    "id": str(i),
-                    "image": np.full((8, 6 + i, 3), 10 * i, np.uint8),
-                    "label": i % 3,
-                    "depth": np.zeros((2, 2, 1), np.float32),
-                },
-            )
-
-
-class JaxganTinyDomains(JaxganTinyColours):
-    """As cycle_gan has them."""
-
-    lengths = {"trainA": 5, "trainB": 3, "testA": 2, "testB": 1}  # noqa: RUF012
-
-
-class JaxganTinyGlass(_Builder):
-    """Transparent pictures without a class, in a feature of another name, and no second split."""
-
-    lengths = {"train": 2}  # noqa: RUF012
-
-    def features(self):
-        return {"picture": tfds.features.Image(shape=(4, 4, 4))}
-
-    def _generate_examples(self, length):
-        for i in range(length):
-            yield i, {"picture": np.zeros((4, 4, 4), np.uint8)}
-
-
-class JaxganTinyText(_Builder):
-    lengths = {"train": 1}  # noqa: RUF012
-
-    def features(self):
-        return {"text": tfds.features.Text()}
-
-    def _generate_examples(self, length):
-        yield 0, {"text": "no image"}
-
-
-class JaxganTinyCaptions(_Builder):
-    """As COCO has them, each with a number of its own; image i has i + 1."""
-
-    lengths = {"train": 2}  # noqa: RUF012
-    texts = ("a bird", "Ein Vogel, grün")
-
-    def features(self):
-        caption = {"id": np.int64, "text": tfds.features.Text()}
-        return {
-            "image": tfds.features.Image(shape=(None, None, 3)),
-            "captions": tfds.features.Sequence(caption),
-        }
-
-    def _generate_examples(self, length):
-        for i in range(length):
-            captions = [{"id": k, "text": text} for k, text in enumerate(self.texts[: i + 1])]
-            yield i, {"image": np.full((4, 4, 3), i, np.uint8), "captions": captions}
-
-
-class JaxganTinySilent(JaxganTinyCaptions):
-    texts = ()
-
-
-class JaxganTinyBlank(JaxganTinyCaptions):
-    texts = (" ",)
-
-
-class JaxganTinyCaption(_Builder):
-    lengths = {"train": 1}  # noqa: RUF012
-
-    def features(self):
-        return {"image": tfds.features.Image(), "caption": tfds.features.Text()}
-
-    def _generate_examples(self, length):
-        yield 0, {"image": np.zeros((4, 4, 3), np.uint8), "caption": "Ein Vogel, grün"}
-
-
-class JaxganTinyFailing(JaxganTinyGlass):
-    def _split_generators(self, dl_manager):
-        raise OSError("no\nnetwork")
+    return tfds_builders
 
 
 @pytest.fixture(scope="module")
@@ -151,8 +47,8 @@ def test_unprepared_data_set_is_prepared_and_read(colours, data_dir):
     assert list((data_dir / "jaxgan_tiny_colours" / "1.0.0").glob("*.array_record*"))
 
 
-def test_nothing_is_prepared_twice(colours, data_dir, monkeypatch):
-    monkeypatch.setattr(JaxganTinyColours, "_generate_examples", None)
+def test_nothing_is_prepared_twice(builders, colours, data_dir, monkeypatch):
+    monkeypatch.setattr(builders.JaxganTinyColours, "_generate_examples", None)
     assert values(load("jaxgan_tiny_colours", "train", data_dir)) == values(colours)
 
 
@@ -252,9 +148,9 @@ print(sorted(int(source[i]["image"][0, 0, 0]) for i in range(len(source))))
     assert printed == [str(values(colours))]
 
 
-def test_code_that_needs_tensorflow_is_not_needed_to_read(tmp_path, monkeypatch):
-    coco = tfds.builder_cls("coco_captions")
-    monkeypatch.setattr(coco, "_split_generators", lambda *_: {"train": coco_examples(3)})
+def test_code_that_needs_tensorflow_is_not_needed_to_read(builders, tmp_path, monkeypatch):
+    coco, examples = builders.tfds.builder_cls("coco_captions"), builders.coco_examples(3)
+    monkeypatch.setattr(coco, "_split_generators", lambda *_: {"train": examples})
     assert len(tfds_images("coco_captions", "train", tmp_path)) == 3
     printed = without_tensorflow(f"""
 for name in ("coco_captions", "coco_captions/2014", "coco_captions:1.1.0"):
@@ -262,23 +158,6 @@ for name in ("coco_captions", "coco_captions/2014", "coco_captions:1.1.0"):
     print(len(source), source[0]["image"].shape, *source.captions(0))
 """)
     assert printed == ["3 (4, 4, 3) a bird two birds"] * 3
-
-
-def coco_examples(number):
-    box = tfds.features.BBox(ymin=0.0, xmin=0.0, ymax=1.0, xmax=1.0)
-    thing = {"area": 1, "bbox": box, "id": 0, "is_crowd": False, "label": 0}
-    texts = ("a bird", "two birds")
-    for i in range(number):
-        yield (
-            i,
-            {
-                "image": np.zeros((4, 4, 3), np.uint8),
-                "image/filename": f"{i}.png",
-                "image/id": i,
-                "captions": [{"id": k, "text": text} for k, text in enumerate(texts)],
-                "objects": [thing],
-            },
-        )
 
 
 def test_preparing_without_tensorflow_names_what_to_install(tmp_path):
@@ -304,8 +183,8 @@ def test_import_takes_neither_tensorflow_nor_tfds():
     assert run.stdout.strip() == "[]"
 
 
-def test_mocked_data_set():
-    with tfds.testing.mock_data(num_examples=5):
+def test_mocked_data_set(builders):
+    with builders.tfds.testing.mock_data(num_examples=5):
         train, test = tfds_images("cifar10", "train"), tfds_images("cifar10", "test")
     assert (len(train), len(test), train.num_classes) == (5, 5, 10)
     assert train[0]["image"].shape == (32, 32, 3)
@@ -320,8 +199,8 @@ def test_two_domains(data_dir):
         assert values(domains[0]) == [10 * i for i in range(lengths[0])]
 
 
-def test_mocked_horses_and_zebras():
-    with tfds.testing.mock_data(num_examples=3):
+def test_mocked_horses_and_zebras(builders):
+    with builders.tfds.testing.mock_data(num_examples=3):
         horses, zebras = tfds_domains("cycle_gan/horse2zebra", "train")
     assert len(horses) == len(zebras) == 3
     assert horses[0]["image"].shape[-1] == 3
@@ -385,7 +264,7 @@ def test_the_told_command_prepares(tmp_path):
     assert len(tfds_images("jaxgan_tiny_glass", "train", tmp_path)) == 2
 
 
-def test_failed_download_is_soon_over(tmp_path, monkeypatch):
+def test_failed_download_is_soon_over(builders, tmp_path, monkeypatch):
     from tensorflow_datasets.core.download import downloader
 
     seen = []
@@ -394,7 +273,7 @@ def test_failed_download_is_soon_over(tmp_path, monkeypatch):
         seen.append(downloader.MAX_RETRIES)
         raise OSError("no network")
 
-    monkeypatch.setattr(JaxganTinyFailing, "download_and_prepare", refuse)
+    monkeypatch.setattr(builders.JaxganTinyFailing, "download_and_prepare", refuse)
     before = downloader.MAX_RETRIES
     with pytest.raises(UserError, match="no network"):
         tfds_images("jaxgan_tiny_failing", "train", tmp_path)
@@ -402,10 +281,10 @@ def test_failed_download_is_soon_over(tmp_path, monkeypatch):
     assert before == downloader.MAX_RETRIES
 
 
-def test_other_file_format(tmp_path):
+def test_other_file_format(builders, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        tfds.builder("jaxgan_tiny_glass", data_dir=tmp_path).download_and_prepare(
+        builders.tfds.builder("jaxgan_tiny_glass", data_dir=tmp_path).download_and_prepare(
             file_format="tfrecord"
         )
     lies = r"data_dir: 'jaxgan_tiny_glass' lies in .* as tfrecord, expected .* \(choose .* anew"

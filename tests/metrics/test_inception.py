@@ -4,21 +4,26 @@ What it gives is compared in test_anchors.py.
 """
 
 import hashlib
-import os
 import re
 from pathlib import Path
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import jax
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from jaxgan.errors import UserError
 from jaxgan.metrics import inception_weights
 from jaxgan.metrics.inception import load_inception, prepare_images
 from jaxgan.metrics.inception_weights import convert_weights, fetch_weights
+
+
+@pytest.fixture(scope="module")
+def tf():
+    """Imported here, since it takes seconds in each process that collects tests."""
+    import tensorflow
+
+    return tensorflow
+
 
 # The resize.
 
@@ -39,7 +44,7 @@ def bilinear(images, side=299):
 
 @pytest.mark.parametrize("size", [(28, 28), (1, 5), (299, 299), (300, 150), (640, 37)])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_images_are_resized_between_pixel_centres(size, channels):
+def test_images_are_resized_between_pixel_centres(tf, size, channels):
     rng = np.random.default_rng(3)
     images = rng.uniform(0, 1, (2, *size, channels)).astype(np.float32)
     prepared = prepare_images(images)
@@ -53,7 +58,7 @@ def test_images_are_resized_between_pixel_centres(size, channels):
 
 
 @pytest.mark.parametrize("size", [64, 600])
-def test_the_first_fid_code_shifts_images_as_the_docstring_says(size):
+def test_the_first_fid_code_shifts_images_as_the_docstring_says(tf, size):
     ramp = np.broadcast_to(np.arange(size, dtype=np.float32)[:, None, None], (1, size, size, 1))
     shifted = tf.compat.v1.image.resize_bilinear(ramp, (299, 299), align_corners=False).numpy()
     inside = slice(10, -10)
