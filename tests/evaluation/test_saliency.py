@@ -10,9 +10,18 @@ from jaxgan import networks
 from jaxgan.errors import UserError
 from jaxgan.evaluation.saliency import guided_backpropagation, last_features
 
-IMAGES = np.random.default_rng(0).uniform(-1, 1, (3, 4, 4, 1)).astype(np.float32)
+RNG = np.random.default_rng(0)
+IMAGES = RNG.uniform(-1, 1, (3, 4, 4, 1)).astype(np.float32)
 MLP = networks.MLPDiscriminator(hidden=(7, 5))
-VARIABLES = MLP.init(jax.random.key(0), IMAGES)
+VARIABLES = {
+    "params": {
+        name: {
+            "kernel": (RNG.normal(size=(inputs, outputs)) / np.sqrt(inputs)).astype(np.float32),
+            "bias": np.zeros(outputs, np.float32),
+        }
+        for name, inputs, outputs in (("Dense_0", 16, 7), ("Dense_1", 7, 5), ("logits", 5, 1))
+    }
+}
 
 
 def mlp(images):
