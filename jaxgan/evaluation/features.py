@@ -31,8 +31,6 @@ __all__ = [
     "requested_labels",
 ]
 
-METRICS = ("fid", "kid", "is", "prdc", "modes")
-
 
 class Features(NamedTuple):
     """What a network says of a set of images.
@@ -204,7 +202,7 @@ def collect_features(
 
 
 def evaluate_features(
-    real: Features, fake: Features, names: Sequence[str] = METRICS
+    real: Features, fake: Features, names: Sequence[str] = ("fid", "kid", "is", "prdc", "modes")
 ) -> dict[str, float]:
     """The figures of generated images against real ones.
 
@@ -232,24 +230,8 @@ def evaluate_features(
     """
     check_metrics(names)
     figures = {}
-    if "fid" in names:
-        figures["fid"] = frechet(real.features, fake.features)
-    if "kid" in names:
-        block_size = min(1000, max(2, min(len(real.features), len(fake.features)) // 10))
-        kid = metrics.kernel_distance(real.features, fake.features, block_size=block_size)
-        figures |= {"kid": kid.value, "kid_standard_error": kid.standard_error}
-    if "is" in names:
-        figures["is"] = metrics.inception_score(fake.logits).mean
-    if "prdc" in names:
-        figures |= metrics.precision_recall(real.features, fake.features)._asdict()
-        figures |= metrics.density_coverage(real.features, fake.features)._asdict()
-    if "modes" in names:
-        real_modes, fake_modes = (
-            metrics.count_modes(np.argmax(x.logits, axis=1), x.logits.shape[1])
-            for x in (real, fake)
-        )
-        figures["modes"] = float(metrics.modes_caught(fake_modes))
-        figures["reverse_kl"] = metrics.reverse_kl(fake_modes, real_modes)
+    for name in names:
+        figures |= METRICS[name].compute(real, fake)
     return figures
 
 
@@ -262,10 +244,64 @@ def frechet(real: np.ndarray, fake: np.ndarray) -> float:
     return metrics.frechet_distance(*gaussians)
 
 
-def check_metrics(names: Sequence[str], known: Sequence[str] = METRICS) -> None:
-    """Refuses names that are none of those known."""
+def check_metrics(names: Sequence[str], known: Iterable[str] | None = None) -> None:
+    """Refuses names that are none of those known, by default of `METRICS`."""
+    known = METRICS if known is None else known
     for name in names:
         if name not in known:
             raise UserError(f"metrics: got {name!r}, expected some of {', '.join(known)}")
     if not names:
         raise UserError(f"metrics: got none, expected some of {', '.join(known)}")
+
+
+class Metric(NamedTuple):
+    """A metric of generated images against real ones.
+
+    Attributes:
+      compute: (features of real images, of generated ones) -> {figure: value}.
+      better: figure -> "min" or "max", which of its values is better.
+      of_classes: whether the network's logits have to be of the classes of the data.
+    """
+
+    compute: Callable[[Features, Features], dict[str, float]]
+    better: dict[str, str]
+    of_classes: bool = False
+
+
+def _fid(real: Features, fake: Features) -> dict[str, float]:
+    return {"fid": frechet(real.features, fake.features)}
+
+
+def _kid(real: Features, fake: Features) -> dict[str, float]:
+    block_size = min(1000, max(2, min(len(real.features), len(fake.features)) // 10))
+    kid = metrics.kernel_distance(real.features, fake.features, block_size=block_size)
+    return {"kid": kid.value, "kid_standard_error": kid.standard_error}
+
+
+def _inception_score(real: Features, fake: Features) -> dict[str, float]:
+    return {"is": metrics.inception_score(fake.logits).mean}
+
+
+def _prdc(real: Features, fake: Features) -> dict[str, float]:
+    return {
+        **metrics.precision_recall(real.features, fake.features)._asdict(),
+        **metrics.density_coverage(real.features, fake.features)._asdict(),
+    }
+
+
+def _modes(real: Features, fake: Features) -> dict[str, float]:
+    real_modes, fake_modes = (
+        metrics.count_modes(np.argmax(x.logits, axis=1), x.logits.shape[1]) for x in (real, fake)
+    )
+    reverse_kl = metrics.reverse_kl(fake_modes, real_modes)
+    return {"modes": float(metrics.modes_caught(fake_modes)), "reverse_kl": reverse_kl}
+
+
+METRICS = {
+    "fid": Metric(_fid, {"fid": "min"}),
+    "kid": Metric(_kid, {"kid": "min"}),
+    "is": Metric(_inception_score, {"is": "max"}),
+    "prdc": Metric(_prdc, dict.fromkeys(("precision", "recall", "density", "coverage"), "max")),
+    "modes": Metric(_modes, {"modes": "max", "reverse_kl": "min"}, of_classes=True),
+}
+"""All that is known of each metric, by the name that a user asks for it by."""

@@ -9,6 +9,7 @@ from jaxgan import data
 from jaxgan.errors import UserError
 from jaxgan.evaluation.cache import real_features
 from jaxgan.evaluation.features import (
+    METRICS,
     check_metrics,
     collect_features,
     evaluate_features,
@@ -18,9 +19,6 @@ from jaxgan.metrics import metric_name
 from jaxgan.metrics.inception import load_inception
 from jaxgan.metrics.lenet import load_lenet
 from jaxgan.training.sources import splits_of
-
-LARGER_IS_BETTER = ("is", "precision", "recall", "density", "coverage", "modes")
-SMALLER_IS_BETTER = ("fid", "kid", "reverse_kl")
 
 
 def split_names(metrics: str) -> list[str]:
@@ -45,8 +43,8 @@ def load_network(
       num_classes: of the run, None without.
     """
     if features == "inception":
-        for name in ("modes", "accuracy"):
-            if name in metrics:
+        for name in metrics:
+            if name == "accuracy" or (name in METRICS and METRICS[name].of_classes):
                 raise UserError(
                     f"metrics: got {name} with inception, which has not the data's classes"
                 )
@@ -108,16 +106,16 @@ class TrainingMetrics:
         wanted = self._config.keep_best
         if not wanted:
             return None
-        figures = SMALLER_IS_BETTER + LARGER_IS_BETTER
-        if wanted not in figures:
-            raise UserError(f"keep_best: got {wanted!r}, expected one of {', '.join(figures)}")
-        metric = _METRIC_OF.get(wanted, wanted)
+        ways = {figure: (metric, way) for metric, of in METRICS.items()
+                for figure, way in of.better.items()}  # fmt: skip
+        if wanted not in ways:
+            raise UserError(f"keep_best: got {wanted!r}, expected one of {', '.join(ways)}")
+        metric, way = ways[wanted]
         if metric not in self._names:
             raise UserError(
                 f"keep_best: {wanted} needs {metric} among metrics, got {self._config.metrics!r}"
             )
-        mode = "max" if wanted in LARGER_IS_BETTER else "min"
-        return metric_name(wanted, self._network.name, self._num), mode
+        return metric_name(wanted, self._network.name, self._num), way
 
     def __call__(self, make_generate: Callable[[], Callable]) -> dict[str, float]:
         """Figures of a generator, by their full names.
@@ -142,12 +140,3 @@ class TrainingMetrics:
         fake = collect_features(self._network, batches, self._num)
         figures = evaluate_features(self._reference, fake, self._names)
         return {metric_name(k, self._network.name, self._num): v for k, v in figures.items()}
-
-
-_METRIC_OF = {
-    "precision": "prdc",
-    "recall": "prdc",
-    "density": "prdc",
-    "coverage": "prdc",
-    "reverse_kl": "modes",
-}

@@ -58,7 +58,7 @@ def evaluate_run(
     Raises:
       UserError: a metric, split or number that cannot be, or a run that cannot be loaded.
     """
-    check_metrics(metrics, METRICS + CLASS_METRICS)
+    check_metrics(metrics, (*METRICS, *CLASS_METRICS))
     for name, value, least in (("num", num, 10), ("seed", seed, 0), ("batch_size", batch_size, 1)):
         if value < least:
             raise UserError(f"{name}: got {value}, expected {least} or more")
