@@ -4,18 +4,17 @@ python experiments/gaussians.py --workdir runs/gaussians --variant=ring
 """
 
 import grain
-import jax.numpy as jnp
 from absl import flags
 from ml_collections import config_dict
 
 from jaxgan import UserError, cpu, networks
 from jaxgan.files import write_json
+from jaxgan.runs.recorder import Recorder
 from jaxgan.toys import gaussian_figures
 from jaxgan.toys.gaussian_trials import check_config, make_trials
 from jaxgan.training import command_line
-from jaxgan.training.config import SCHEDULE
 from jaxgan.training.experiment import origin
-from jaxgan.training.loop import fit
+from jaxgan.training.loop import Checkpoints, Hook, fit
 from jaxgan.training.workdir import check_workdir, open_workdir
 
 VARIANTS = ("line", "ring", "grid")
@@ -76,24 +75,31 @@ def run(config, workdir):
     )
     workdir = open_workdir(workdir, config.to_dict(), **change)
 
+    def measure(state):
+        return gaussian_figures.flatten(shown.measure(state))
+
+    summary = {"title": f"gaussians, {config.variant}", **origin()}
+    description = {
+        "generator": networks.describe(trials.generator),
+        "discriminator": networks.describe(trials.discriminator),
+        "config": config.to_dict(),
+    }
     state = fit(
         trials.state,
         trials.train_steps,
         # The points are drawn on the device: a step needs but its number.
         iter(grain.MapDataset.range(2**31 - 1).to_iter_dataset()),
-        workdir=workdir,
-        to_device=jnp.asarray,
-        sample=shown.sample,
-        real=shown.real(),
-        evaluate=lambda state: gaussian_figures.flatten(shown.measure(state)),
-        **{name: config[name] for name in SCHEDULE},
-        description={
-            "generator": networks.describe(trials.generator),
-            "discriminator": networks.describe(trials.discriminator),
-            "config": config.to_dict(),
-        },
-        config=config.to_dict(),
-        summary={"title": f"gaussians, {config.variant}", **origin()},
+        num_steps=config.num_steps,
+        checkpoints=Checkpoints(
+            workdir, config.checkpoint_every, config.keep_checkpoints, description
+        ),
+        hooks=[
+            Hook(config.sample_every, shown.sample, at_start=True),
+            Hook(config.eval_every, measure, waits=True),
+        ],
+        recorder=Recorder(workdir, config.to_dict(), summary, shown.real()),
+        log_every=config.log_every,
+        steps_per_call=config.steps_per_call,
         images_per_step=config.trials * config.disc_steps * config.batch_size,
         rollback=config.on_nonfinite == "rollback",
     )

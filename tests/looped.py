@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import tiny
 
+from jaxgan.runs.recorder import Recorder
 from jaxgan.training import sharding
-from jaxgan.training.loop import fit
+from jaxgan.training.loop import Checkpoints, Hook, fit
 
 
 def start():
@@ -28,30 +29,26 @@ def train(
     workdir, step, num_steps=12, evaluate=lambda state: {"accuracy_real": 0.5}, data=None, **changes
 ):
     images = jnp.zeros((4, *tiny.IMAGE_SHAPE))
-    arguments = {
-        "steps_per_call": 1,
-        "to_device": lambda batches: batches,
-        "sample": lambda state: {"samples": images + state.step / 15, "interpolation": images},
-        "real": np.zeros((4, *tiny.IMAGE_SHAPE), np.float32),
-        "log_every": 2,
-        "sample_every": 6,
-        "eval_every": 6,
-        "checkpoint_every": 4,
-        "keep_checkpoints": 2,
-        "description": {},
-        "config": {"seed": 0},
-        "summary": {"title": "test"},
-        "images_per_step": 8,
-    }
+
+    def sample(state):
+        return {"samples": images + state.step / 15, "interpolation": images}
+
+    hooks = [Hook(6, changes.pop("sample", sample), at_start=True)]
+    eval_every = changes.pop("eval_every", 6)
+    hooks += [Hook(eval_every, evaluate, waits=True)] if evaluate else []
+    every, keep = changes.pop("checkpoint_every", 4), changes.pop("keep_checkpoints", 2)
     workdir.mkdir(exist_ok=True)
     return fit(
         start(),
         step,
         batches() if data is None else data,
-        workdir=workdir,
         num_steps=num_steps,
-        evaluate=evaluate,
-        **{**arguments, **changes},
+        checkpoints=Checkpoints(workdir, every, keep, best=changes.pop("keep_best", None)),
+        hooks=hooks,
+        recorder=Recorder(
+            workdir, {"seed": 0}, {"title": "test"}, np.zeros((4, *tiny.IMAGE_SHAPE), np.float32)
+        ),
+        **{"log_every": 2, "images_per_step": 8, **changes},
     )
 
 

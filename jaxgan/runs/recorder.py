@@ -31,27 +31,44 @@ class Recorder:
     """Writes a run's records in order, in one background thread.
 
     Args:
-      workdir: the run's folder, which exists.
+      workdir: the run's folder, which exists; it is left as it is until `begin`.
       config: flat hyper-parameters.
-      parameters: the tables of both networks' parameters.
-      step: where the run stands; what an interrupted run recorded beyond it is dropped, since
-        the steps come again.
+      summary: what the page's head shows.
+      real: (B, H, W, C) images of the data in [0, 1], for comparison.
     """
 
-    def __init__(self, workdir: Path, config: dict[str, Any], parameters: str, step: int):
-        self._workdir = workdir
+    def __init__(
+        self,
+        workdir: str | Path,
+        config: dict[str, Any],
+        summary: dict[str, Any] | None = None,
+        real: np.ndarray | None = None,
+    ):
+        self._workdir = workdir = Path(workdir)
         self._config = config
+        self._summary = summary or {}
+        self._real = real
         self._samples = workdir / "samples"
         self._metrics = workdir / "metrics.jsonl"
+
+    def begin(self, step: int, parameters: str) -> None:
+        """Takes up a run.
+
+        Args:
+          step: where it stands; what an interrupted run recorded beyond it is dropped, since the
+            steps come again.
+          parameters: the tables of both networks' parameters.
+        """
+        workdir = self._workdir
         # What an interrupted run knew of itself holds on: when it started, how long it took.
         old = read_object(workdir / "summary.json") if step else {}
         now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
-        self._summary = {"started": now, **old}
+        self._summary = {"started": now, **old, **self._summary}
         self._step = step
         self._seconds_before = old.get("seconds", 0.0)
         with writing(workdir):
             self._samples.mkdir(exist_ok=True)
-            save_config(workdir, config)
+            save_config(workdir, self._config)
             write_atomically(workdir / "parameters.txt", parameters.encode())
             self._drop_after(step)
         self._pool = concurrent.futures.ThreadPoolExecutor(1, "recorder")
@@ -84,9 +101,11 @@ class Recorder:
 
         self._later(draw)
 
-    def real(self, images: np.ndarray) -> None:
-        """Draws the grid of real images, samples/real.png."""
-        grid = pictures.image_grid(images)
+    def draw_real(self) -> None:
+        """Draws the grid of real images, samples/real.png, if there are any."""
+        if self._real is None:
+            return
+        grid = pictures.image_grid(self._real)
         self._later(lambda: pictures.save_image(self._samples / "real.png", grid))
 
     def page(self, **summary: Any) -> None:

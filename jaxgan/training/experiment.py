@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from absl import flags
 from ml_collections import config_dict
 
@@ -15,10 +16,11 @@ from jaxgan import cpu
 from jaxgan.errors import UserError
 from jaxgan.nonfinite import skip_nonfinite
 from jaxgan.runs.provenance import provenance
+from jaxgan.runs.recorder import Recorder
 from jaxgan.state import TrainState
 from jaxgan.training import command_line, processes, sharding
-from jaxgan.training.config import SCHEDULE, check_config
-from jaxgan.training.loop import fit
+from jaxgan.training.config import check_config
+from jaxgan.training.loop import Checkpoints, Hook, fit
 from jaxgan.training.sources import bad_images
 from jaxgan.training.workdir import check_workdir
 
@@ -82,11 +84,15 @@ def fit_images(
     mesh,
     *,
     arrays,
+    sample: Callable,
+    evaluate: Callable | None,
+    real: np.ndarray,
+    images_per_step: int,
     description: dict[str, Any],
     use: dict[str, str],
     layout: str = "",
     sources: tuple = (),
-    **records,
+    keep_best: tuple[str, str] | None = None,
 ) -> TrainState:
     """Runs the loop by the config's schedule, on all devices.
 
@@ -98,11 +104,15 @@ def fit_images(
       workdir: the run's folder.
       mesh: of all devices.
       arrays: data that lives on the devices, any pytree.
+      sample: state -> pictures, as of a `Hook`.
+      evaluate: state -> numbers measured on held-out data, or None.
+      real: images of the data in [0, 1], for comparison.
+      images_per_step: examples that one step sees.
       description: what checkpoints carry besides the config.
       use: what for -> a command, or Python; the first is printed at the end.
       layout: what the rows and the columns of the samples are, for the page.
       sources: the data, for the page to say how many images were left out.
-      **records: the other arguments of `fit`.
+      keep_best: as `Checkpoints.best`.
 
     Returns:
       The state at the end.
@@ -115,28 +125,37 @@ def fit_images(
         one = guarded(config, lambda state, batch: step(state, arrays, batch))
         return jax.lax.scan(one, state, batches)
 
+    summary = {
+        "title": f"{os.path.splitext(os.path.basename(sys.argv[0]))[0]} on {config.dataset}",
+        "generator_parameters": _count(state.generator.params),
+        "discriminator_parameters": _count(state.discriminator.params),
+        "devices": f"{jax.device_count()} × {jax.devices()[0].device_kind}",
+        "jax_version": jax.__version__,
+        **origin(),
+        "use": use,
+        "layout": layout,
+        **({"bad_images": len(bad_images(*sources))} if bad_images(*sources) else {}),
+    }
+    hooks = [Hook(config.sample_every, sample, at_start=True)]
+    if evaluate:
+        hooks.append(Hook(config.eval_every, evaluate, waits=True))
+    description = {**description, "config": config.to_dict()}
     state = fit(
         sharding.replicate(state, mesh),
-        lambda state, batches: train_steps(state, arrays, batches),
+        lambda state, batches: train_steps(
+            state, arrays, sharding.shard_batch(batches, mesh, stacked=True)
+        ),
         batches,
-        workdir=workdir,
-        to_device=lambda batches: sharding.shard_batch(batches, mesh, stacked=True),
-        **{name: config[name] for name in SCHEDULE},
-        description={**description, "config": config.to_dict()},
-        config=config.to_dict(),
-        summary={
-            "title": f"{os.path.splitext(os.path.basename(sys.argv[0]))[0]} on {config.dataset}",
-            "generator_parameters": _count(state.generator.params),
-            "discriminator_parameters": _count(state.discriminator.params),
-            "devices": f"{jax.device_count()} × {jax.devices()[0].device_kind}",
-            "jax_version": jax.__version__,
-            **origin(),
-            "use": use,
-            "layout": layout,
-            **({"bad_images": len(bad_images(*sources))} if bad_images(*sources) else {}),
-        },
+        num_steps=config.num_steps,
+        checkpoints=Checkpoints(
+            workdir, config.checkpoint_every, config.keep_checkpoints, description, keep_best
+        ),
+        hooks=hooks,
+        recorder=Recorder(workdir, config.to_dict(), summary, real),
+        log_every=config.log_every,
+        steps_per_call=config.steps_per_call,
+        images_per_step=images_per_step,
         rollback=config.on_nonfinite == "rollback",
-        **records,
     )
     if jax.process_index() == 0:
         purpose, command = next(iter(use.items()))

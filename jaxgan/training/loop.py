@@ -6,9 +6,9 @@ The order of things, so that a resumed run repeats what the unbroken one would h
    A checkpoint that does not fit is refused before anything in the folder has changed.
 2. What was recorded beyond its step is dropped; the steps come again.
 3. Each step takes the next batch; `steps_per_call` of them are one call of the compiled program.
-   After step n, where n is a multiple of their interval or the last step: pictures are sampled,
-   the evaluation is run, metrics are logged, the checkpoint is saved. All of them only read the
-   state, and no random number depends on them.
+   After step n, where n is a multiple of their interval or the last step: the hooks are called,
+   metrics are logged, the checkpoint is saved. All of them only read the state, and no random
+   number depends on them.
 4. Nothing waits for the device in between. Even what is logged and saved is only set aside at
    step n, and fetched when the next call is on its way.
 5. Metrics or a state that are not finite stop the run; or, with `rollback`, its newest regular
@@ -23,9 +23,10 @@ import contextlib
 import functools
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import grain
 import jax
@@ -47,10 +48,53 @@ from jaxgan.step import Metrics
 from jaxgan.training.signals import Stopped, catch_signals, signal_anywhere
 from jaxgan.training.workdir import lock_workdir
 
-__all__ = ["Stopped", "fit"]
+__all__ = ["Checkpoints", "Hook", "Stopped", "fit"]
 
 MOST_ROLLBACKS = 3
 """So many times a run goes back to one checkpoint: other examples did not help then."""
+
+
+class Hook(NamedTuple):
+    """What a run does at every so many steps and after the last one, and keeps the results of.
+
+        hooks = [
+            Hook(150, lambda state: {"samples": draw(state)}, at_start=True),
+            Hook(600, lambda state: {"accuracy": measure(state)}, waits=True),
+        ]
+
+    Attributes:
+      every: an interval in steps.
+      call: state -> {name: value}. Numbers are recorded as eval/NAME. Images in [0, 1], (B, H, W,
+        C), are drawn as grids, (rows, columns, H, W, C) as that grid; those called "samples" become
+        the animation of the run.
+      waits: whether `call` waits for the device, as what measures does. The steps that are on their
+        way are waited for first, its time is not theirs, and a state that is not finite is left.
+      at_start: whether it is called before the first step, too.
+    """
+
+    every: int
+    call: Callable[[TrainState], dict[str, Any]]
+    waits: bool = False
+    at_start: bool = False
+
+
+class Checkpoints(NamedTuple):
+    """Where, when and with what a run is saved.
+
+    Attributes:
+      workdir: the run's folder, which exists.
+      every: an interval in steps.
+      keep: how many of the newest to keep.
+      description: JSON, saved with each.
+      best: (a number that a hook gives, "min" or "max"): the checkpoint where it is best is kept as
+        well, see `BestCheckpoint`.
+    """
+
+    workdir: str | Path
+    every: int
+    keep: int = 3
+    description: Mapping[str, Any] = MappingProxyType({})
+    best: tuple[str, str] | None = None
 
 
 def fit(
@@ -58,52 +102,33 @@ def fit(
     train_step: Callable[[TrainState, PyTree], tuple[TrainState, Metrics]],
     batches: grain.DatasetIterator,
     *,
-    workdir: str | Path,
     num_steps: int,
-    steps_per_call: int,
-    to_device: Callable[[PyTree], PyTree],
-    sample: Callable[[TrainState], dict[str, jax.Array]],
-    real: np.ndarray,
-    evaluate: Callable[[TrainState], dict[str, float]] | None,
-    log_every: int,
-    sample_every: int,
-    eval_every: int,
-    checkpoint_every: int,
-    keep_checkpoints: int,
-    description: dict[str, Any],
-    config: dict[str, Any],
-    summary: dict[str, Any],
-    images_per_step: int,
-    keep_best: tuple[str, str] | None = None,
+    checkpoints: Checkpoints,
+    hooks: Sequence[Hook] = (),
+    recorder: Recorder | None = None,
+    log_every: int = 100,
+    steps_per_call: int = 1,
+    images_per_step: int = 1,
     rollback: bool = False,
 ) -> TrainState:
     """Trains until `num_steps`, from the newest checkpoint if there is one.
 
     Args:
       state: at step 0, on its devices.
-      train_step: (state, batches of several steps, stacked) -> (state, metrics, stacked
+      train_step: (state, host batches of several steps, stacked) -> (state, metrics, stacked
         likewise): a step under `jax.lax.scan`, jitted; donates the state.
       batches: yields host batches for ever; its position goes into the checkpoints.
-      workdir: the run's folder, which exists.
       num_steps: where the run ends.
+      checkpoints: where, when and with what it is saved.
+      hooks: what else is done, in this order.
+      recorder: what keeps metrics, pictures and the page; of several processes, that of the first.
+      log_every: an interval in steps, over which metrics are averaged.
       steps_per_call: how many steps one call does at most; it will be a divisor of all intervals.
-      to_device: stacked host batches -> device arrays.
-      sample: state -> {name: (B, H, W, C) images in [0, 1]}, drawn as grids, or (rows, columns, H,
-        W, C) as that grid; "samples" becomes the animation of the run.
-      real: (B, H, W, C) images of the data in [0, 1], for comparison.
-      evaluate: state -> scalars measured on held-out data, or None.
-      log_every, sample_every, eval_every, checkpoint_every: intervals in steps.
-      keep_checkpoints: how many of the newest to keep.
-      description: JSON, saved with each checkpoint.
-      config: flat hyper-parameters, for the records.
-      summary: what the page's head shows.
       images_per_step: examples that one step sees, over all devices.
-      keep_best: (a name that `evaluate` gives, "min" or "max"): the checkpoint where it is best is
-        kept as well, see `BestCheckpoint`.
-      rollback: where metrics or state are not finite, go back to the newest of the checkpoints at
-        `checkpoint_every` and take other examples from there, at most `MOST_ROLLBACKS` times in a
-        row. A run that is stopped and resumed in between ends as the unbroken one where
-        `keep_checkpoints` is 2 or more.
+      rollback: where metrics or state are not finite, go back to the newest of the regular
+        checkpoints and take other examples from there, at most `MOST_ROLLBACKS` times in a row. A
+        run that is stopped and resumed in between ends as the unbroken one where two checkpoints
+        or more are kept.
 
     Returns:
       The state at `num_steps`.
@@ -116,14 +141,14 @@ def fit(
       Stopped: SIGINT or SIGTERM came; a checkpoint of that moment was saved. Its `exit_code` is
         what a command leaves with.
     """
-    workdir = Path(workdir)
+    workdir = Path(checkpoints.workdir)
     first = jax.process_index() == 0
     with contextlib.ExitStack() as stack:
         # Before anything slow: a signal while restoring or compiling waits for the first step.
         asked_to_stop = stack.enter_context(catch_signals())
         if first:
             stack.enter_context(lock_workdir(workdir))
-        manager = stack.enter_context(checkpoint.open_checkpoints(workdir, keep=keep_checkpoints))
+        manager = stack.enter_context(checkpoint.open_checkpoints(workdir, keep=checkpoints.keep))
         saved, state = restore_newest(manager, state, batches)
         start = saved or 0
         if start > num_steps:
@@ -133,11 +158,12 @@ def fit(
             progress.say(f"{workdir} is finished: step {start} of {num_steps}")
             return state
         parameters = _parameters(state)
-        recorder = Recorder(workdir, config, parameters, start) if first else None
+        recorder = recorder if first else None
         if recorder:
+            recorder.begin(start, parameters)
             stack.callback(recorder.close)
-        best = stack.enter_context(BestCheckpoint(workdir, *keep_best)) if keep_best else None
-        run = _Run(manager, best, recorder, progress, description, summary, num_steps)
+        best = checkpoints.best and stack.enter_context(BestCheckpoint(workdir, *checkpoints.best))
+        run = _Run(manager, best, recorder, progress, checkpoints.description, num_steps)
         if saved is not None:
             run.counted(checkpoint.read_description(manager, saved))
             progress.say(f"goes on from the checkpoint of step {saved}")
@@ -146,11 +172,13 @@ def fit(
         progress.say("compiling", live=True)
         # Set aside like all that follows: pictures and records have imports of their own, during
         # which the step is better compiled.
-        set_aside = [functools.partial(run.begin, start, real)]
+        set_aside = [functools.partial(run.begin, start)]
         if start == 0:
-            set_aside.append(functools.partial(run.sample, 0, sample(state)))
+            for hook in hooks:
+                if hook.at_start:
+                    set_aside.append(functools.partial(run.keep, 0, hook.call(state)))
 
-        intervals = (log_every, sample_every, eval_every, checkpoint_every)
+        intervals = (log_every, checkpoints.every, *(hook.every for hook in hooks))
         steps_per_call = _largest_divisor(math.gcd(start, num_steps, *intervals), steps_per_call)
         steps = _Steps(start, num_steps, steps_per_call)
         pending: list[Metrics] = []
@@ -165,7 +193,7 @@ def fit(
             except _NotFinite as found:
                 if not rollback:
                     raise
-                state = run.go_back(found, state, batches, checkpoint_every)
+                state = run.go_back(found, state, batches, checkpoints.every)
                 steps.last = int(state.step)
                 set_aside.clear()
                 pending = []
@@ -175,7 +203,7 @@ def fit(
         try:
             for step in steps:
                 group = [next(batches) for _ in range(steps_per_call)]
-                batch = to_device(jax.tree.map(lambda *arrays: np.stack(arrays), *group))
+                batch = jax.tree.map(lambda *arrays: np.stack(arrays), *group)
                 state, metrics = train_step(state, batch)
                 if step == start + steps_per_call:
                     # The first call returns when it is compiled, which is no part of the rate.
@@ -192,15 +220,14 @@ def fit(
                 # processes wait for each other, so they do it where they wait anyhow.
                 if step < num_steps and (jax.process_count() == 1 or due(log_every)):
                     stop = signal_anywhere(asked_to_stop)
-                if due(sample_every):
-                    run.sample(step, sample(state))
-                if evaluate and due(eval_every):
-                    run.evaluation(step, evaluate, state, batches)
+                for hook in hooks:
+                    if due(hook.every):
+                        run.call(hook, step, state, batches)
                 # Nothing is saved before its metrics are known to be finite.
-                if due(log_every) or due(checkpoint_every) or stop:
+                if due(log_every) or due(checkpoints.every) or stop:
                     set_aside.append(functools.partial(run.log, step, pending, batches.get_state()))
                     pending = []
-                if due(checkpoint_every) or stop:
+                if due(checkpoints.every) or stop:
                     # A copy, since the next call takes the state for its own.
                     saved_state, finite = _copy(state), _finite(state)
                     set_aside.append(
@@ -211,7 +238,7 @@ def fit(
                             finite,
                             batches.get_state(),
                             digest_arrays(saved_state),
-                            regular=due(checkpoint_every),
+                            regular=due(checkpoints.every),
                         )
                     )
                 if stop:
@@ -272,13 +299,13 @@ class _NotFinite(UserError):
 class _Run:
     """The side effects of a run, gathered so that the loop above reads as its order."""
 
-    def __init__(self, manager, best, recorder, progress, description, summary, num_steps):
+    def __init__(self, manager, best, recorder, progress, description, num_steps):
         self._manager = manager
         self._best = best
         self._recorder = recorder
         self._progress = progress
         self._description = description
-        self._summary = {**summary, "num_steps": num_steps}
+        self._num_steps = num_steps
         self._last_finite: dict[str, float] = {}
         self._logged_at: int | None = None
         self._rate: float | None = None
@@ -292,10 +319,10 @@ class _Run:
         """Goes on counting from what a checkpoint's description says."""
         self._counts |= description.get("nonfinite", {})
 
-    def begin(self, step: int, real: np.ndarray) -> None:
+    def begin(self, step: int) -> None:
         self.page(step, "running")
         if self._recorder:
-            self._recorder.real(real)
+            self._recorder.draw_real()
 
     def log(self, step: int, pending: list[Metrics], position) -> None:
         """Logs the mean of each metric over the steps up to `step`, those since the last time."""
@@ -383,25 +410,36 @@ class _Run:
         )
         return state
 
-    def sample(self, step: int, images: dict[str, jax.Array]) -> None:
-        if self._recorder:
-            self._recorder.images(step, images)
-            self.page(step, "running")
-
-    def evaluation(self, step: int, evaluate, state: TrainState, batches) -> None:
+    def call(self, hook: Hook, step: int, state: TrainState, batches) -> None:
+        """Calls a hook and keeps what it gives."""
+        if not hook.waits:
+            self.keep(step, hook.call(state))
+            return
         # The steps that are still on their way are no part of the pause.
         jax.block_until_ready(state)
         if not _finite(state):
             return  # there is nothing to measure; what follows is said when this step is logged
         start = time.perf_counter()
-        values = evaluate(state)
+        values = hook.call(state)
         if self._best:
-            value = self._best.consider(values, state, batches.get_state(), self._description)
+            position = batches.get_state()
+            value = self._best.consider(values, state, position, dict(self._description))
             if value is not None:
                 self._progress.say(f"step {step} is the best so far, {value:.4g}: kept in best/")
         self._progress.pause(time.perf_counter() - start)
-        if self._recorder:
-            self._recorder.scalars(step, {f"eval/{key}": values[key] for key in values})
+        self.keep(step, values)
+
+    def keep(self, step: int, values: dict[str, Any]) -> None:
+        """Records the numbers that a hook gives, and draws its images."""
+        if not self._recorder:
+            return
+        images = {name: value for name, value in values.items() if np.ndim(value) >= 4}
+        numbers = {f"eval/{name}": values[name] for name in values if name not in images}
+        if numbers:
+            self._recorder.scalars(step, numbers)
+        if images:
+            self._recorder.images(step, images)
+            self.page(step, "running")
 
     def checkpoint(
         self, step: int, state: TrainState, finite: jax.Array, position, sums, *, regular: bool
@@ -420,7 +458,7 @@ class _Run:
     def page(self, step: int, status: str) -> None:
         if self._recorder:
             self._recorder.page(
-                **self._summary,
+                num_steps=self._num_steps,
                 **{
                     name: self._counts[name]
                     for name in ("skipped_steps", "rollbacks")

@@ -17,7 +17,8 @@ import optax
 
 from jaxgan import losses, make_train_step
 from jaxgan.methods import adversarial
-from jaxgan.training.loop import fit
+from jaxgan.runs.recorder import Recorder
+from jaxgan.training.loop import Checkpoints, Hook, fit
 
 NUM_STEPS, MEASURED_EVERY = 20_000, 1_000
 SHAPE, LATENT_DIM, BATCH_SIZE = (8, 8, 1), 4, 8
@@ -77,21 +78,15 @@ def main(folder):
             game.init(jax.random.key(0), {"image": images}, tx, tx),
             steps,
             iter(data.map(lambda index: {"image": images[index]}).to_iter_dataset()),
-            workdir=workdir,
             num_steps=num_steps,
-            steps_per_call=20,
-            to_device=lambda batches: batches,
-            sample=lambda state: {"samples": draw(state)},
-            real=(images[:16] + 1) / 2,
-            evaluate=evaluate,
+            checkpoints=Checkpoints(workdir, 100),
+            hooks=[
+                Hook(100, lambda state: {"samples": draw(state)}, at_start=True),
+                Hook(MEASURED_EVERY, evaluate, waits=True),
+            ],
+            recorder=Recorder(workdir, {"seed": 0}, {"title": "endurance"}, (images[:16] + 1) / 2),
             log_every=20,
-            sample_every=100,
-            eval_every=MEASURED_EVERY,
-            checkpoint_every=100,
-            keep_checkpoints=3,
-            description={},
-            config={"seed": 0},
-            summary={"title": "endurance"},
+            steps_per_call=20,
             images_per_step=BATCH_SIZE,
         )
 

@@ -18,8 +18,9 @@ import numpy as np
 import tiny
 
 from jaxgan.nonfinite import skip_nonfinite
+from jaxgan.runs.recorder import Recorder
 from jaxgan.training import sharding
-from jaxgan.training.loop import fit
+from jaxgan.training.loop import Checkpoints, Hook, fit
 
 BAD = {"skip": (2, 5), "rollback": (6,)}
 
@@ -38,27 +39,18 @@ def main():
 
     step = tiny.step()
     step = skip_nonfinite(step) if mode == "skip" else step
+    steps = jax.jit(lambda state, batches: jax.lax.scan(step, state, batches), donate_argnums=0)
     images = jnp.zeros((4, *tiny.IMAGE_SHAPE))
     workdir.mkdir(exist_ok=True)
     state = fit(
         sharding.replicate(tiny.state(), mesh),
-        jax.jit(lambda state, batches: jax.lax.scan(step, state, batches), donate_argnums=0),
+        lambda state, batches: steps(state, sharding.shard_batch(batches, mesh, stacked=True)),
         iter(grain.MapDataset.range(1000).map(own_part).to_iter_dataset()),
-        workdir=workdir,
         num_steps=12,
-        steps_per_call=1,
-        to_device=lambda batches: sharding.shard_batch(batches, mesh, stacked=True),
-        sample=lambda state: {"samples": images},
-        real=np.asarray(images),
-        evaluate=None,
+        checkpoints=Checkpoints(workdir, 4),
+        hooks=[Hook(6, lambda state: {"samples": images}, at_start=True)],
+        recorder=Recorder(workdir, {}, real=np.asarray(images)),
         log_every=2,
-        sample_every=6,
-        eval_every=6,
-        checkpoint_every=4,
-        keep_checkpoints=3,
-        description={},
-        config={},
-        summary={},
         images_per_step=8,
         rollback=mode == "rollback",
     )

@@ -72,6 +72,6 @@ def test_what_a_killed_run_left_half_written_is_removed(tmp_path):
     for path in (*half_written, of_a_checkpoint):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-    Recorder(tmp_path, {}, "", 0)
+    Recorder(tmp_path, {}).begin(0, "")
     assert [path.exists() for path in half_written] == [False, False]
     assert of_a_checkpoint.exists()
