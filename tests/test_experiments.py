@@ -307,34 +307,6 @@ def test_dcgan_takes_colour_images_from_a_folder(size, folders, tmp_path):
     assert not any("eval/accuracy_real" in r for r in read_metrics(tmp_path / "run/metrics.jsonl"))
 
 
-@pytest.mark.parametrize(
-    ("name", "arguments", "config", "message"),
-    [
-        ("classifier", (), {"epoch": 1}, "config.epoch: there is no such field; did you mean epo"),
-        ("classifier", (), {"epochs": 0}, "epochs: got 0, expected a number from 1 on"),
-        ("classifier", ("--distributed",), {}, "distributed"),
-        ("dcgan", (), {"batch_sise": 1}, "config.batch_sise: there is no such field; did you mean"),
-        ("dcgan", (), {"batch_size": "many"}, "batch_size"),
-        ("dcgan", (), {"image_size": 30}, "image_size: got 30, expected 28, 32, 64 or 128"),
-        ("dcgan", (), {"dataset": "folder:/nowhere"}, "/nowhere"),
-        ("mlp_gan", ("--variant=huge",), {}, "variant: got 'huge', expected one of plain, dropou"),
-        ("mlp_gan", ("--variant",), {}, "variant: got no name, expected one of plain, dropout"),
-        ("mlp_gan", (), {"variant": "dropout"}, "config.variant: got 'dropout', expected --vari"),
-        ("lsgan", ("--wrkdir=x",), {}, "wrkdir"),
-        ("lsgan", ("loose",), {}, "got the argument 'loose', expected flags"),
-    ],
-)
-def test_bad_input_is_one_line_and_leaves_nothing(tmp_path, name, arguments, config, message):
-    workdir = tmp_path / "run"
-    result = run(name, workdir, *arguments, **config)
-    assert result.returncode == 2
-    lines = result.stderr.strip().splitlines()
-    assert len(lines) == 1, result.stderr
-    assert lines[0].startswith(f"{name}.py: error: ")
-    assert message in lines[0]
-    assert not workdir.exists()
-
-
 def test_help_lists_the_variants_and_the_settings():
     result = run("mlp_gan", "unused", "--help")
     assert result.returncode == 0
