@@ -12,4 +12,4 @@ FLAGS = "--xla_backend_optimization_level=0"
 AS_USERS_DO = {"xla_backend_optimization_level": "3"}
 if _HAS_OLDER:
     FLAGS += " --xla_cpu_use_fusion_emitters=false"
-    AS_USERS_DO["xla_cpu_use_fusion_emitters"] = "true"
+    AS_USERS_DO["xla_cpu_use_fusion_emitters"] = "True"
