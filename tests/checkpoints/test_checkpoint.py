@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import pytest
 import tiny
+from looped import FEW_AHEAD
 
 from jaxgan import UserError, load_generator, networks
 from jaxgan.checkpoints import checkpoint
@@ -16,7 +17,8 @@ from jaxgan.training import sharding
 
 
 def data():
-    return iter(grain.MapDataset.range(100).shuffle(seed=0).repeat().batch(4).to_iter_dataset())
+    numbers = grain.MapDataset.range(100).shuffle(seed=0).repeat().batch(4)
+    return iter(numbers.to_iter_dataset(FEW_AHEAD))
 
 
 def description(generator):

@@ -47,7 +47,8 @@ DAMAGES = [emptied, halved, flipped]
 
 
 def data():
-    return iter(grain.MapDataset.range(100).shuffle(seed=0).repeat().batch(4).to_iter_dataset())
+    numbers = grain.MapDataset.range(100).shuffle(seed=0).repeat().batch(4)
+    return iter(numbers.to_iter_dataset(looped.FEW_AHEAD))
 
 
 def description():

@@ -55,7 +55,8 @@ def image_batch(number, bad=()):
 
 def batches(bad=()):
     numbers = grain.MapDataset.range(1000)
-    return iter(numbers.map(functools.partial(image_batch, bad=bad)).to_iter_dataset())
+    numbers = numbers.map(functools.partial(image_batch, bad=bad))
+    return iter(numbers.to_iter_dataset(looped.FEW_AHEAD))
 
 
 def one(number):

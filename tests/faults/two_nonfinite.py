@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import tiny
+from looped import FEW_AHEAD
 
 from jaxgan.nonfinite import skip_nonfinite
 from jaxgan.runs.recorder import Recorder
@@ -45,7 +46,7 @@ def main():
     state = fit(
         sharding.replicate(tiny.state(), mesh),
         lambda state, batches: steps(state, sharding.shard_batch(batches, mesh, stacked=True)),
-        iter(grain.MapDataset.range(1000).map(own_part).to_iter_dataset()),
+        iter(grain.MapDataset.range(1000).map(own_part).to_iter_dataset(FEW_AHEAD)),
         num_steps=12,
         checkpoints=Checkpoints(workdir, 4),
         hooks=[Hook(6, lambda state: {"samples": images}, at_start=True)],
