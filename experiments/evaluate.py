@@ -1,5 +1,7 @@
 """Measures a trained run: how far its images are from real ones.
 
+    python experiments/evaluate.py --workdir runs/ --metrics fid,kid,prdc --num 10000
+
 What it takes is said by --help, and in `jaxgan/commands/evaluate.py`.
 """
 

@@ -1,5 +1,7 @@
 """Explores the latent space of a trained run, and what its networks know.
 
+    python experiments/latent.py --workdir runs/ --what walk --out walk.gif
+
 What it takes is said by --help, and in `jaxgan/commands/latent.py`.
 """
 

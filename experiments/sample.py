@@ -1,5 +1,7 @@
 """Draws images from a trained run.
 
+    python experiments/sample.py --workdir runs/ --num 64 --out grid.png
+
 What it takes is said by --help, and in `jaxgan/commands/sample.py`.
 """
 

@@ -1,4 +1,7 @@
-"""Draws images of a caption with a trained StackGAN.
+r"""Draws images of a caption with a trained StackGAN.
+
+    python experiments/stackgan_sample.py --workdir runs/stackgan --caption "a small red seven at \
+        the top left on a dark blue ground"
 
 What it takes is said by --help, and in `jaxgan/commands/stackgan_sample.py`.
 """

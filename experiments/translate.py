@@ -1,5 +1,7 @@
 """Translates a folder of images with a run of cyclegan.py or discogan.py.
 
+    python experiments/translate.py --workdir runs/ --direction ab --input FOLDER --output FOLDER
+
 What it takes is said by --help, and in `jaxgan/commands/translate.py`.
 """
 
