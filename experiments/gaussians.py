@@ -3,19 +3,12 @@
 python experiments/gaussians.py --workdir runs/gaussians --variant=ring
 """
 
-import grain
 from absl import flags
 from ml_collections import config_dict
 
-from jaxgan import UserError, cpu, networks
-from jaxgan.files import write_json
-from jaxgan.runs.recorder import Recorder
-from jaxgan.toys import gaussian_figures
-from jaxgan.toys.gaussian_trials import check_config, make_trials
+from jaxgan import UserError, cpu
+from jaxgan.toys.gaussian_run import train
 from jaxgan.training import command_line
-from jaxgan.training.experiment import origin
-from jaxgan.training.loop import Checkpoints, Hook, fit
-from jaxgan.training.workdir import check_workdir, open_workdir
 
 VARIANTS = ("line", "ring", "grid")
 
@@ -65,53 +58,6 @@ def get_config(variant):
     return config
 
 
-def run(config, workdir):
-    check_config(config)
-    change = {"change_config": flags.FLAGS.change_config}
-    check_workdir(workdir, config.to_dict(), **change)
-    trials = make_trials(config)
-    shown = (gaussian_figures.Line if config.variant == "line" else gaussian_figures.Plane)(
-        config, trials
-    )
-    workdir = open_workdir(workdir, config.to_dict(), **change)
-
-    def measure(state):
-        return gaussian_figures.flatten(shown.measure(state))
-
-    summary = {"title": f"gaussians, {config.variant}", **origin()}
-    description = {
-        "generator": networks.describe(trials.generator),
-        "discriminator": networks.describe(trials.discriminator),
-        "config": config.to_dict(),
-    }
-    state = fit(
-        trials.state,
-        trials.train_steps,
-        # The points are drawn on the device: a step needs but its number.
-        iter(grain.MapDataset.range(2**31 - 1).to_iter_dataset()),
-        num_steps=config.num_steps,
-        checkpoints=Checkpoints(
-            workdir, config.checkpoint_every, config.keep_checkpoints, description
-        ),
-        hooks=[
-            Hook(config.sample_every, shown.sample, at_start=True),
-            Hook(config.eval_every, measure, waits=True),
-        ],
-        recorder=Recorder(workdir, config.to_dict(), summary, shown.real()),
-        log_every=config.log_every,
-        steps_per_call=config.steps_per_call,
-        images_per_step=config.trials * config.disc_steps * config.batch_size,
-        rollback=config.on_nonfinite == "rollback",
-    )
-    figures = shown.measure(state)
-    summary = gaussian_figures.summarize(figures)
-    record = {"step": config.num_steps, "num_samples": config.num_samples}
-    record |= {**summary, "trials": [gaussian_figures.without_nan(trial) for trial in figures]}
-    file = write_json(workdir / "gaussians.json", record)
-    print(gaussian_figures.format_summary(summary))
-    print(f"{file} has them; {workdir}/index.html shows the run")
-
-
 def main():
     variant = command_line.read_variant(VARIANTS)
     flags.DEFINE_bool("change_config", False, "Go on with an old run under another config.")
@@ -120,7 +66,7 @@ def main():
         if config.variant != variant:
             raise UserError(f"config.variant: got {config.variant!r}, expected --variant=NAME")
         cpu.keep_memory()
-        run(config, workdir)
+        train(config, workdir, flags.FLAGS.change_config)
 
     names = ("variant", "change_config")
     command_line.run_with_config(get_config(variant), with_variant, names)

@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import gaussians
 import jax
@@ -46,10 +45,8 @@ def run(workdir, variant, **changes):
     """The script's run in this process; what it has printed."""
     config = gaussians.get_config(variant)
     config.update(changes)
-    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as told:
-        asked = SimpleNamespace(change_config=False)
-        patch.setattr(gaussians, "flags", SimpleNamespace(FLAGS=asked))
-        gaussians.run(config, workdir)
+    with contextlib.redirect_stdout(io.StringIO()) as told:
+        gaussians.train(config, workdir, change_config=False)
     return told.getvalue()
 
 
