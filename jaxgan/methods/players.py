@@ -50,7 +50,7 @@ def make_init(
     ) -> TrainState:
         gen_key, disc_key, train_key = jax.random.split(key, 3)
         image_shape = jnp.shape(entry(batch, "image"))[1:]
-        batch = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), batch)
+        batch = jax.tree.map(_shape_of, batch)
         shown_latents, shown_images = examples(batch)
         made = _output(generator, gen_key, *shown_latents)
         if made.shape != (1, *image_shape):
@@ -74,6 +74,11 @@ def make_init(
         )
 
     return init
+
+
+def _shape_of(array: jax.Array | jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
+    """Its shape, and its dtype in JAX, which has no float64 unless it is asked for it."""
+    return jax.ShapeDtypeStruct(array.shape, jax.dtypes.canonicalize_dtype(array.dtype))
 
 
 def _output(module: nn.Module, key: jax.Array, *inputs: jax.Array) -> PyTree:
