@@ -78,12 +78,12 @@ def read_run(experiment: str, workdir: Path) -> dict[str, Any]:
             "examples": steps * each,
             "minutes": round(sum(part["seconds"] for part in parts) / 60, 1),
         },
-        "figures": _figures((stages or [workdir])[-1]),
+        "figures": _figures((stages or [workdir])[-1], script),
     }
 
 
-def _figures(workdir: Path) -> dict[str, dict[str, float]]:
-    """The figures of all reports that a run's folder has."""
+def _figures(workdir: Path, script: str) -> dict[str, dict[str, float]]:
+    """The figures of all reports that a run's folder has; the script's own is SCRIPT.json."""
     figures = {}
     evaluation = _read(workdir / "evaluation.json")
     network = evaluation.get("network", {}).get("name")
@@ -93,13 +93,14 @@ def _figures(workdir: Path) -> dict[str, dict[str, float]]:
             short = {re.sub(rf"_{network}_\w+$", "", name): value for name, value in row.items()}
             worst = [v for name, v in short.items() if re.fullmatch(r"accuracy_\d+", name)]
             figures[what] = short | ({"accuracy_worst": min(worst)} if worst else {})
-    for file in ("classifiers.json", "stacked_mnist.json"):
-        rows = _read(workdir / file).items()
-        figures |= {what: row for what, row in rows if isinstance(row, dict)}
-    sgan = _read(workdir / "sgan.json")
-    if sgan:
-        figures["sgan"] = {"accuracy": sgan["accuracy"]}
-        figures["alone"] = {"accuracy": sgan["accuracy_supervised"]}
+    for file in ("classifiers", script):
+        report = _read(workdir / f"{file}.json")
+        figures |= {what: row for what, row in report.items() if isinstance(row, dict)}
+        own = {name: value for name, value in report.items() if isinstance(value, float)}
+        if own:
+            figures[file] = own
+    if "accuracy_supervised" in figures.get(script, {}):
+        figures["alone"] = {"accuracy": figures[script].pop("accuracy_supervised")}
     trials = _read(workdir / "gaussians.json").get("trials", [])
     figures |= {f"trial {number}": trial for number, trial in enumerate(trials)}
     rows = read_metrics(workdir / "metrics.jsonl")

@@ -119,10 +119,6 @@ def acgan() -> str:
 def gaussians() -> str:
     """The toys with a known answer."""
     results = {name: Result.of(f"gaussians --variant={name}") for name in ("ring", "grid", "line")}
-    results["grid, batches of 256"] = Result.of("gaussians --variant=grid --config.batch_size=256")
-    results["grid, twice the steps"] = Result.of(
-        "gaussians --variant=grid --config.num_steps=128000"
-    )
     published = {
         ("ring", "modes"): ("6.3", "7.8"),
         ("grid", "modes"): ("17.3", "24.8"),

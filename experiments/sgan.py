@@ -31,7 +31,7 @@ def get_config():
     config.labels = 100  # how many images keep their label
     config.labelled_batch_size = 20  # how many of them a batch has besides its batch_size others
     config.feature_matching = True  # or else the generator wants its images taken for real ones
-    config.consistency = 5.0  # weight of being of one mind about an image judged twice
+    config.consistency = 1.0  # weight of being of one mind about an image judged twice
     config.conditional = False  # the generator is given a class
     config.num_steps = 4_000
     config.generator_learning_rate = config.discriminator_learning_rate = 3e-3
