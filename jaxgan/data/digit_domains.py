@@ -66,16 +66,19 @@ def _colours(height, width):
     return colours.astype(np.float32)
 
 
-def digit_domains(split: str) -> tuple[RandomAccessDataSource, RandomAccessDataSource]:
+def digit_domains(
+    split: str, paired: bool = False
+) -> tuple[RandomAccessDataSource, RandomAccessDataSource]:
     """Returns MNIST digits as they are, and other digits after `recolour`.
 
     In "train" and "train_part" no digit is in both: the domains are those of even and of odd
-    number. In "test" and "validation" example i of b is what example i of a should become, and the
-    other way.
+    number. In "test" and "validation", and wherever they are paired, example i of b is what example
+    i of a should become, and the other way.
 
     Args:
         split: "train" (30,000 digits each), "test" (10,000 each), "train_part" (27,500 each) or
             "validation" (5,000 each).
+        paired: "train" and "train_part" have all digits in both domains, 60,000 and 55,000 each.
 
     Returns:
         (domain a, domain b), Grain random access sources of {"image": uint8 (28, 28, 3), "label":
@@ -90,18 +93,20 @@ def digit_domains(split: str) -> tuple[RandomAccessDataSource, RandomAccessDataS
         True
     """
     mnist(split)  # refuses an unknown split
-    return _Digits(split, "a"), _Digits(split, "b")
+    return _Digits(split, "a", paired), _Digits(split, "b", paired)
 
 
 class _Digits:
     num_classes = 10
 
-    def __init__(self, split, domain):
+    def __init__(self, split, domain, paired):
         self._split = split
         self._domain = domain
+        self._paired = paired
         self._digits = mnist(split)
         everything = range(len(self._digits))
-        self._numbers = everything["ab".index(domain) :: 2] if split in _APART else everything
+        apart = split in _APART and not paired
+        self._numbers = everything["ab".index(domain) :: 2] if apart else everything
 
     def __len__(self):
         return len(self._numbers)
@@ -114,7 +119,7 @@ class _Digits:
 
     def __reduce__(self):
         # As with `mnist`: the arrays are in the package, not in the pickle.
-        return _Digits, (self._split, self._domain)
+        return _Digits, (self._split, self._domain, self._paired)
 
     def __repr__(self):
         return f"digit_domains({self._split!r}), domain {self._domain}"

@@ -73,6 +73,11 @@ class _Folder:
         self._labels = labels
         self.num_classes = classes and len(classes)
 
+    @property
+    def stems(self) -> list[str]:
+        """The names without their suffixes, by which files of two folders are pairs."""
+        return [name.rpartition(".")[0] for name in self._names]
+
     def __len__(self):
         return len(self._names)
 

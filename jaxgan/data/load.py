@@ -5,6 +5,7 @@ from grain.sources import RandomAccessDataSource
 from jaxgan.data.bad_images import check_policy, without_bad_images
 from jaxgan.data.captioned_folder import captioned_folder
 from jaxgan.data.digit_domains import digit_domains
+from jaxgan.data.emoji import emoji
 from jaxgan.data.folder import folder
 from jaxgan.data.mnist import mnist
 from jaxgan.data.scenes import scenes
@@ -13,6 +14,8 @@ from jaxgan.data.stacked_mnist import stacked_mnist
 from jaxgan.data.tfds_images import tfds_domains, tfds_images
 from jaxgan.errors import UserError
 
+_EMOJI = {"emoji": "google", "emoji_twitter": "twitter"}
+
 
 def load(
     dataset: str, split: str, data_dir: str | None = None, on_bad_image: str = "stop"
@@ -20,9 +23,9 @@ def load(
     """Returns the source of a data set by its name.
 
     Args:
-        dataset: "mnist" or "stacked_mnist" (both come with the package), "folder:PATH" (a folder
-            of image files, whose sub-folders are the classes), or the name of a TensorFlow
-            Datasets data set.
+        dataset: "mnist", "stacked_mnist", "emoji" or "emoji_twitter" (all come with the package),
+            "folder:PATH" (a folder of image files, whose sub-folders are the classes), or the name
+            of a TensorFlow Datasets data set.
         split: "train" or "test"; or "validation" or "train_part", which are cut out of "train", see
             `splits`.
         data_dir: where TFDS keeps its prepared data sets; None is its own default.
@@ -50,6 +53,8 @@ def load(
         return mnist(split)
     if dataset == "stacked_mnist":
         return stacked_mnist(split)
+    if dataset in _EMOJI:
+        return emoji(split, _EMOJI[dataset])
     if dataset.startswith("folder:"):
         source = folder(dataset.removeprefix("folder:"), whole(split))
     else:
@@ -106,18 +111,19 @@ def load_domains(
     """Returns the sources of two domains by their name.
 
     Args:
-        dataset: "digits" (comes with the package), "folder:PATH_A,PATH_B" (two folders of image
-            files), or the name of a TensorFlow Datasets data set with splits trainA and trainB.
+        dataset: "digits" or "emoji" (both come with the package; the emoji as drawn by Google and
+            by Twitter), "folder:PATH_A,PATH_B" (two folders of image files), or the name of a
+            TensorFlow Datasets data set with splits trainA and trainB.
         split: "train", "test", "validation" or "train_part" as for `load`, of each domain.
         data_dir: where TFDS keeps its prepared data sets; None is its own default.
         on_bad_image: as for `load`.
 
     Returns:
-        (domain a, domain b), two Grain random access sources, see `digit_domains`, `folder` and
-        `tfds_domains`; None where one of them has no such split.
+        (domain a, domain b), two Grain random access sources, see `digit_domains`, `emoji`,
+        `folder` and `tfds_domains`; None where one of them has no such split.
 
     Raises:
-        UserError: not two folders; else as `digit_domains`, `folder` and `tfds_domains`.
+        UserError: not two folders; else as `digit_domains`, `emoji`, `folder` and `tfds_domains`.
 
     Example:
         >>> a, b = load_domains("digits", "test")
@@ -132,15 +138,68 @@ def load_domains(
     check_policy(on_bad_image)
     if dataset == "digits":
         return digit_domains(split)
-    if not dataset.startswith("folder:"):
-        domains = tfds_domains(dataset, whole(split), data_dir) or (None, None)
+    if dataset == "emoji":
+        return _both_drawings(split)
+    if dataset.startswith("folder:"):
+        domains = _two_folders(dataset, split)
     else:
-        paths = dataset.removeprefix("folder:").split(",")
-        if len(paths) != 2:
-            raise UserError(
-                f"dataset: got {dataset!r}, expected two folders, 'folder:PATH_A,PATH_B'"
-            )
-        domains = [folder(path, whole(split)) for path in paths]
+        domains = tfds_domains(dataset, whole(split), data_dir) or (None, None)
     if None in domains:
         return None
     return tuple(cut(_checked(domain, on_bad_image), split) for domain in domains)
+
+
+def load_pairs(
+    dataset: str, split: str, data_dir: str | None = None, on_bad_image: str = "stop"
+) -> tuple[RandomAccessDataSource, RandomAccessDataSource] | None:
+    """Returns the two sources of a paired data set by its name: example i of b belongs to i of a.
+
+    Args:
+        dataset: "emoji" (as drawn by Google and by Twitter) or "digits" (white and coloured), which
+            come with the package, or "folder:PATH_A,PATH_B", two folders of image files of the same
+            names.
+        split: "train", "test", "validation" or "train_part" as for `load`.
+        data_dir: of no use here; other functions of this kind have it.
+        on_bad_image: "stop"; to skip an image of one folder would move all after it to others.
+
+    Returns:
+        (a, b), two Grain random access sources of one length, see `emoji`, `digit_domains` and
+        `folder`; None where there is no such split.
+
+    Raises:
+        UserError: another data set or `on_bad_image`; folders whose files have other names.
+
+    Example:
+        >>> google, twitter = load_pairs("emoji", "test")
+        >>> len(google), len(twitter)
+        (426, 426)
+    """
+    if on_bad_image != "stop":
+        raise UserError(f"on_bad_image: got {on_bad_image!r}, expected 'stop' for pairs")
+    if dataset == "emoji":
+        return _both_drawings(split)
+    if dataset == "digits":
+        return digit_domains(split, paired=True)
+    if not isinstance(dataset, str) or not dataset.startswith("folder:"):
+        raise UserError(
+            f"dataset: got {dataset!r}, expected 'emoji', 'digits' or 'folder:PATH_A,PATH_B'"
+        )
+    pairs = _two_folders(dataset, split)
+    if None in pairs:
+        return None
+    a, b = (source.stems for source in pairs)
+    if a != b:
+        alone = sorted(set(a) ^ set(b))
+        raise UserError(f"dataset: {alone[0]!r} is in one folder alone, expected the same names")
+    return tuple(cut(source, split) for source in pairs)
+
+
+def _both_drawings(split):
+    return emoji(split, "google"), emoji(split, "twitter")
+
+
+def _two_folders(dataset, split):
+    paths = dataset.removeprefix("folder:").split(",")
+    if len(paths) != 2:
+        raise UserError(f"dataset: got {dataset!r}, expected two folders, 'folder:PATH_A,PATH_B'")
+    return [folder(path, whole(split)) for path in paths]

@@ -94,11 +94,11 @@ def train(
     if not cut and fits_on_device(config, sum(map(len, sources))):
         both = (data.load_arrays(source, **pixels) for source in sources)
         arrays = dict(zip("ab", both, strict=True))
-        batches = data.unpaired_index_iterator(*map(len, sources), **order)
+        batches = data.domain_index_iterator(*map(len, sources), **order)
     else:
         look = {**pixels, "load_size": config.load_size or None, "flip": config.flip}
         look["value_range"] = generator.value_range
-        batches = data.unpaired_iterator(*sources, **order, **look)
+        batches = data.domain_iterator(*sources, **order, **look)
     shown = tests or sources
     columns = min(COLUMNS, *map(len, shown))
     shown = [data.spread_images(source, columns, **pixels) for source in shown]
@@ -109,7 +109,7 @@ def train(
 
     def step(state: TrainState, arrays, batch):
         if arrays is not None:
-            batch = data.take_unpaired(arrays, batch, generator.value_range)
+            batch = data.take_domains(arrays, batch, generator.value_range)
         return play(state, batch)
 
     def translations(state: TrainState) -> list[Callable]:

@@ -19,7 +19,7 @@ from translation_players import (
 
 from jaxgan import Context, UserError, make_train_step
 from jaxgan.checkpoints import checkpoint
-from jaxgan.data import unpaired_index_iterator
+from jaxgan.data import domain_index_iterator
 from jaxgan.methods import discogan, variables_of
 
 TX = optax.adam(1e-3, b1=0.5)
@@ -150,7 +150,7 @@ def test_running_statistics_are_those_of_real_images(reference):
 
 def test_resuming_is_exact(compiled, reference, tmp_path):
     states, _ = reference
-    batches, again = (unpaired_index_iterator(9, 7, batch_size=4, seed=0) for _ in range(2))
+    batches, again = (domain_index_iterator(9, 7, batch_size=4, seed=0) for _ in range(2))
     next(batches)
     with checkpoint.open_checkpoints(tmp_path, keep=1) as manager:
         checkpoint.save(manager, states[2], batches.get_state(), {})

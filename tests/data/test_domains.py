@@ -8,12 +8,12 @@ import pytest
 from PIL import Image
 
 from jaxgan.data import (
+    domain_index_iterator,
+    domain_iterator,
     folder,
     load_arrays,
     load_domains,
-    take_unpaired,
-    unpaired_index_iterator,
-    unpaired_iterator,
+    take_domains,
 )
 from jaxgan.errors import UserError
 
@@ -38,7 +38,7 @@ FIELDS = {"batch_size": 6, "image_size": 6, "channels": 1, "seed": 0, "value_ran
 
 
 def batches(**fields):
-    return unpaired_iterator(A, B, **(FIELDS | fields))
+    return domain_iterator(A, B, **(FIELDS | fields))
 
 
 def take(iterator, count):
@@ -61,7 +61,7 @@ def test_each_domain_has_its_own_epochs():
 
 
 def test_domains_of_one_size_do_not_come_in_pairs():
-    indices = unpaired_index_iterator(1000, 1000, batch_size=500, seed=0)
+    indices = domain_index_iterator(1000, 1000, batch_size=500, seed=0)
     drawn = take(indices, 4)  # two epochs
     first, second = (np.concatenate([index[name] for index in drawn]) for name in ("a", "b"))
     assert np.mean(first == second) < 0.01
@@ -127,9 +127,9 @@ def test_without_flip_nothing_is_flipped():
 def test_batches_on_the_device_are_those_of_the_host():
     look = {"image_size": 6, "channels": 3}
     arrays = {"a": load_arrays(A, **look), "b": load_arrays(B, **look)}
-    indices = unpaired_index_iterator(3, 4, batch_size=6, seed=0)
+    indices = domain_index_iterator(3, 4, batch_size=6, seed=0)
     host = batches(channels=3, value_range=(-1.0, 1.0))
-    take_jit = jax.jit(take_unpaired)
+    take_jit = jax.jit(take_domains)
     for _ in range(3):
         batch, expected = take_jit(arrays, next(indices)), next(host)
         assert set(batch) == {"a", "b"}
@@ -145,7 +145,7 @@ def test_two_folders_end_to_end(tmp_path):
             Image.new(mode, (40, 30 + i), 50 * i).save(tmp_path / name / f"{i}.png")
     a, b = load_domains(f"folder:{tmp_path / 'photos'},{tmp_path / 'drawings'}", "train")
     assert (len(a), len(b)) == (3, 2)
-    iterator = unpaired_iterator(
+    iterator = domain_iterator(
         a, b, batch_size=4, image_size=16, load_size=18, channels=3, seed=0, flip=True
     )
     batch = next(iterator)
@@ -167,9 +167,9 @@ def test_folders_with_splits(tmp_path):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: unpaired_iterator(A, [], **FIELDS), "dataset: domain b is empty, expected at"),
-        (lambda: unpaired_iterator([], B, **FIELDS), "dataset: domain a is empty, expected at"),
-        (lambda: unpaired_index_iterator(0, 1, batch_size=1, seed=0), "dataset: domain a is empty"),
+        (lambda: domain_iterator(A, [], **FIELDS), "dataset: domain b is empty, expected at"),
+        (lambda: domain_iterator([], B, **FIELDS), "dataset: domain a is empty, expected at"),
+        (lambda: domain_index_iterator(0, 1, batch_size=1, seed=0), "dataset: domain a is empty"),
         (lambda: batches(load_size=5), "load_size: got 5, expected at least image_size=6"),
         (lambda: batches(batch_size=0), "batch_size: got 0"),
         (lambda: batches(seed=-1), "seed: got -1"),
