@@ -17,6 +17,7 @@ from jaxgan.errors import UserError
 from jaxgan.evaluation.saliency import last_features
 from jaxgan.inputs import (
     Classes,
+    Images,
     Input,
     Inputs,
     Latents,
@@ -58,10 +59,10 @@ def load_generator(
 
     Returns:
       What the method's generator takes -> images in [0, 1], (B, H, W, C) float32: of latents
-      (B, dim) float, in a run with classes of (latents, labels (B,) int). Its attributes `inputs`
-      (such as {"latents": Latents(dim=100, prior="normal"), "labels": Classes(count=10)}; see
-      `jaxgan.inputs`), `step` and `config` (the run's, a dict) say what it takes, when it was saved
-      and in what run.
+      (B, dim) float, in a run with classes of (latents, labels (B,) int), of images in [0, 1]. Its
+      attributes `inputs` (such as {"latents": Latents(dim=100, prior="normal"), "labels":
+      Classes(count=10)}; see `jaxgan.inputs`), `step` and `config` (the run's, a dict) say what it
+      takes, when it was saved and in what run.
 
     Raises:
       UserError: no run there, no such checkpoint, a damaged one, a generator that takes
@@ -76,8 +77,8 @@ def load_generator(
     inputs = inputs_of(description)
     if inputs is None:
         raise UserError(
-            f"workdir: {workdir} holds no generator of images from latents, with or without "
-            "classes; for captions there is load_stackgan, for translation load_translator"
+            f"workdir: {workdir} holds no generator of images from latents, classes or images; "
+            "for captions there is load_stackgan, for translation both ways load_translator"
         )
     generate = make_generate(
         networks.from_description(description["generator"]) if generator is None else generator,
@@ -123,10 +124,15 @@ def make_generate(
     """
     if averaged:
         variables = measure_statistics(generator, variables, tuple(inputs.items()), truncation)
+    low, high = generator.value_range
 
     def generate(*arrays: jax.Array) -> jax.Array:
         check_inputs(inputs, arrays)
-        return draw_images(generator, variables, *arrays)
+        scaled = (
+            low + (high - low) * jnp.asarray(array) if isinstance(of, Images) else array
+            for of, array in zip(inputs.values(), arrays, strict=True)
+        )
+        return draw_images(generator, variables, *scaled)
 
     generate.inputs = inputs
     return generate

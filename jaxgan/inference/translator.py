@@ -5,15 +5,18 @@ from pathlib import Path
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 
 from jaxgan import networks
 from jaxgan.errors import UserError
-from jaxgan.inference.load import draw_images, restore_player
+from jaxgan.inference.load import inputs_of, make_generate, restore_player
+from jaxgan.inputs import Images
 from jaxgan.methods.translation import variables_of
 from jaxgan.state import PyTree
 
-__all__ = ["load_translator", "make_translate"]
+__all__ = ["load_translator", "make_translate", "make_translations"]
+
+BOTH = {"ab", "ba"}
+"""The directions of the methods without pairs, by which their variables are named."""
 
 
 def load_translator(
@@ -23,11 +26,11 @@ def load_translator(
     step: int | None = None,
     generator: nn.Module | None = None,
 ) -> Callable[[jax.Array], jax.Array]:
-    """Loads one of the two generators of a CycleGAN or a DiscoGAN as a jitted function.
+    """Loads a generator of a CycleGAN, a DiscoGAN or a pix2pix as a jitted function.
 
     Args:
       workdir: the folder of a run.
-      direction: "ab", from domain a to domain b, or "ba".
+      direction: "ab", from domain a to domain b, or "ba", which a pix2pix has not.
       step: which checkpoint; by default the newest that is not damaged.
       generator: the module, where it is not one of `jaxgan.networks`.
 
@@ -47,11 +50,15 @@ def load_translator(
     if direction not in ("ab", "ba"):
         raise UserError(f"direction: got {direction!r}, expected 'ab' or 'ba'")
     step, description, variables, _ = restore_player(workdir, step, "generator")
-    if set(variables["params"]) != {"ab", "ba"}:
+    inputs = [type(of) for of in (inputs_of(description) or {}).values()]
+    if inputs != [Images] and set(variables["params"]) != BOTH:
         raise UserError(f"workdir: {workdir} holds no run that translates images")
     if generator is None:
         generator = networks.from_description(description["generator"])
-    translate = make_translate(generator, variables_of(variables, direction))
+    ways = make_translations(generator, variables)
+    if direction not in ways:
+        raise UserError(f"direction: got {direction!r}, expected 'ab', the only one of {workdir}")
+    translate = ways[direction]
     translate.generator = generator
     translate.step = step
     translate.config = description.get("config", {})
@@ -73,21 +80,28 @@ def make_translate(generator: nn.Module, variables: PyTree) -> Callable[[jax.Arr
 
     Example:
       >>> generator, _ = networks.cyclegan(image_size=28, width=4, blocks=1)
-      >>> images = jnp.zeros((2, 28, 28, 3))
+      >>> images = jax.numpy.zeros((2, 28, 28, 3))
       >>> make_translate(generator, generator.init(jax.random.key(0), images))(images).shape
       (2, 28, 28, 3)
     """
-    low, high = generator.value_range
-    channels = generator.channels  # of either domain
+    # As many channels in either domain.
+    inputs = {"images": Images(generator.channels)}
+    return make_generate(generator, variables, inputs, averaged=False)
 
-    def translate(images: jax.Array) -> jax.Array:
-        images = jnp.asarray(images)
-        right = images.ndim == 4 and images.shape[-1] == channels
-        if not right or not jnp.issubdtype(images.dtype, jnp.floating):
-            raise UserError(
-                f"images: got {images.dtype} of shape {images.shape}, expected floats "
-                f"(B, H, W, {channels})"
-            )
-        return draw_images(generator, variables, low + (high - low) * images)
 
-    return translate
+def make_translations(
+    generator: nn.Module, variables: PyTree
+) -> dict[str, Callable[[jax.Array], jax.Array]]:
+    """The functions of `make_translate`, by their directions.
+
+    Args:
+      generator: the module, of either direction.
+      variables: those of the state's generator: {collection: {"ab", "ba"}}, or of one module, which
+        translates from a to b.
+
+    Returns:
+      {"ab", "ba"}, or {"ab"}.
+    """
+    if set(variables["params"]) != BOTH:
+        return {"ab": make_translate(generator, variables)}
+    return {d: make_translate(generator, variables_of(variables, d)) for d in sorted(BOTH)}

@@ -8,6 +8,7 @@ from jaxgan.methods.infogan import infogan
 from jaxgan.methods.matching import init_matching, make_matching_step
 from jaxgan.methods.method import Method
 from jaxgan.methods.monitors import adversarial_metrics, diversity
+from jaxgan.methods.pix2pix import pix2pix
 from jaxgan.methods.sgan import sgan
 from jaxgan.methods.stackgan import stackgan_stage_one, stackgan_stage_two
 from jaxgan.methods.translation import variables_of
@@ -23,6 +24,7 @@ __all__ = [
     "infogan",
     "init_matching",
     "make_matching_step",
+    "pix2pix",
     "sgan",
     "stackgan_stage_one",
     "stackgan_stage_two",

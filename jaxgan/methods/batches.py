@@ -30,16 +30,16 @@ def class_labels(batch: PyTree) -> jax.Array:
     return labels
 
 
-def real_images(batch: PyTree, fakes: jax.Array) -> jax.Array:
+def real_images(batch: PyTree, fakes: jax.Array, name: str = "image") -> jax.Array:
     """The images of a batch, which are refused if they are not of the fakes' kind and shape."""
-    images = entry(batch, "image")
+    images = entry(batch, name)
     if not jnp.issubdtype(images.dtype, jnp.floating):
         raise UserError(
-            f"image: got {images.dtype}, expected float32 pixels in the generator's value_range"
+            f"{name}: got {images.dtype}, expected float32 pixels in the generator's value_range"
         )
     if images.shape != fakes.shape:
         raise UserError(
-            f"image: got a batch of shape {images.shape}, expected {fakes.shape}, which is "
+            f"{name}: got a batch of shape {images.shape}, expected {fakes.shape}, which is "
             "what the generator makes"
         )
     return images

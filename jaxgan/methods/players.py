@@ -23,6 +23,7 @@ def make_init(
     is_right: Callable[[Any], bool] = lambda shapes: True,
     expected: str = "",
     make_extra: Callable[[], PyTree] = lambda: None,
+    target: str = "image",
 ) -> Callable[..., TrainState]:
     """The `init` of a method with one generator and one discriminator of images.
 
@@ -34,6 +35,7 @@ def make_init(
         tuples, whether the method can use it.
       expected: those shapes in words.
       make_extra: makes the state's `extra`.
+      target: the entry of the batch whose like the generator makes.
 
     Returns:
       As `Method.init`. It raises a `UserError` where the generator makes images of another shape
@@ -49,7 +51,7 @@ def make_init(
         ema: bool = False,
     ) -> TrainState:
         gen_key, disc_key, train_key = jax.random.split(key, 3)
-        image_shape = jnp.shape(entry(batch, "image"))[1:]
+        image_shape = jnp.shape(entry(batch, target))[1:]
         batch = jax.tree.map(_shape_of, batch)
         shown_latents, shown_images = examples(batch)
         made = _output(generator, gen_key, *shown_latents)

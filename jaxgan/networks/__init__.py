@@ -3,8 +3,8 @@
 `mlp`, `dcgan`, `dcgan_paper`, `sn_resnet`, `r3gan`, `sgan`, `stackgan_stage_one` and
 `stackgan_stage_two` return a (generator, discriminator) pair; the modules themselves take the
 widths, for pairs of one's own.
-`cyclegan` and `discogan` do as well, for pairs that translate images into images: each direction
-takes such a pair.
+`cyclegan`, `discogan` and `pix2pix` do as well, for pairs that translate images into images: each
+direction takes such a pair.
 """
 
 from jaxgan.networks.cyclegan import PatchDiscriminator, ResNetGenerator, cyclegan
@@ -12,6 +12,7 @@ from jaxgan.networks.dcgan import DCGANDiscriminator, DCGANGenerator, dcgan, dcg
 from jaxgan.networks.describe import describe, from_description
 from jaxgan.networks.discogan import DiscoGANDiscriminator, DiscoGANGenerator, discogan
 from jaxgan.networks.mlp import MLPDiscriminator, MLPGenerator, mlp
+from jaxgan.networks.pix2pix import UNetGenerator, pix2pix
 from jaxgan.networks.r3gan import R3GANDiscriminator, R3GANGenerator, r3gan
 from jaxgan.networks.semi_supervised import SGANDiscriminator, sgan
 from jaxgan.networks.sn_resnet import SNResNetDiscriminator, SNResNetGenerator, sn_resnet
@@ -43,6 +44,7 @@ __all__ = [
     "StackGANStageOne",
     "StackGANStageTwo",
     "TextEncoder",
+    "UNetGenerator",
     "cyclegan",
     "dcgan",
     "dcgan_paper",
@@ -50,6 +52,7 @@ __all__ = [
     "discogan",
     "from_description",
     "mlp",
+    "pix2pix",
     "r3gan",
     "sgan",
     "sn_resnet",

@@ -1,7 +1,6 @@
-"""What the experiments of translation without pairs share: config, data and pictures."""
+"""What the experiments of translation share: config, data and pictures."""
 
 import functools
-import itertools
 import shlex
 from collections.abc import Callable
 
@@ -13,8 +12,9 @@ from ml_collections import config_dict
 
 from jaxgan import data, networks
 from jaxgan.errors import UserError
-from jaxgan.inference.translator import make_translate
-from jaxgan.methods import Method, variables_of
+from jaxgan.inference.translator import BOTH, make_translations
+from jaxgan.inputs import describe_inputs
+from jaxgan.methods import Method
 from jaxgan.state import TrainState
 from jaxgan.step import make_train_step
 from jaxgan.training import sharding
@@ -43,16 +43,18 @@ def default_config() -> config_dict.ConfigDict:
     return config
 
 
-def main(get_config: Callable, make_game: Callable) -> None:
+def main(get_config: Callable, make_game: Callable, paired: bool = False) -> None:
     """Runs an experiment of translation from the command line.
 
     Args:
       get_config: () -> config.
-      make_game: (config, key) -> (generator, discriminator, state, step): the modules, which serve
-        either direction and domain with parameters of their own, and the pure train step.
+      make_game: (config, key) -> what `game_of` returns.
+      paired: image i of b is what image i of a should become, in training, too.
     """
     run_experiment(
-        get_config, functools.partial(train, make_game), report=translation_report.report
+        get_config,
+        functools.partial(train, make_game, paired=paired),
+        report=functools.partial(translation_report.report, paired=paired),
     )
 
 
@@ -69,26 +71,30 @@ def game_of(
     gen_tx: optax.GradientTransformation,
     disc_tx: optax.GradientTransformation,
 ) -> tuple:
-    """What `make_game` returns, of (generator, discriminator) and the method over them."""
+    """What `make_game` returns: (generator, discriminator), the method over them, state, step."""
     images = jax.ShapeDtypeStruct((config.batch_size, *image_shape(config)), jnp.float32)
     state = method.init(key, {"a": images, "b": images}, gen_tx, disc_tx)
-    return *modules, state, make_train_step(method, gen_tx, disc_tx)
+    return modules, method, state, make_train_step(method, gen_tx, disc_tx)
 
 
 def train(
-    make_game: Callable, config: config_dict.ConfigDict, workdir: str, change_config: bool
+    make_game: Callable,
+    config: config_dict.ConfigDict,
+    workdir: str,
+    change_config: bool,
+    paired: bool = False,
 ) -> None:
-    """Trains both translations as the config says."""
+    """Trains translations, both ways or from a to b, as the config says."""
     right = config.load_size == 0 or config.load_size >= config.image_size
     expect_field(config, "load_size", right, f"0, or image_size={config.image_size} or more")
     mesh = sharding.make_mesh()
     sharding.check_batch_size(config.batch_size, mesh)
-    sources, tests = load_splits(config, data.load_domains)
+    sources, tests = load_splits(config, data.load_pairs if paired else data.load_domains)
     if config.channels == 3:
         check_channels(sources)
     pixels = {"image_size": config.image_size, "channels": config.channels}
-    generator, discriminator, state, play = make_game(config, jax.random.key(config.seed))
-    order = {"batch_size": config.batch_size, "seed": config.seed}
+    (generator, discriminator), method, state, play = make_game(config, jax.random.key(config.seed))
+    order = {"batch_size": config.batch_size, "seed": config.seed, "paired": paired}
     cut = config.flip or config.load_size > config.image_size
     arrays = None
     if not cut and fits_on_device(config, sum(map(len, sources))):
@@ -102,9 +108,10 @@ def train(
     shown = tests or sources
     columns = min(COLUMNS, *map(len, shown))
     shown = [data.spread_images(source, columns, **pixels) for source in shown]
-    knows_truth = translation_report.is_embedded(config)
+    shown = dict(zip("ab", shown, strict=True))
     real = np.concatenate([data.spread_images(source, 32, **pixels) for source in sources])
-    figures = tests and translation_report.Figures(config, tests, HELD_OUT)
+    knows_truth = translation_report.knows_truth(config, paired)
+    figures = tests and translation_report.Figures(config, tests, HELD_OUT, paired)
     workdir = open_workdir(workdir, config.to_dict(), change_config=change_config)
 
     def step(state: TrainState, arrays, batch):
@@ -112,24 +119,24 @@ def train(
             batch = data.take_domains(arrays, batch, generator.value_range)
         return play(state, batch)
 
-    def translations(state: TrainState) -> list[Callable]:
-        """From a to b and from b to a, images in [0, 1]."""
+    def translations(state: TrainState) -> dict[str, Callable]:
+        """By direction, from images in [0, 1] to such images."""
         # Of this process alone: each translates the same images on a device of its own.
-        variables = jax.device_get(state.generator.variables)
-        return [make_translate(generator, variables_of(variables, name)) for name in ("ab", "ba")]
+        return make_translations(generator, jax.device_get(state.generator.variables))
 
     def sample(state: TrainState):
-        """For either domain: images, their translations, the truth where known, and back."""
-        rows = []
-        ways = itertools.permutations(translations(state))
-        directions = zip(shown, shown[::-1], ways, strict=True)
-        for images, truth, (there, back) in directions:
-            made = there(images)
-            rows += [images, made, *([truth] if knows_truth else []), back(made)]
+        """For each direction: images, their translations, the truth where known, and back."""
+        rows, ways = [], translations(state)
+        for (source, target), there in ways.items():
+            made = there(shown[source])
+            rows += [shown[source], made, *([shown[target]] if knows_truth else [])]
+            rows += [ways[target + source](made)] if len(ways) == 2 else []
         return {"samples": jnp.stack(rows)}
 
     folder = shlex.quote(str(workdir))
     command = f"python experiments/translate.py --workdir {folder} --direction ab"
+    both_ways = set(state.generator.params) == BOTH
+    layout = "Rows: images of a, their translations" + (", the truth" if knows_truth else "")
     fit_images(
         config,
         state,
@@ -140,19 +147,18 @@ def train(
         arrays=arrays,
         sample=sample,
         real=real,
-        evaluate=figures and (lambda state: figures(*translations(state))),
+        evaluate=figures and (lambda state: figures(translations(state))),
         description={
             "generator": networks.describe(generator),
             "discriminator": networks.describe(discriminator),
+            **({"inputs": describe_inputs(method.inputs)} if method.inputs else {}),
         },
         use={
             "Translate a folder of images": f"{command} --input FOLDER --output FOLDER",
             "Or in Python": "from jaxgan.inference.translator import load_translator\n\n"
             f'translate = load_translator({str(workdir)!r}, "ab")',
         },
-        layout="Rows: images of a, their translations, "
-        + ("the truth, " if knows_truth else "")
-        + "the way back; then the same of b.",
+        layout=layout + (", the way back; then the same of b." if both_ways else "."),
         images_per_step=config.batch_size,
         sources=(*sources, *(tests or ())),
     )

@@ -1,11 +1,14 @@
 """How near translations come: to the truth where it is known, and to what they came from.
 
-Beside a finished run on the digits stand the identity map, which is what a method has to beat, and
-the same generators trained with pairs, which it cannot be expected to.
+Beside a finished run stands the identity map, which is what a method has to beat. Beside one
+without pairs on the digits also the same generators trained with pairs, which it cannot be expected
+to beat; beside one with pairs the same generator trained by the absolute error alone.
 """
 
 import functools
+from collections.abc import Callable, Mapping, Sequence
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,10 +22,12 @@ from jaxgan.metrics.lenet import load_lenet
 from jaxgan.runs.evaluations import format_table, write_evaluation
 from jaxgan.state import create_player, init_variables, update_player
 from jaxgan.step import apply_train
-from jaxgan.training.config import falling, image_shape
+from jaxgan.training.config import falling, falling_adams, image_shape
 from jaxgan.training.sources import load_splits
 
 SUPERVISED_STEPS = 1_000
+Ways = Mapping[str, Callable[[jax.Array], jax.Array]]
+"""By direction, "ab" or "ba", from images in [0, 1] to such images."""
 
 
 class Figures:
@@ -32,77 +37,104 @@ class Figures:
       config: of an experiment of translation.
       tests: the sources of the two domains.
       num: of how many images, at most.
+      paired: image i of b is what image i of a should become.
     """
 
-    def __init__(self, config: config_dict.ConfigDict, tests, num: int | None = None) -> None:
+    def __init__(
+        self, config: config_dict.ConfigDict, tests, num: int | None = None, paired: bool = False
+    ) -> None:
         look = {"image_size": config.image_size, "channels": config.channels}
         num = min(map(len, tests)) if num is None else min(num, *map(len, tests))
-        # Of the digits, which are as many in both, these are the same numbers.
+        # Where the truth is known there are as many in both, and these are the same numbers.
         numbers = [np.linspace(0, len(source) - 1, num).astype(int) for source in tests]
         # As many at once as are 500 digits.
         size = max(1, 500 * 28**2 // config.image_size**2)
         self._batches = [
-            [of_domain[first : first + size] for of_domain in numbers]
+            {"a": numbers[0][first : first + size], "b": numbers[1][first : first + size]}
             for first in range(0, num, size)
         ]
-        self._read = [functools.partial(data.read_images, source, **look) for source in tests]
-        self._known = is_embedded(config)
+        self._read = {
+            name: functools.partial(data.read_images, source, **look)
+            for name, source in zip("ab", tests, strict=True)
+        }
+        self._known = knows_truth(config, paired)
+        self._digits = are_digits(config)
         self._label = lambda index: tests[0][int(index)]["label"]
 
-    def __call__(self, ab, ba) -> dict[str, float]:
-        """Means over the images, of translations from a to b and from b to a.
+    def __call__(self, ways: Ways) -> dict[str, float]:
+        """Means over the images, of the translations in the given directions.
 
         Returns:
-          {"cycle_a", "cycle_b"}, mean absolute errors after there and back; where the truth is
-          known also {"mse_ab", "mse_ba", "ssim_ab", "ssim_ba"} against it and {"read_aba",
-          "read_ba"}, the share of digits that the classifier reads. Errors are of [-1, 1] pixels.
+          With both directions {"cycle_a", "cycle_b"}, mean absolute errors after there and back;
+          where the truth is known, for each direction {"mae_ab", "mse_ab", "ssim_ab"}, mean
+          absolute and squared error and structural similarity; of digits both ways also
+          {"read_aba", "read_ba"}, the share that the classifier reads. Errors are of [-1, 1]
+          pixels.
         """
-        parts = [self._of_batch(ab, ba, numbers) for numbers in self._batches]
+        parts = [self._of_batch(ways, numbers) for numbers in self._batches]
         return {k: float(np.mean(np.concatenate([p[k] for p in parts]))) for k in parts[0]}
 
-    def _of_batch(self, ab, ba, numbers):
-        a, b = (read(of_domain) for read, of_domain in zip(self._read, numbers, strict=True))
-        made_b, made_a = np.asarray(ab(a)), np.asarray(ba(b))
-        back_a, back_b = np.asarray(ba(made_b)), np.asarray(ab(made_a))
-        figures = {"cycle_a": _error(back_a, a), "cycle_b": _error(back_b, b)}
+    def _of_batch(self, ways, numbers):
+        images = {name: read(numbers[name]) for name, read in self._read.items()}
+        made = {way: np.asarray(there(images[way[0]])) for way, there in ways.items()}
+        # From a to b and back to a, and so for b.
+        back = {way[0]: np.asarray(ways[way[::-1]](made[way])) for way in ways if way[::-1] in ways}
+        figures = {f"cycle_{name}": _error(back[name], images[name]) for name in back}
         if self._known:
-            for name, made, truth in (("ab", made_b, b), ("ba", made_a, a)):
-                figures[f"mse_{name}"] = 4 * metrics.mean_squared_error(made, truth)
-                figures[f"ssim_{name}"] = metrics.ssim(made, truth, data_range=1.0)
-            labels = np.array([self._label(index) for index in numbers[0]])
-            for name, images in (("aba", back_a), ("ba", made_a)):
-                figures[f"read_{name}"] = read_digits(images) == labels
+            for way in ways:
+                pair = made[way], images[way[1]]
+                figures[f"mae_{way}"] = _error(*pair)
+                figures[f"mse_{way}"] = 4 * metrics.mean_squared_error(*pair)
+                figures[f"ssim_{way}"] = metrics.ssim(*pair, data_range=1.0)
+        if self._digits and back:
+            labels = np.array([self._label(index) for index in numbers["a"]])
+            for name, pictures in (("aba", back["a"]), ("ba", made["ba"])):
+                figures[f"read_{name}"] = read_digits(pictures) == labels
         return figures
 
-    def features(self, ab, ba) -> list[np.ndarray]:
-        """The digit classifier's features of what is made of either domain, those of b first."""
-        num = sum(len(numbers[0]) for numbers in self._batches)
-        features = []
-        for domain, there in enumerate((ab, ba)):
-            read = self._read[domain]
-            made = (there(read(numbers[domain])) for numbers in self._batches)
-            features.append(collect_features(digit_network, made, num).features)
+    def features(self, ways: Ways) -> dict[str, np.ndarray]:
+        """The digit classifier's features of what is made, by direction."""
+        num = sum(len(numbers["a"]) for numbers in self._batches)
+        features = {}
+        for way, there in ways.items():
+            name = way[0]
+            made = (there(self._read[name](numbers[name])) for numbers in self._batches)
+            features[way] = collect_features(digit_network, made, num).features
         return features
 
 
-def is_embedded(config: config_dict.ConfigDict) -> bool:
-    """Whether the domains are the digits, of which the truth is known: image i of b is what image i
-    of a should become, in what is not trained on."""
+def are_digits(config: config_dict.ConfigDict) -> bool:
+    """Whether the domains are the digits, as the classifier reads them."""
     return config.dataset == "digits" and image_shape(config) == (28, 28, 3)
 
 
-def report(config: config_dict.ConfigDict, workdir) -> None:
+def knows_truth(config: config_dict.ConfigDict, paired: bool) -> bool:
+    """Whether image i of b is what image i of a should become, in what is not trained on."""
+    return paired or config.dataset == "emoji" or are_digits(config)
+
+
+def report(config: config_dict.ConfigDict, workdir, paired: bool = False) -> None:
     """Prints the figures of a finished run and keeps them in evaluation.json."""
-    sources, tests = load_splits(config, data.load_domains)
+    load = data.load_pairs if paired else data.load_domains
+    sources, tests = load_splits(config, load)
     if tests is None:
         return
     print(f"\nmeasuring it on {min(map(len, tests)):,} {config.evaluate_on} images")
-    measure = Figures(config, tests)
-    ways = {"run": [load_translator(workdir, direction) for direction in ("ab", "ba")]}
-    if is_embedded(config):
-        ways["identity"] = [np.asarray] * 2
-        ways["with pairs"] = train_with_pairs(config, sources[0], workdir)
-        look = {"image_size": config.image_size, "channels": config.channels}
+    measure = Figures(config, tests, paired=paired)
+    directions = ("ab",) if paired else ("ab", "ba")
+    ways = {"run": {way: load_translator(workdir, way) for way in directions}}
+    look = {"image_size": config.image_size, "channels": config.channels}
+    if knows_truth(config, paired):
+        ways["identity"] = dict.fromkeys(directions, np.asarray)
+    if paired and config.dataset in ("digits", "emoji"):
+        pairs = [data.load_arrays(source, **look)["image"] for source in sources]
+        tx = falling_adams(config, config.num_steps)[0]
+        module = ways["run"]["ab"].generator
+        alone = train_on_error(config, module, pairs, config.num_steps, tx, jnp.abs)
+        ways["L1 alone"] = {"ab": alone}
+    elif are_digits(config):
+        ways["with pairs"] = train_with_pairs(config, sources[0], ways["run"]["ab"].generator)
+    if are_digits(config):
         real = [
             collect_features(
                 digit_network, real_batches(source, len(source), **look), len(source)
@@ -111,49 +143,75 @@ def report(config: config_dict.ConfigDict, workdir) -> None:
         ]
     table = {}
     for name, both in ways.items():
-        table[name] = measure(*both)
-        if is_embedded(config):
-            made_b, made_a = measure.features(*both)
-            table[name] |= {"fid_b": frechet(real[1], made_b), "fid_a": frechet(real[0], made_a)}
-    step = ways["run"][0].step
+        table[name] = measure(both)
+        if are_digits(config):
+            for way, features in measure.features(both).items():
+                table[name][f"fid_{way[1]}"] = frechet(real["ab".index(way[1])], features)
+    step = ways["run"]["ab"].step
     file = write_evaluation(workdir, step, {"split": config.evaluate_on, **table}, table["run"])
     print("\n" + format_table(f"step {step}, {min(map(len, tests))} images", table))
     print(file)
 
 
-def train_with_pairs(config: config_dict.ConfigDict, source, workdir) -> list:
+def train_with_pairs(config: config_dict.ConfigDict, source, module: nn.Module) -> Ways:
     """The run's generators, trained on digits and what each should become, by squared error."""
     plain = data.load_arrays(source, image_size=config.image_size, channels=config.channels)
     plain = plain["image"]
-    pairs = jax.device_put((plain, data.recolour(plain[..., :1])))
-    module = load_translator(workdir, "ab").generator
-    low, high = module.value_range
+    pairs = (plain, data.recolour(plain[..., :1]))
     tx = optax.adam(falling(1e-3, SUPERVISED_STEPS), b1=0.5)
+    both = {"ab": pairs, "ba": pairs[::-1]}
+    return {
+        way: train_on_error(config, module, both[way], SUPERVISED_STEPS, tx, jnp.square, number)
+        for number, way in enumerate(both)
+    }
+
+
+def train_on_error(
+    config: config_dict.ConfigDict,
+    module: nn.Module,
+    pairs: Sequence[np.ndarray],
+    num_steps: int,
+    tx: optax.GradientTransformation,
+    error: Callable[[jax.Array], jax.Array],
+    number: int = 0,
+) -> Callable[[jax.Array], jax.Array]:
+    """Trains a generator on the mean error of its images alone, with the run's seed and batches.
+
+    Args:
+      config: of the run.
+      module: the generator, which begins anew.
+      pairs: what it is given and what it should make of it, uint8 (N, H, W, C).
+      num_steps: of batches of the config's size.
+      tx: the optimiser.
+      error: of differences.
+      number: another draw of its first parameters.
+
+    Returns:
+      Images in [0, 1] -> such images.
+    """
+    low, high = module.value_range
 
     @functools.partial(jax.jit, donate_argnums=0, compiler_options=cpu.compiler_options())
-    def step(player, pairs, index):
+    def step(player, pairs, index, key):
         inputs, targets = (low + (high - low) * array[index] / 255 for array in pairs)
 
         def loss(params):
             made, model_state = apply_train(
-                module, {"params": params, **player.model_state}, inputs, key=jax.random.key(0)
+                module, {"params": params, **player.model_state}, inputs, key=key
             )
-            return jnp.mean(jnp.square(made - targets)), model_state
+            return jnp.mean(error(made - targets)), model_state
 
         grads, model_state = jax.grad(loss, has_aux=True)(player.params)
         return update_player(player, grads, model_state, tx)
 
-    ways = []
-    for number, both in enumerate((pairs, pairs[::-1])):
-        key = jax.random.fold_in(jax.random.key(config.seed), number)
-        images = jnp.zeros((1, *image_shape(config)))
-        player = create_player(init_variables(module, key, images), tx)
-        order = {"batch_size": config.batch_size, "seed": config.seed}
-        batches = data.index_iterator(len(plain), **order)
-        for _ in range(SUPERVISED_STEPS):
-            player = step(player, both, next(batches)["index"])
-        ways.append(make_translate(module, player.variables))
-    return ways
+    key = jax.random.fold_in(jax.random.key(config.seed), number)
+    player = create_player(init_variables(module, key, jnp.zeros((1, *image_shape(config)))), tx)
+    pairs = jax.device_put(tuple(pairs))
+    batches = data.index_iterator(len(pairs[0]), batch_size=config.batch_size, seed=config.seed)
+    for count in range(num_steps):
+        index = next(batches)["index"]
+        player = step(player, pairs, index, jax.random.fold_in(key, count))
+    return make_translate(module, player.variables)
 
 
 def read_digits(images) -> np.ndarray:
