@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 from PIL import Image
-from test_experiments import QUICK, command
+from scripts import QUICK, command
 
 CONFIG = {
     "image_size": 8,

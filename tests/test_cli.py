@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from test_experiments import EXPERIMENTS, QUICK
+from scripts import EXPERIMENTS, QUICK
 
 from jaxgan import UserError, cli
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from test_experiments import QUICK, run
+from scripts import QUICK, run
 
 DRIVER = Path(__file__).with_name("many_commands.py")
 EXPERIMENTS = {

@@ -13,7 +13,7 @@ import mlp_gan
 import numpy as np
 import pytest
 from PIL import Image
-from test_experiments import run
+from scripts import run
 
 from jaxgan import UserError, data
 from jaxgan.commands import translate

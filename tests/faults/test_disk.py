@@ -16,7 +16,7 @@ import looped
 import pytest
 import tiny
 from PIL import Image
-from test_experiments import QUICK, command
+from scripts import QUICK, command
 
 from jaxgan import UserError, load_generator
 from jaxgan.checkpoints import digests

@@ -13,8 +13,8 @@ import signal
 import time
 
 import pytest
+from scripts import final_state
 from small_run import SmallRun, make_images
-from test_experiments import final_state
 
 from jaxgan.runs.page import read_metrics
 

@@ -23,8 +23,8 @@ import pytest
 import tiny
 from jax.sharding import PartitionSpec as P
 from looped import PowerCut, interrupting, power_cut, rows, start, tensorboard_events
+from scripts import QUICK
 from small_run import pair_environments
-from test_experiments import QUICK
 
 from jaxgan import UserError, create_player, create_train_state, data
 from jaxgan.nonfinite import all_finite, skip_nonfinite

@@ -5,8 +5,8 @@ import signal
 import jax
 import numpy as np
 import pytest
+from scripts import final_state
 from small_run import SmallRun, make_images, pair_environments
-from test_experiments import final_state
 
 from jaxgan.runs.page import read_metrics
 

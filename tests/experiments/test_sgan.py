@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import sgan
 from PIL import Image
-from test_experiments import SHORT, run
+from scripts import SHORT, run
 
 from jaxgan import UserError, data, load_generator
 from jaxgan.runs.page import read_metrics

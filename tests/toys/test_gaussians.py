@@ -17,14 +17,14 @@ import numpy as np
 import pytest
 from PIL import Image
 from scipy import stats
-from test_experiments import QUICK, final_state
+from scripts import QUICK, final_state
 
 from jaxgan import UserError
 from jaxgan.networks.points import PointGenerator
 from jaxgan.runs.page import read_metrics
 from jaxgan.toys import gaussian_figures, gaussian_toys, gaussian_trials
 
-SCRIPT = Path(__file__).parents[1] / "experiments" / "gaussians.py"
+SCRIPT = Path(__file__).parents[2] / "experiments" / "gaussians.py"
 SHORT = {
     "trials": 2,
     "num_samples": 100,

@@ -8,17 +8,13 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
-import compiling
-import jax
 import numpy as np
-import orbax.checkpoint as ocp
 import pytest
 from PIL import Image
+from scripts import AS_A_USER, EXPERIMENTS, SHORT, command, final_state, run
 
 from jaxgan import UserError, load_generator
-from jaxgan.checkpoints import checkpoint
 from jaxgan.commands import evaluate
 from jaxgan.metrics.lenet import load_lenet
 from jaxgan.runs.page import read_metrics
@@ -26,57 +22,7 @@ from jaxgan.training import adversarial, feature_metrics, generation
 from jaxgan.training.config import check_config
 from jaxgan.training.feature_metrics import TrainingMetrics
 
-EXPERIMENTS = Path(__file__).parents[1] / "experiments"
-SHORT = {
-    "num_steps": 30,
-    "batch_size": 16,
-    "log_every": 5,
-    "sample_every": 15,
-    "eval_every": 30,
-    "checkpoint_every": 10,
-}
-
-
 _FID = "eval/fid_lenet_2k"
-
-
-def command(name, workdir, *arguments, **config):
-    fields = [f"--config.{field}={value}" for field, value in config.items()]
-    return [sys.executable, EXPERIMENTS / f"{name}.py", "--workdir", workdir, *arguments, *fields]
-
-
-# One device, as on a laptop: the eight of this suite are for the tests of sharding.
-AS_A_USER = {"XLA_FLAGS": ""}
-QUICK = {"XLA_FLAGS": compiling.FLAGS}
-
-
-def run(*arguments, stdout=subprocess.PIPE, flags=QUICK, **config):
-    environment = {**os.environ, **flags}
-    return subprocess.run(
-        command(*arguments, **config),
-        stdout=stdout,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-    )
-
-
-def final_state(workdir, step):
-    """Step, parameters, statistics, optimiser states and averages, as NumPy arrays."""
-    device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    with checkpoint.open_checkpoints(workdir) as manager:
-        saved = manager.item_metadata(step)["state"].tree
-        wanted = jax.tree.map(
-            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device),
-            {name: saved[name] for name in ("step", "generator", "discriminator")},
-        )
-        restore = ocp.args.PyTreeRestore(
-            wanted,
-            restore_args=ocp.checkpoint_utils.construct_restore_args(wanted),
-            partial_restore=True,
-        )
-        state = manager.restore(step, args=ocp.args.Composite(state=restore)).state
-    return [np.asarray(leaf) for leaf in jax.tree.leaves(state)]
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ What is in the suite otherwise calls their functions, whose configs no command l
 import numpy as np
 import pytest
 from PIL import Image
-from test_experiments import run
+from scripts import run
 
 FEW = {"num_steps": 2, "batch_size": 8, "log_every": 1}
 NARROW = {**FEW, "width": 4}
