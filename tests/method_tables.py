@@ -1,6 +1,10 @@
 """Every method once, by networks that are tiny and show each way in which examples can be coupled.
 
 The optimiser is plain gradient descent: Adam would hide a gradient that is some times too large.
+Its rate is in the state, so that the same program holds a player still.
+
+A method of yours is one row more of `CASES`: a function from an axis name to the `Method`, made of
+`Painter` and `Judge`. `methods/test_every_method.py` then runs it through what all methods promise.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,6 +24,7 @@ from jaxgan.methods import (
     adversarial,
     cyclegan,
     discogan,
+    infogan,
     sgan,
     stackgan_stage_one,
     stackgan_stage_two,
@@ -28,7 +33,8 @@ from jaxgan.networks.layers import BatchNorm, LeakyReLU
 
 SHAPE = (4, 4, 2)
 DIM, K, E = 3, 3, 5
-KEY, TX = jax.random.key(0), optax.sgd(0.1)
+RATE = 0.1
+KEY, TX = jax.random.key(0), optax.inject_hyperparams(optax.sgd)(learning_rate=RATE)
 
 
 class Painter(nn.Module):
@@ -37,6 +43,8 @@ class Painter(nn.Module):
     axis_name: str | None = None
     latent_dim: int = DIM
     condition_dim: int = 2
+    value_range = (-1.0, 1.0)
+    channels = SHAPE[-1]
 
     def setup(self):
         self.gaussian = nn.Dense(2 * self.condition_dim)
@@ -46,6 +54,7 @@ class Painter(nn.Module):
 
     @nn.compact
     def __call__(self, *inputs, train=False):
+        count_passes(self, train)
         x = jnp.concatenate([vectors(x) for x in inputs], axis=1)
         if inputs[-1].shape[1:] == (E,):
             x = jnp.concatenate([x, *self.condition(inputs[-1])], axis=1)
@@ -61,18 +70,25 @@ class Judge(nn.Module):
 
     @nn.compact
     def __call__(self, images, others=None, train=False):
-        passes = self.variable("passes", "count", jnp.zeros, ())
-        passes.value += train
+        passes = count_passes(self, train)
         x = nn.Dense(6)(vectors(images))
         if others is not None:
             y = nn.Dense(6)(vectors(others) if others.ndim < 3 else others)
             x = jnp.broadcast_to(x, y.shape) + y
-        first = LeakyReLU(0.2)((1 + 0.1 * passes.value) * x)
+        first = LeakyReLU(0.2)((1 + 0.1 * passes) * x)
         second = LeakyReLU(0.2)(nn.Dense(6)(first))
         logits = [nn.Dense(n)(second) if n > 1 else nn.Dense(1)(second)[..., 0]
                   for n in self.outputs]  # fmt: skip
         logits = logits[0] if len(logits) == 1 else tuple(logits)
         return (logits, (first, second)) if self.features else logits
+
+
+def count_passes(module, train):
+    """How often the module was applied in training, this time included."""
+    passes = module.variable("passes", "count", jnp.zeros, ())
+    if train:
+        passes.value += 1
+    return passes.value
 
 
 def vectors(x):
@@ -129,6 +145,15 @@ def with_classes():
     )  # fmt: skip
 
 
+def with_codes():
+    options = {"latent_dim": DIM, "num_codes": 2, "num_classes": K, "loss": losses.hinge}
+    return Case(
+        lambda axis_name: infogan(
+            Painter(axis_name), Judge((1, K + 2)), axis_name=axis_name, **options
+        )
+    )  # fmt: skip
+
+
 def few_labels(**options):
     """The first device has two labels, the second none, the third one, the last eight."""
     options = {"latent_dim": DIM, "num_classes": K, **options}
@@ -178,6 +203,7 @@ CASES = {
     "view": plain(augmented, packs=2),
     "drawn_penalties": plain(None, drawn_slopes, losses.wasserstein),
     "acgan": with_classes(),
+    "infogan": with_codes(),
     "sgan": few_labels(),
     "sgan_conditional_consistent": few_labels(
         feature_matching=False, conditional=True, consistency=2.0
@@ -204,8 +230,8 @@ def first_state(name):
     return case.method(None).init(KEY, shapes(), TX, TX, ema="ema_decay" in case.options)
 
 
-def batch(name, size=32):
-    rng = np.random.default_rng(0)
+def batch(name, size=32, seed=0):
+    rng = np.random.default_rng(seed)
     drawn = {k: rng.uniform(-1, 1, (size, *shape)) for k, shape in ENTRIES.items()}
     floats = {k: x.astype(np.float32) for k, x in drawn.items()}
     return {**floats, "label": np.resize(CASES[name].labels, size).astype(np.int32)}
@@ -218,6 +244,8 @@ def start(name):
     def fill(path, leaf):
         if not jax.dtypes.issubdtype(leaf.dtype, jnp.floating):
             return KEY if leaf.dtype == KEY.dtype else np.zeros(leaf.shape, leaf.dtype)
+        if path[-1] == jax.tree_util.DictKey("learning_rate"):
+            return np.float32(RATE)
         scale = 0.1 if leaf.ndim < 2 else 1 / np.sqrt(np.prod(leaf.shape[:-1]))
         values = scale * rng.standard_normal(leaf.shape)
         around_one = path[-1] in map(jax.tree_util.DictKey, ("scale", "var"))

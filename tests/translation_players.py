@@ -1,16 +1,11 @@
-"""Players of the translation games: linear ones, computed by hand, and small published ones."""
+"""Players of the translation games: linear ones, computed by hand."""
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxgan import networks
-
 SHAPE = (8, 8, 3)
 SHAPES = {"a": SHAPE, "b": SHAPE}
-# Four networks and their gradients: compiled in half the time, and not slower at these sizes.
-QUICKLY = {"xla_backend_optimization_level": "0"}
 
 
 class Affine(nn.Module):
@@ -44,17 +39,6 @@ def linear(discriminator):
     return {"ab": affine, "ba": affine}, {"a": discriminator, "b": discriminator}
 
 
-def published(name):
-    """As published but for their sizes."""
-    if name == "cyclegan":
-        generator = networks.ResNetGenerator(3, width=2, blocks=1)
-        discriminator = networks.PatchDiscriminator((2, 3))
-    else:
-        generator = networks.DiscoGANGenerator(3, (2, 3))
-        discriminator = networks.DiscoGANDiscriminator((2, 3))
-    return {"ab": generator, "ba": generator}, {"a": discriminator, "b": discriminator}
-
-
 def numbers(gen, disc):
     """({"ab": (scale, shift), "ba": ...}, {"a": weight, "b": weight}) as Flax variables."""
     gen = {k: {"scale": jnp.float32(s), "shift": jnp.float32(t)} for k, (s, t) in gen.items()}
@@ -65,24 +49,3 @@ def numbers(gen, disc):
 def batch(size=4, seed=0, shape=SHAPE):
     rng = np.random.default_rng(seed)
     return {k: rng.uniform(-1, 1, (size, *shape)).astype(np.float32) for k in ("a", "b")}
-
-
-def as_bytes(tree):
-    """Every leaf of a state, for exact comparison."""
-
-    def leaf(x):
-        if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key):
-            x = jax.random.key_data(x)
-        return np.asarray(x).tobytes()
-
-    return [leaf(x) for x in jax.tree.leaves(tree)]
-
-
-def moved_parameters(before, after):
-    """{"generator": [whether each parameter is another one after a step], "discriminator": ...}."""
-    sides = ("generator", "discriminator")
-    pairs = [[getattr(state, side).params for state in (before, after)] for side in sides]
-    return {
-        side: [bool(a != b) for a, b in zip(*map(jax.tree.leaves, pair), strict=True)]
-        for side, pair in zip(sides, pairs, strict=True)
-    }

@@ -6,15 +6,12 @@ import numpy as np
 import optax
 import pytest
 from translation_players import (
-    QUICKLY,
     SHAPES,
     Affine,
     Pixels,
     batch,
     linear,
-    moved_parameters,
     numbers,
-    published,
 )
 
 from jaxgan import Context, UserError, make_train_step
@@ -160,37 +157,16 @@ def test_a_pool_needs_room():
 # The step.
 
 
-def start(players, seed=0, **options):
-    return cyclegan(*players, pool_size=6).init(jax.random.key(seed), batch(), TX, TX, **options)
-
-
 @pytest.fixture(scope="module")
-def compiled():
-    step = make_train_step(cyclegan(*published("cyclegan")), TX, TX)
-    return jax.jit(step, compiler_options=QUICKLY)
-
-
-@pytest.fixture(scope="module")
-def reference(compiled):
+def reference():
     """The states after 0, 1, ... 4 steps, and the last metrics."""
-    states = [start(published("cyclegan"))]
+    method = cyclegan(*linear(Pixels()), pool_size=6)
+    step, states = jax.jit(make_train_step(method, TX, TX)), []
+    states.append(method.init(jax.random.key(0), batch(), TX, TX))
     for seed in range(4):
-        state, metrics = compiled(states[-1], batch(seed=seed))
+        state, metrics = step(states[-1], batch(seed=seed))
         states.append(state)
     return states, metrics
-
-
-def test_steps_are_finite_and_move_all_four_networks(compiled, reference):
-    states, metrics = reference
-    assert all(np.isfinite(value) and value.shape == () for value in metrics.values())
-    for side, names in (("generator", ("ab", "ba")), ("discriminator", ("a", "b"))):
-        for name in names:
-            # After Adam's first step every parameter with a gradient has moved by the rate.
-            before, after = (getattr(state, side).params[name] for state in states[:2])
-            for old, new in zip(jax.tree.leaves(before), jax.tree.leaves(after), strict=True):
-                if old.ndim == 4:
-                    assert np.mean(np.asarray(old != new)) > 0.99, (side, name)
-    assert compiled._cache_size() == 1
 
 
 def test_the_metrics_of_a_step(reference):
@@ -206,24 +182,11 @@ def test_the_pools_fill_and_stay_in_the_state(reference):
     assert [int(state.extra["a"].count) for state in states] == [0, 4, 6, 6, 6]
     for domain, direction in (("a", "ba"), ("b", "ab")):
         first = states[1].extra[domain].images[:4]
-        objective = cyclegan(*published("cyclegan"))
+        objective = cyclegan(*linear(Pixels()))
         fakes, _ = objective.generate(states[0].generator.variables, batch(), context(None))
         np.testing.assert_allclose(first, fakes[direction], atol=1e-5)
     # Once they are full, they still change.
     assert np.any(states[4].extra["a"].images != states[2].extra["a"].images)
-
-
-@pytest.mark.parametrize("still", ["generator", "discriminator"])
-def test_each_loss_moves_its_own_player_alone(still):
-    none = optax.set_to_zero()
-    players = linear(Pixels())
-    txs = (none, TX) if still == "generator" else (TX, none)
-    method = cyclegan(*players)
-    state = method.init(jax.random.key(0), batch(), *txs)
-    after, _ = jax.jit(make_train_step(method, *txs))(state, batch())
-    moved = moved_parameters(state, after)
-    assert not any(moved.pop(still))
-    assert all(*moved.values())
 
 
 @pytest.mark.parametrize(

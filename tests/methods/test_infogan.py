@@ -9,13 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from jax.sharding import Mesh
-from jax.sharding import PartitionSpec as P
 from PIL import Image
 from scipy.special import log_softmax
 from tiny import difference
 
-from jaxgan import Context, UserError, losses, make_train_step
+from jaxgan import Context, UserError, losses
 from jaxgan.methods import infogan
 from jaxgan.training import generation
 
@@ -78,23 +76,6 @@ def test_both_players_pay_for_codes_that_cannot_be_read():
     assert aux.metrics["class_accuracy"] == pytest.approx(right)
     loss, _ = method.gen_loss(STATE.generator.variables, variables, fakes, BATCH, CONTEXT)
     assert loss == pytest.approx(-np.mean(fake_logits) + paid, rel=1e-5)
-
-
-def test_four_devices_train_as_one():
-    mesh = Mesh(np.array(jax.devices()[:4]), ("data",))
-
-    def after(axis_name):
-        step = make_train_step(game(axis_name=axis_name), TX, TX, axis_name=axis_name)
-        if axis_name:
-            specs = {"in_specs": (P(), P(axis_name)), "out_specs": (P(), P())}
-            step = jax.shard_map(step, mesh=mesh, **specs, check_vma=False)
-        step, state = jax.jit(step), STATE
-        for _ in range(3):
-            state, metrics = step(state, BATCH)
-        return state, metrics
-
-    for one, four in zip(after(None), after("data"), strict=True):
-        assert difference(one, four) < 1e-5
 
 
 def test_another_head_is_refused():
