@@ -25,6 +25,7 @@ from jaxgan.methods import (
     cyclegan,
     discogan,
     infogan,
+    pix2pix,
     sgan,
     stackgan_stage_one,
     stackgan_stage_two,
@@ -196,6 +197,14 @@ def stage_two():
     return Case(method)
 
 
+def pairs():
+    return Case(
+        lambda axis_name: pix2pix(
+            Painter(axis_name), Judge(), channels=SHAPE[-1], axis_name=axis_name
+        )
+    )
+
+
 CASES = {
     "classes_relativistic_r1_r2": plain(
         None, slopes, losses.relativistic, classes=K, ema_decay=0.9, fresh_fakes=True
@@ -210,6 +219,7 @@ CASES = {
     ),
     "cyclegan": translation(cyclegan, disc_steps=2),
     "discogan": translation(discogan, True),
+    "pix2pix": pairs(),
     "stackgan_one": stage_one(),
     "stackgan_two": stage_two(),
 }

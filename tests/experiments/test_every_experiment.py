@@ -62,6 +62,8 @@ def folders(tmp_path_factory):
         ("stacked_mnist", ("--variant=quick",), FEW),
         ("cyclegan", (), {**NARROW, "dataset": "folder:{0}/a,{0}/b", "image_size": 32}),
         ("discogan", (), {**NARROW, "dataset": "folder:{0}/a,{0}/b", "image_size": 32}),
+        ("infogan", (), FEW),
+        ("pix2pix", (), {**NARROW, "dataset": "folder:{0}/a,{0}/b", "image_size": 32}),
         ("stackgan", (), {**STACKGAN, "dataset": "folder:{0}/a"}),
     ],
 )

@@ -133,7 +133,13 @@ def from_images(name, workdir):
     return made, (2 * images - 1,), lambda variables: variables_of(variables, "ab")
 
 
+def from_pairs(name, workdir):
+    images = abs(batch(name)["a"])
+    return load_generator(workdir, generator=Painter())(images), (2 * images - 1,), dict
+
+
 LOADERS = dict.fromkeys(CASES, from_latents) | dict.fromkeys(("cyclegan", "discogan"), from_images)
+LOADERS["pix2pix"] = from_pairs
 # Of networks of its own alone, in experiments/test_stackgan.py.
 LOADERS = {name: load for name, load in LOADERS.items() if not name.startswith("stackgan")}
 
