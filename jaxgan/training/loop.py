@@ -14,11 +14,9 @@ The order of things, so that a resumed run repeats what the unbroken one would h
 5. Metrics or a state that are not finite stop the run; or, with `rollback`, its newest regular
    checkpoint is restored and the data goes on behind what was logged with them. They are looked for
    at the same steps in every run, and what was counted is saved with each checkpoint, so that a
-   resumed run goes back where the unbroken one did. Steps that `skip_nonfinite` left out are none
-   of the means.
+   resumed run goes back where the unbroken one did.
 """
 
-import collections
 import contextlib
 import functools
 import math
@@ -32,6 +30,7 @@ import grain
 import jax
 import jax.numpy as jnp
 import numpy as np
+import orbax.checkpoint as ocp
 from clu import parameter_overview
 
 from jaxgan.checkpoints import checkpoint
@@ -39,12 +38,12 @@ from jaxgan.checkpoints.best import BestCheckpoint
 from jaxgan.checkpoints.digests import digest_arrays
 from jaxgan.checkpoints.undamaged import restore_newest
 from jaxgan.errors import UserError
-from jaxgan.nonfinite import MOST_SKIPPED, SKIPPED, all_finite
-from jaxgan.runs.diagnosis import WINDOW, diagnose
+from jaxgan.nonfinite import all_finite
 from jaxgan.runs.progress import Progress
 from jaxgan.runs.recorder import Recorder, is_finished
 from jaxgan.state import PyTree, TrainState
 from jaxgan.step import Metrics
+from jaxgan.training.journal import Journal, NotFinite
 from jaxgan.training.signals import Stopped, catch_signals, signal_anywhere
 from jaxgan.training.workdir import lock_workdir
 
@@ -137,7 +136,8 @@ def fit(
       UserError: a checkpoint of another architecture, or none that is not damaged; a folder that
         cannot be written, since the disk is full, say; a metric that is no longer finite (the
         message gives the step, the last finite metrics and the checkpoint to go back to), and
-        `rollback` is not set or has not helped; more than `MOST_SKIPPED` steps left out in a row.
+        `rollback` is not set or has not helped; more than `nonfinite.MOST_SKIPPED` steps left out
+        in a row.
       Stopped: SIGINT or SIGTERM came; a checkpoint of that moment was saved. Its `exit_code` is
         what a command leaves with.
     """
@@ -154,7 +154,7 @@ def fit(
         if start > num_steps:
             raise UserError(f"num_steps: got {num_steps}, but {workdir} has done {start}")
         progress = Progress(start, num_steps, images_per_step, quiet=not first)
-        if start >= num_steps and is_finished(workdir):
+        if start == num_steps and is_finished(workdir):
             progress.say(f"{workdir} is finished: step {start} of {num_steps}")
             return state
         parameters = _parameters(state)
@@ -162,59 +162,55 @@ def fit(
         if recorder:
             recorder.begin(start, parameters)
             stack.callback(recorder.close)
+        journal = Journal(recorder, progress, num_steps)
         best = checkpoints.best and stack.enter_context(BestCheckpoint(workdir, *checkpoints.best))
-        run = _Run(manager, best, recorder, progress, checkpoints.description, num_steps)
-        if saved is not None:
-            run.counted(checkpoint.read_description(manager, saved))
-            progress.say(f"goes on from the checkpoint of step {saved}")
-        else:
+        saving = _Saving(manager, best, journal, checkpoints)
+        if saved is None:
             progress.say(parameters)
+        else:
+            journal.counts |= checkpoint.read_description(manager, saved).get("nonfinite", {})
+            progress.say(f"goes on from the checkpoint of step {saved}")
         progress.say("compiling", live=True)
         # Set aside like all that follows: pictures and records have imports of their own, during
         # which the step is better compiled.
-        set_aside = [functools.partial(run.begin, start)]
+        set_aside = [functools.partial(journal.begin, start)]
         if start == 0:
             for hook in hooks:
                 if hook.at_start:
-                    set_aside.append(functools.partial(run.keep, 0, hook.call(state)))
+                    set_aside.append(functools.partial(journal.keep, 0, hook.call(state)))
 
-        intervals = (log_every, checkpoints.every, *(hook.every for hook in hooks))
-        steps_per_call = _largest_divisor(math.gcd(start, num_steps, *intervals), steps_per_call)
-        steps = _Steps(start, num_steps, steps_per_call)
-        pending: list[Metrics] = []
+        step, pending = start, []
+
+        def due(interval: int) -> bool:
+            return step % interval == 0 or step == num_steps
 
         def catch_up() -> bool:
             """Does what was set aside; False if what it found sent the run back."""
-            nonlocal state, pending
+            nonlocal state, step, pending
             try:
                 while set_aside:
                     set_aside.pop(0)()
-                return True
-            except _NotFinite as found:
-                if not rollback:
-                    raise
-                state = run.go_back(found, state, batches, checkpoints.every)
-                steps.last = int(state.step)
+            except NotFinite as found:
+                state = saving.go_back(found, state, batches, rollback)
+                step, pending = int(state.step), []
                 set_aside.clear()
-                pending = []
                 return False
+            return True
 
-        step = start
+        intervals = (log_every, checkpoints.every, *(hook.every for hook in hooks))
+        steps_per_call = _largest_divisor(math.gcd(start, num_steps, *intervals), steps_per_call)
         try:
-            for step in steps:
+            while step < num_steps:
                 group = [next(batches) for _ in range(steps_per_call)]
                 batch = jax.tree.map(lambda *arrays: np.stack(arrays), *group)
                 state, metrics = train_step(state, batch)
+                step += steps_per_call
                 if step == start + steps_per_call:
                     # The first call returns when it is compiled, which is no part of the rate.
                     progress.restart()
                 if not catch_up():
                     continue
                 pending.append(metrics)
-
-                def due(interval: int, step: int = step) -> bool:
-                    return step % interval == 0 or step == num_steps
-
                 stop = None
                 # Read once: a signal that comes later waits for the next time. To agree, several
                 # processes wait for each other, so they do it where they wait anyhow.
@@ -222,265 +218,123 @@ def fit(
                     stop = signal_anywhere(asked_to_stop)
                 for hook in hooks:
                     if due(hook.every):
-                        run.call(hook, step, state, batches)
-                # Nothing is saved before its metrics are known to be finite.
+                        saving.call(hook, step, state, batches)
                 if due(log_every) or due(checkpoints.every) or stop:
-                    set_aside.append(functools.partial(run.log, step, pending, batches.get_state()))
+                    position = batches.get_state()
+                    set_aside.append(functools.partial(journal.log, step, pending, position))
                     pending = []
-                if due(checkpoints.every) or stop:
-                    # A copy, since the next call takes the state for its own.
-                    saved_state, finite = _copy(state), _finite(state)
-                    set_aside.append(
-                        functools.partial(
-                            run.checkpoint,
-                            step,
-                            saved_state,
-                            finite,
-                            batches.get_state(),
-                            digest_arrays(saved_state),
-                            regular=due(checkpoints.every),
+                    # Nothing is saved before its metrics are known to be finite.
+                    if due(checkpoints.every) or stop:
+                        set_aside.append(
+                            saving.later(step, state, position, due(checkpoints.every))
                         )
-                    )
                 if stop:
-                    if not catch_up():
-                        raise Stopped(
-                            stop,
-                            f"after step {step}; the same command goes on from the checkpoint of "
-                            f"step {steps.last}",
-                        )
+                    reached = f"after step {step}"
+                    if catch_up():
+                        how = ", which is saved; the same command goes on from there"
+                    else:
+                        how = f"; the same command goes on from the checkpoint of step {step}"
                     manager.wait_until_finished()
-                    raise Stopped(
-                        stop,
-                        f"after step {step}, which is saved; the same command goes on from there",
-                    )
+                    raise Stopped(stop, reached + how)
                 if step == num_steps:
                     catch_up()  # which may have the loop go on
-            catch_up()
+            catch_up()  # of a run that had only its last records to write
         except BaseException as error:
             # Whatever else fails now, it is this error that is told.
             with contextlib.suppress(Exception):
-                run.page(step, f"stopped: {str(error) or type(error).__name__}")
+                journal.page(step, f"stopped: {str(error) or type(error).__name__}")
             raise
         manager.wait_until_finished()
-        if recorder:
-            recorder.final_pictures()
-            recorder.wait()
-        run.page(num_steps, "finished")
+        journal.finish()
         return state
 
 
-class _Steps:
-    """The numbers of the steps that calls end with; `last` is the newest, and may be set back."""
+class _Saving(NamedTuple):
+    """Checkpoints of a run, the best one, and the way back to the newest.
 
-    def __init__(self, start: int, num_steps: int, steps_per_call: int):
-        self.last = start
-        self._num_steps = num_steps
-        self._steps_per_call = steps_per_call
+    Attributes:
+      manager: of the regular ones.
+      best: None where none is kept.
+      journal: of the run.
+      options: as given to `fit`.
+    """
 
-    def __iter__(self) -> "_Steps":
-        return self
-
-    def __next__(self) -> int:
-        if self.last >= self._num_steps:
-            raise StopIteration
-        self.last += self._steps_per_call
-        return self.last
-
-
-class _NotFinite(UserError):
-    """Metrics or a state that are not finite, in short; `position` is of the data after them."""
-
-    def __init__(self, short: str, known: str, position: dict[str, Any]):
-        super().__init__(f"{short}; {known}")
-        self.short = short
-        self.position = position
-
-
-class _Run:
-    """The side effects of a run, gathered so that the loop above reads as its order."""
-
-    def __init__(self, manager, best, recorder, progress, description, num_steps):
-        self._manager = manager
-        self._best = best
-        self._recorder = recorder
-        self._progress = progress
-        self._description = description
-        self._num_steps = num_steps
-        self._last_finite: dict[str, float] = {}
-        self._logged_at: int | None = None
-        self._rate: float | None = None
-        self._recent: collections.deque[dict[str, float]] = collections.deque(maxlen=WINDOW)
-        self._wrong: set[str] = set()
-        self._counts = dict.fromkeys(
-            ("skipped_steps", "skipped_in_a_row", "rollbacks", "rollbacks_in_a_row"), 0
-        )
-
-    def counted(self, description: dict[str, Any]) -> None:
-        """Goes on counting from what a checkpoint's description says."""
-        self._counts |= description.get("nonfinite", {})
-
-    def begin(self, step: int) -> None:
-        self.page(step, "running")
-        if self._recorder:
-            self._recorder.draw_real()
-
-    def log(self, step: int, pending: list[Metrics], position) -> None:
-        """Logs the mean of each metric over the steps up to `step`, those since the last time."""
-        calls = jax.device_get(pending)
-        fetched = {key: np.concatenate([call[key] for call in calls]) for key in calls[0]}
-        left_out = fetched.pop(SKIPPED, None)
-        finite = np.all([np.isfinite(values) for values in fetched.values()], axis=0)
-        taken = np.ones_like(finite) if left_out is None else left_out == 0
-        right = finite | ~taken
-        if not right.all():
-            bad = int(np.argmin(right))
-            values = {key: values[bad] for key, values in fetched.items()}
-            self._not_finite(step - len(finite) + 1 + bad, values, position)
-        scalars = {}
-        if left_out is not None:
-            scalars[SKIPPED] = float(np.sum(left_out))
-            self._count_skipped(step, fetched, taken, position)
-        mean = {}
-        if taken.any():
-            count = int(np.sum(taken))
-            mean = {key: math.fsum(values[taken]) / count for key, values in fetched.items()}
-            self._last_finite, self._logged_at = mean, step
-        self._rate = self._progress.rate(step)
-        self._progress.show(step, self._rate, mean)
-        if self._recorder:
-            scalars |= {**mean, "images_per_second": self._rate}
-            self._recorder.scalars(step, {f"train/{key}": scalars[key] for key in scalars})
-        if not mean:
-            return
-        self._recent.append(mean)
-        findings = diagnose(list(self._recent))
-        for finding in findings:
-            if finding.name not in self._wrong:
-                self._progress.say(f"warning: step {step}: {finding.text} {finding.advice}")
-        self._wrong = {finding.name for finding in findings}
-
-    def _count_skipped(self, step: int, fetched, taken: np.ndarray, position) -> None:
-        """Counts the steps that were left out and tells of them; too many in a row are an error."""
-        first = step - len(taken) + 1
-        for index in range(len(taken)):
-            in_a_row = 0 if taken[index] else self._counts["skipped_in_a_row"] + 1
-            self._counts["skipped_in_a_row"] = in_a_row
-            if in_a_row > MOST_SKIPPED:
-                values = {key: values[index] for key, values in fetched.items()}
-                what = f"{in_a_row} steps in a row are left out"
-                self._not_finite(first + index, values, position, what)
-        if not taken.all():
-            count, index = int(np.sum(~taken)), int(np.argmin(taken))
-            names = [key for key, values in fetched.items() if not np.isfinite(values[index])]
-            self._counts["skipped_steps"] += count
-            self._progress.say(
-                f"warning: {'all' if count == len(taken) else count} of the {len(taken)} steps to "
-                f"step {step} are left out, from step {first + index} on, where "
-                f"{names[0] if names else 'the new state'} is not finite; "
-                f"{self._counts['skipped_steps']} in all"
-            )
-
-    def go_back(self, found: _NotFinite, state: TrainState, batches, every: int) -> TrainState:
-        """The state of the newest regular checkpoint, from where other examples come.
-
-        A checkpoint that a signal left between two regular ones is not gone back to: the unbroken
-        run has none there.
-        """
-        saved = self._manager.all_steps()
-        regular = [step for step in saved if step % every == 0] or list(saved)
-        if not regular:
-            raise found
-        if self._counts["rollbacks_in_a_row"] == MOST_ROLLBACKS:
-            raise UserError(f"{found}, as the run did {MOST_ROLLBACKS} times in a row")
-        self._counts["rollbacks"] += 1
-        self._counts["rollbacks_in_a_row"] += 1
-        step = max(regular)
-        state = checkpoint.restore(self._manager, step, state, batches)
-        batches.set_state(found.position)
-        for later in saved:
-            if later > step:
-                self._manager.delete(later)
-        if self._recorder:
-            self._recorder.go_back(step)
-        self._progress.go_back(step)
-        self._recent.clear()
-        self._progress.say(
-            f"warning: {found.short}; goes back to the checkpoint of step {step} and on with other "
-            f"examples, rollback {self._counts['rollbacks']}"
-        )
-        return state
+    manager: ocp.CheckpointManager
+    best: BestCheckpoint | None
+    journal: Journal
+    options: Checkpoints
 
     def call(self, hook: Hook, step: int, state: TrainState, batches) -> None:
         """Calls a hook and keeps what it gives."""
         if not hook.waits:
-            self.keep(step, hook.call(state))
+            self.journal.keep(step, hook.call(state))
             return
         # The steps that are still on their way are no part of the pause.
         jax.block_until_ready(state)
         if not _finite(state):
             return  # there is nothing to measure; what follows is said when this step is logged
-        start = time.perf_counter()
+        start, progress = time.perf_counter(), self.journal.progress
         values = hook.call(state)
-        if self._best:
-            position = batches.get_state()
-            value = self._best.consider(values, state, position, dict(self._description))
+        if self.best:
+            description = dict(self.options.description)
+            value = self.best.consider(values, state, batches.get_state(), description)
             if value is not None:
-                self._progress.say(f"step {step} is the best so far, {value:.4g}: kept in best/")
-        self._progress.pause(time.perf_counter() - start)
-        self.keep(step, values)
+                progress.say(f"step {step} is the best so far, {value:.4g}: kept in best/")
+        progress.pause(time.perf_counter() - start)
+        self.journal.keep(step, values)
 
-    def keep(self, step: int, values: dict[str, Any]) -> None:
-        """Records the numbers that a hook gives, and draws its images."""
-        if not self._recorder:
-            return
-        images = {name: value for name, value in values.items() if np.ndim(value) >= 4}
-        numbers = {f"eval/{name}": values[name] for name in values if name not in images}
-        if numbers:
-            self._recorder.scalars(step, numbers)
-        if images:
-            self._recorder.images(step, images)
-            self.page(step, "running")
+    def later(self, step: int, state: TrainState, position, regular: bool) -> Callable[[], None]:
+        """What saves a state, to be called when it is computed.
 
-    def checkpoint(
-        self, step: int, state: TrainState, finite: jax.Array, position, sums, *, regular: bool
-    ) -> None:
-        if self._recorder:
+        Args:
+          step: its step.
+          state: which the next call may take for its own.
+          position: of the data after it.
+          regular: whether the unbroken run saves it, too.
+        """
+        state, finite = _copy(state), _finite(state)
+        sums = digest_arrays(state)
+        counts = self.journal.counts
+
+        def save() -> None:
             # A checkpoint promises that what came before it need not come again.
-            self._recorder.wait()
-        # The metrics of a step come from the parameters before it; these are the ones after it.
-        if not finite:
-            self._not_finite(step, {"the new state": np.float32("nan")}, position)
-        if regular:
-            self._counts["rollbacks_in_a_row"] = 0
-        counted = {"nonfinite": dict(self._counts)} if any(self._counts.values()) else {}
-        checkpoint.save(self._manager, state, position, {**self._description, **counted}, sums)
+            self.journal.wait()
+            # The metrics of a step come from the parameters before it; these are the ones after it.
+            if not finite:
+                self.journal.refuse(step, "the new state is nan", position)
+            if regular:
+                counts["rollbacks_in_a_row"] = 0
+            counted = {"nonfinite": dict(counts)} if any(counts.values()) else {}
+            description = {**self.options.description, **counted}
+            checkpoint.save(self.manager, state, position, description, sums)
 
-    def page(self, step: int, status: str) -> None:
-        if self._recorder:
-            self._recorder.page(
-                num_steps=self._num_steps,
-                **{
-                    name: self._counts[name]
-                    for name in ("skipped_steps", "rollbacks")
-                    if self._counts[name]
-                },
-                step=step,
-                status=status,
-                seconds=round(self._progress.seconds, 1),
-                **({"images_per_second": round(self._rate, 1)} if self._rate else {}),
-            )
+        return save
 
-    def _not_finite(self, step: int, values: dict[str, np.ndarray], position, what="") -> None:
-        names = [f"{k} is {v}" for k, v in values.items() if not np.isfinite(v)]
-        names = ", ".join([what] * bool(what) + names)
-        last = ", ".join(f"{key} {value:.4g}" for key, value in self._last_finite.items())
-        self._manager.wait_until_finished()
-        saved = self._manager.latest_step()
-        back = f"the checkpoint of step {saved}" if saved else "the start, there is no checkpoint"
-        known = (
-            f"last finite metrics, at step {self._logged_at}: {last}" if last else "from the start"
-        )
-        raise _NotFinite(f"step {step}: {names}", f"{known}; to go back to: {back}", position)
+    def go_back(self, found: NotFinite, state: TrainState, batches, rollback: bool) -> TrainState:
+        """The state of the newest regular checkpoint, from where other examples come.
+
+        A checkpoint that a signal left between two regular ones is not gone back to: the unbroken
+        run has none there.
+
+        Raises:
+          UserError: it is not to go back, cannot, or has gone back too often.
+        """
+        self.manager.wait_until_finished()
+        saved = sorted(self.manager.all_steps())
+        to = f"the checkpoint of step {saved[-1]}" if saved else "the start, there is no checkpoint"
+        message = f"{found}; to go back to: {to}"
+        if not rollback or not saved:
+            raise UserError(message) from None
+        if self.journal.counts["rollbacks_in_a_row"] == MOST_ROLLBACKS:
+            raise UserError(f"{message}, as the run did {MOST_ROLLBACKS} times in a row") from None
+        step = max([step for step in saved if step % self.options.every == 0] or saved)
+        state = checkpoint.restore(self.manager, step, state, batches)
+        batches.set_state(found.position)
+        for later in saved:
+            if later > step:
+                self.manager.delete(later)
+        self.journal.go_back(found, step)
+        return state
 
 
 def _largest_divisor(number: int, most: int) -> int:

@@ -29,7 +29,7 @@ from small_run import pair_environments
 from jaxgan import UserError, create_player, create_train_state, data
 from jaxgan.nonfinite import all_finite, skip_nonfinite
 from jaxgan.toys import gaussian_trials
-from jaxgan.training import adversarial, generation, loop, sharding
+from jaxgan.training import adversarial, generation, journal, sharding
 from jaxgan.training.config import check_config
 from jaxgan.training.loop import Stopped
 
@@ -219,7 +219,7 @@ def test_cut_off_it_skips_and_counts_the_same(skipping, tmp_path):
 
 @pytest.mark.parametrize("cut", [None, 10])
 def test_too_many_in_a_row_stop_it_at_the_same_step(skipping, tmp_path, monkeypatch, cut):
-    monkeypatch.setattr(loop, "MOST_SKIPPED", 5)
+    monkeypatch.setattr(journal, "MOST_SKIPPED", 5)
     bad = (1, *range(5, 20))  # steps 6 to 20
     if cut:
         with pytest.raises(PowerCut):
@@ -343,8 +343,8 @@ def test_without_it_the_run_stops(plain, tmp_path):
 )
 def test_an_experiment_does_as_its_config_says(policy, line, tmp_path, monkeypatch):
     monkeypatch.setattr(data, "load", lambda *_: Noise())
-    assert loop.MOST_SKIPPED == 100
-    monkeypatch.setattr(loop, "MOST_SKIPPED", 5)
+    assert journal.MOST_SKIPPED == 100
+    monkeypatch.setattr(journal, "MOST_SKIPPED", 5)
     config = mlp_gan.get_config("plain")
     # The first update makes parameters of 1e30, whose logits no float32 holds.
     config.update({"generator_learning_rate": 1e30, "discriminator_learning_rate": 1e30})

@@ -17,9 +17,9 @@ from jaxgan.data.scenes import SCENE_SIZE
 from jaxgan.evaluation.features import frechet, real_batches
 from jaxgan.inference.captions import load_stackgan
 from jaxgan.runs.evaluations import format_table, write_evaluation
+from jaxgan.runs.recorder import is_finished
 from jaxgan.training import captioned
 from jaxgan.training.config import image_shape
-from jaxgan.training.loop import is_finished
 from jaxgan.training.reports import scene_reader
 
 NUM = 2_000
