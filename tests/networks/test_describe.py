@@ -28,6 +28,7 @@ def modules():
     for name, pair in (
         ("cyclegan", networks.cyclegan(28)),
         ("discogan", networks.discogan(28)),
+        ("pix2pix", networks.pix2pix(28)),
         ("stage one", networks.stackgan_stage_one(16)),
         ("stage two", networks.stackgan_stage_two(32, 16)),
         ("encoders", (networks.TextEncoder(7), networks.ImageEncoder(5))),
