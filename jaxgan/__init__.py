@@ -12,7 +12,14 @@ from jaxgan import augment, cpu, latent, losses, methods, metrics, networks
 from jaxgan.errors import UserError
 from jaxgan.losses import penalties
 from jaxgan.state import Player, TrainState, create_player, create_train_state
-from jaxgan.step import Aux, Context, Objective, make_train_step
+from jaxgan.step import (
+    Aux,
+    Context,
+    Objective,
+    apply_train,
+    make_train_step,
+    standing_statistics,
+)
 
 if TYPE_CHECKING:
     from jaxgan.inference.load import load_discriminator, load_generator
@@ -26,6 +33,7 @@ __all__ = [
     "Player",
     "TrainState",
     "UserError",
+    "apply_train",
     "augment",
     "cpu",
     "create_player",
@@ -39,6 +47,7 @@ __all__ = [
     "metrics",
     "networks",
     "penalties",
+    "standing_statistics",
 ]
 
 

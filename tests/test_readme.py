@@ -43,6 +43,14 @@ def test_a_folder_has_the_classes_and_splits_that_it_says(tmp_path):
     assert ("where all of them lie in sub-folders" in claim) == without
 
 
+def test_it_is_short_and_begins_with_the_two_commands():
+    text = README.read_text()
+    assert len(text.splitlines()) <= 150
+    first, second = [line for line in text.splitlines() if line.startswith("    ")][:2]
+    assert first == "    pip install -e . && python experiments/dcgan.py --workdir runs/"
+    assert second == "    pip install -e '.[test]' && pytest"
+
+
 def test_the_commands_name_files_that_are_there():
     scripts = set(re.findall(r"(?:experiments|benchmarks)/\w+\.py", README.read_text()))
     assert "experiments/dcgan.py" in scripts

@@ -54,7 +54,8 @@ class Game(NamedTuple):
       generator, discriminator: the modules.
       state: at step 0.
       step: the pure train step, (state, batch) -> (state, metrics).
-      evaluate: (state, batch, key) -> sums over a batch of held-out examples, and their "count".
+      evaluate: (state, batch, key) -> sums over a batch of held-out examples, and their "count"; or
+        None, where nothing is tested.
       inputs: what the generator takes.
       disc_inputs: the same of the discriminator, besides images.
       description: JSON that the checkpoints carry besides.
@@ -65,7 +66,7 @@ class Game(NamedTuple):
     discriminator: nn.Module
     state: TrainState
     step: Callable
-    evaluate: Callable
+    evaluate: Callable | None
     inputs: Inputs
     disc_inputs: Inputs
     description: Mapping[str, Any] = {}
@@ -149,13 +150,15 @@ def train(
             batch = data.take_batch(arrays, batch["index"], generator.value_range)
         return game.step(state, batch)
 
-    held_out = test and evaluate_on(
-        data.eval_batches(test, batch_size=eval_batch_size, **look),
-        game.held_out and math.ceil(game.held_out / eval_batch_size),
-        game.evaluate,
-        eval_key,
-        mesh,
-    )
+    held_out = None
+    if test and game.evaluate:
+        held_out = evaluate_on(
+            data.eval_batches(test, batch_size=eval_batch_size, **look),
+            game.held_out and math.ceil(game.held_out / eval_batch_size),
+            game.evaluate,
+            eval_key,
+            mesh,
+        )
 
     def generate(state):
         """The function that `load_generator` would give of this state."""
@@ -182,7 +185,7 @@ def train(
         arrays=arrays,
         sample=make_sample(game.inputs, generate, sample_key),
         real=real,
-        evaluate=evaluate if test or config.metrics else None,
+        evaluate=evaluate if held_out or config.metrics else None,
         description={
             "generator": networks.describe(generator),
             "discriminator": networks.describe(game.discriminator),
@@ -191,8 +194,7 @@ def train(
             **game.description,
         },
         use={
-            "Sample from this run": "python experiments/sample.py "
-            f"--workdir {folder} --num 64 --out grid.png",
+            "Sample from this run": f"jaxgan sample --workdir {folder} --num 64 --out grid.png",
             "Or in Python": f"import jaxgan\n\ngenerate = jaxgan.load_generator({str(workdir)!r})",
         },
         layout="A latent a row, a class a column." if of_classes else "",

@@ -189,7 +189,7 @@ def train(
             **captions.description,
         },
         use={
-            "Draw what a caption says": f"python experiments/stackgan_sample.py {which} {what}",
+            "Draw what a caption says": f"jaxgan caption {which} {what}",
             "Or in Python": "from jaxgan.inference.captions import load_stackgan\n\n"
             f"generate = load_stackgan({str(folder)!r})",
         },

@@ -134,7 +134,7 @@ def train(
         return {"samples": jnp.stack(rows)}
 
     folder = shlex.quote(str(workdir))
-    command = f"python experiments/translate.py --workdir {folder} --direction ab"
+    command = f"jaxgan translate --workdir {folder} --direction ab"
     both_ways = set(state.generator.params) == BOTH
     layout = "Rows: images of a, their translations" + (", the truth" if knows_truth else "")
     fit_images(

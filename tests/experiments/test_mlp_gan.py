@@ -50,7 +50,7 @@ def test_mlp_gan_trains_and_tells(unbroken):
     assert "step 30/30" in result.stderr
     assert "Dense_0/kernel" in result.stderr
     assert "Dense_0/kernel" in (workdir / "parameters.txt").read_text()
-    assert "sample.py" in result.stdout
+    assert "jaxgan sample --workdir" in result.stdout
     steps = [row["step"] for row in read_metrics(workdir / "metrics.jsonl")]
     assert steps == [5, 10, 15, 20, 25, 30, 30]
     assert json.loads((workdir / "config.json").read_text())["latent_dim"] == 64

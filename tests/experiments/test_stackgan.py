@@ -107,7 +107,7 @@ def test_both_stages_leave_their_records(finished):
         rows = read_metrics(finished / stage / "metrics.jsonl")
         assert [row["step"] for row in rows] == steps
         assert all(np.isfinite(list(row.values())).all() for row in rows)
-        assert "stackgan_sample.py" in (finished / stage / "index.html").read_text()
+        assert "jaxgan caption --" in (finished / stage / "index.html").read_text()
         assert len(list(finished.glob(f"{stage}/samples/samples_*.png"))) == 2
 
 
