@@ -44,7 +44,7 @@ class Latents(NamedTuple):
 class Classes(NamedTuple):
     """One of so many classes, (B,) int32."""
 
-    count: int
+    count: int  # type: ignore[assignment]
 
 
 class Embeddings(NamedTuple):

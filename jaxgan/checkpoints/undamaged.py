@@ -67,7 +67,8 @@ def newest_description(manager: ocp.CheckpointManager) -> dict[str, Any]:
     Returns:
       The description, {} where there is no checkpoint or none that is not damaged.
     """
-    step, description = -1, {}
+    step = -1
+    description: dict[str, Any] = {}
     if manager.all_steps():
         try:
             step, description = read_undamaged(

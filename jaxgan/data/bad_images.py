@@ -52,7 +52,7 @@ def without_bad_images(source: RandomAccessDataSource) -> RandomAccessDataSource
     check_source(source)
 
     def read(start):
-        bad = {}
+        bad: dict[int, str] = {}
         for index in range(start, min(start + _EXAMPLES_PER_TASK, len(source))):
             try:
                 source[index]
@@ -60,7 +60,7 @@ def without_bad_images(source: RandomAccessDataSource) -> RandomAccessDataSource
                 bad[index] = error.reason
         return bad
 
-    bad = {}
+    bad: dict[int, str] = {}
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         tasks = [pool.submit(read, i) for i in range(0, len(source), _EXAMPLES_PER_TASK)]
         try:

@@ -42,7 +42,9 @@ def load_arrays(
     check_source(source)
     check_image_fields(image_size, channels)
     first = source[0]
-    arrays = {"image": np.empty((len(source), image_size, image_size, channels), np.uint8)}
+    arrays: dict[str, np.ndarray] = {
+        "image": np.empty((len(source), image_size, image_size, channels), np.uint8)
+    }
     if "label" in first:
         arrays["label"] = np.empty(len(source), np.int32)
 

@@ -108,7 +108,7 @@ def load_or_compute(
             return {name: file[name] for name in file.files if name != "key"}
     arrays = compute()
     content = io.BytesIO()
-    np.savez(content, key=np.array(text), **arrays)
+    np.savez(content, key=np.array(text), **arrays)  # type: ignore[arg-type]
     with contextlib.suppress(OSError):
         write_atomically(path, content.getvalue())
     return arrays

@@ -229,7 +229,7 @@ def evaluate_features(
       3.0
     """
     check_metrics(names)
-    figures = {}
+    figures: dict[str, float] = {}
     for name in names:
         figures |= METRICS[name].compute(real, fake)
     return figures

@@ -20,7 +20,7 @@ class ClassCounts(NamedTuple):
     """
 
     right: np.ndarray
-    count: np.ndarray
+    count: np.ndarray  # type: ignore[assignment]
 
 
 def count_right(predicted: ArrayLike, requested: ArrayLike, num_classes: int) -> ClassCounts:

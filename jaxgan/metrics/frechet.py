@@ -36,7 +36,7 @@ class Moments(NamedTuple):
       scatter: (D, D) float64, the sum of (x - mean)(x - mean)^T over them.
     """
 
-    count: int
+    count: int  # type: ignore[assignment]
     mean: np.ndarray
     scatter: np.ndarray
 

@@ -36,7 +36,7 @@ class InceptionSums(NamedTuple):
       probabilities: (C,) float64, sum over them of p(y|x).
     """
 
-    count: int
+    count: int  # type: ignore[assignment]
     entropy: float
     probabilities: np.ndarray
 
@@ -123,7 +123,11 @@ def merge_inception(first: InceptionSums, second: InceptionSums) -> InceptionSum
             f"second: got sums of {second.probabilities.shape[0]} classes, expected "
             f"{first.probabilities.shape[0]}"
         )
-    return InceptionSums(*(a + b for a, b in zip(first, second, strict=True)))
+    return InceptionSums(
+        first.count + second.count,
+        first.entropy + second.entropy,
+        first.probabilities + second.probabilities,
+    )
 
 
 def finish_inception(sums: InceptionSums) -> float:

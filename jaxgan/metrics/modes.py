@@ -32,7 +32,7 @@ class ModeCounts(NamedTuple):
       in_mode: (K,) int64, the number in each mode.
     """
 
-    count: int
+    count: int  # type: ignore[assignment]
     in_mode: np.ndarray
 
 

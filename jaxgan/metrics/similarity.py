@@ -120,4 +120,4 @@ def _check_images(images: ArrayLike, references: ArrayLike) -> tuple[np.ndarray,
             raise UserError(f"{name}: got dtype {values.dtype}, expected real numbers") from None
         check_finite(name, values)
         pair.append(values)
-    return tuple(pair)
+    return pair[0], pair[1]

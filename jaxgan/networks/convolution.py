@@ -64,7 +64,7 @@ class Geometry(NamedTuple):
 
     def mirrored(self) -> "Geometry":
         """The same pairs with large and small exchanged and the taps reversed (stride 1)."""
-        low = tuple(k - 1 - low for k, low in zip(self.kernel, self.low, strict=True))
+        low = _pair([k - 1 - low for k, low in zip(self.kernel, self.low, strict=True)])
         return self._replace(low=low, large=self.small, small=self.large)
 
 
@@ -104,15 +104,17 @@ def conv(
     _check(x, kernel)
     x, kernel = _varying_alike(x, kernel)
     strides = _pair(strides)
-    size, large = kernel.shape[:2], x.shape[1:3]
+    size, large = _pair(kernel.shape[:2]), _pair(x.shape[1:3])
     if isinstance(padding, str):
         padding = lax.padtype_to_pads(large, size, strides, padding)
     pads = _pads(padding)
-    small = tuple(
-        max((n + sum(pad) - k) // s + 1, 0)
-        for n, k, s, pad in zip(large, size, strides, pads, strict=True)
+    small = _pair(
+        [
+            max((n + sum(pad) - k) // s + 1, 0)
+            for n, k, s, pad in zip(large, size, strides, pads, strict=True)
+        ]
     )
-    low = tuple(before for before, _ in pads)
+    low = _pair([before for before, _ in pads])
     geometry = Geometry(size, strides, low, large, small, _formulation)
     dtype = jnp.dtype(preferred_element_type or x.dtype)
     if strides == (1, 1) and kernel.shape[3] < kernel.shape[2]:
@@ -159,15 +161,17 @@ def conv_transpose(
     _check(x, kernel)
     x, kernel = _varying_alike(x, kernel)
     strides = _pair(strides)
-    size, small = kernel.shape[:2], x.shape[1:3]
+    size, small = _pair(kernel.shape[:2]), _pair(x.shape[1:3])
     if isinstance(padding, str):
         padding = [_transposed_padding(k, s, padding) for k, s in zip(size, strides, strict=True)]
     pads = _pads(padding)
-    large = tuple(
-        max((n - 1) * s + 1 + sum(pad) - k + 1, 0)
-        for n, k, s, pad in zip(small, size, strides, pads, strict=True)
+    large = _pair(
+        [
+            max((n - 1) * s + 1 + sum(pad) - k + 1, 0)
+            for n, k, s, pad in zip(small, size, strides, pads, strict=True)
+        ]
     )
-    low = tuple(k - 1 - before for k, (before, _) in zip(size, pads, strict=True))
+    low = _pair([k - 1 - before for k, (before, _) in zip(size, pads, strict=True)])
     geometry = Geometry(size, strides, low, large, small, _formulation)
     dtype = jnp.dtype(preferred_element_type or x.dtype)
     if strides == (1, 1) and kernel.shape[2] < kernel.shape[3]:
@@ -206,11 +210,13 @@ def _check(x: jax.Array, kernel: jax.Array) -> None:
 
 
 def _pair(value: int | Sequence[int]) -> Pair:
-    return (value, value) if isinstance(value, int) else tuple(value)
+    first, second = (value, value) if isinstance(value, int) else value
+    return first, second
 
 
 def _pads(padding: int | Sequence[int | Sequence[int]]) -> list[Pair]:
-    return [_pair(pad) for pad in _pair(padding)]
+    both = (padding, padding) if isinstance(padding, int) else padding
+    return [_pair(pad) for pad in both]
 
 
 def _transposed_padding(kernel: int, stride: int, padding: str) -> Pair:

@@ -6,6 +6,7 @@ input or with a large dilated kernel, which the gradients of strided and of tran
 are to `lax`, at a tenth of it, or a hundredth.
 """
 
+import functools
 from functools import partial
 from typing import NamedTuple
 
@@ -27,7 +28,7 @@ class _Lattice(NamedTuple):
 
     taps: range
     first: int
-    count: int
+    count: int  # type: ignore[assignment]
     small: int
 
     def padding(self) -> tuple[int, int]:
@@ -93,7 +94,7 @@ def _sum_of_products(
         for i, a in enumerate(row.taps)
         for j, b in enumerate(column.taps)
     ]
-    return sum(shifted).astype(dtype)
+    return functools.reduce(jnp.add, shifted).astype(dtype)
 
 
 def _convolution(

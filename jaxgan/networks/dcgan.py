@@ -57,7 +57,7 @@ class DCGANGenerator(nn.Module):
     ) -> jax.Array:
         """Latents (B, D), with classes labels (B,) int -> images (B, S, S, channels)."""
         check_labels(labels, self.num_classes, latents.shape[0])
-        if self.num_classes is not None:
+        if labels is not None:
             # Rows of the identity, NaN where a label is no class, which `one_hot` would pass over.
             classes = jnp.take(jnp.eye(self.num_classes, dtype=latents.dtype), labels, axis=0)
             latents = jnp.concatenate([latents, classes], axis=1)
@@ -179,25 +179,28 @@ def dcgan(
     if upsampling not in ("transpose", "resize"):
         raise UserError(f"upsampling: got {upsampling!r}, expected 'transpose' or 'resize'")
     if image_size == 28:
-        shape = {"base_size": 7, "widths": (128, 64, 32), "last_doubles": False}
-        kernel = 5
+        base_size, widths, kernel = 7, (128, 64, 32), 5
     elif image_size in (32, 64, 128):
         doublings = (image_size // 8).bit_length()
         widths = tuple(64 * 2**i for i in reversed(range(doublings)))
-        shape = {"base_size": 4, "widths": widths, "last_doubles": True}
-        kernel = 4
+        base_size, kernel = 4, 4
     else:
         raise UserError(f"image_size: got {image_size}, expected 28, 32, 64 or 128 for a DCGAN")
-    options = {
+    options: dict[str, Any] = {
         "kernel": kernel,
         "num_classes": num_classes,
         "axis_name": axis_name,
         "dtype": dtype,
     }
-    generator = DCGANGenerator(channels=channels, upsampling=upsampling, **shape, **options)
-    discriminator = DCGANDiscriminator(
-        widths=shape["widths"][::-1], batch_norm=disc_batch_norm, **options
+    generator = DCGANGenerator(
+        base_size=base_size,
+        widths=widths,
+        last_doubles=base_size == 4,
+        channels=channels,
+        upsampling=upsampling,
+        **options,
     )
+    discriminator = DCGANDiscriminator(widths=widths[::-1], batch_norm=disc_batch_norm, **options)
     return generator, discriminator
 
 

@@ -87,7 +87,7 @@ class DiscoGANDiscriminator(nn.Module):
             x = LeakyReLU(0.2)(x)
             if i > 0:
                 features.append(x)
-        logits = Conv(1, x.shape[1:3], padding="VALID", **options)(x)
+        logits = Conv(1, (x.shape[1], x.shape[2]), padding="VALID", **options)(x)
         return logits[:, 0, 0, 0].astype(jnp.float32), tuple(features)
 
 

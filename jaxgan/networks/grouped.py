@@ -1,6 +1,7 @@
 """Grouped convolutions, whose gradients are fast on CPU too."""
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -58,7 +59,7 @@ def grouped_conv(
             "and (h, w, C, groups * O)"
         )
     x, kernel = _varying_alike(x, kernel)
-    options = {"strides": strides, "padding": padding}
+    options: dict[str, Any] = {"strides": strides, "padding": padding}
     return lax.platform_dependent(
         x, kernel, cpu=partial(_dense, **options), default=partial(_lax, **options)
     )

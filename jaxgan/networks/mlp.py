@@ -131,21 +131,23 @@ def mlp(
       >>> generator.hidden
       (256, 256)
     """
+    gen: dict[str, Any] = {"axis_name": axis_name, "dtype": dtype}
+    disc: dict[str, Any] = {"dtype": dtype}
     if variant == "plain":
-        gen, disc = {"hidden": (256, 256), "slope": 0.0}, {"hidden": (256, 256)}
+        gen |= {"hidden": (256, 256), "slope": 0.0}
+        disc |= {"hidden": (256, 256)}
     elif variant == "dropout":
-        gen = {"hidden": (256, 512, 1024)}
-        disc = {"hidden": (1024, 512, 256), "dropout": 0.3}
+        gen |= {"hidden": (256, 512, 1024)}
+        disc |= {"hidden": (1024, 512, 256), "dropout": 0.3}
     elif variant == "batch_norm":
-        gen = {
+        gen |= {
             "hidden": (196, 289, 361, 400, 512, 625, 784),
             "dropout": (0.5, 0.5, 0.5, 0.4, 0.4, 0.4, 0.4),
             "batch_norm": True,
             "sigmoid": True,
         }
-        disc = {"hidden": (441, 256, 32), "dropout": 0.2}
+        disc |= {"hidden": (441, 256, 32), "dropout": 0.2}
     else:
         raise UserError(f"variant: got {variant!r}, expected 'plain', 'dropout' or 'batch_norm'")
-    options = {"axis_name": axis_name, "dtype": dtype}
-    generator = MLPGenerator(image_shape=tuple(image_shape), **gen, **options)
-    return generator, MLPDiscriminator(**disc, dtype=dtype)
+    height, width, channels = image_shape
+    return MLPGenerator(image_shape=(height, width, channels), **gen), MLPDiscriminator(**disc)

@@ -294,11 +294,11 @@ def r3gan(
     configurations D and E.
     """
     if image_size == 28:
-        base_size, widths = 7, (width, width // 2, width // 4)
+        base_size, widths = 7, [width, width // 2, width // 4]
     elif image_size == 32:
-        base_size, widths = 4, (width,) * 4
+        base_size, widths = 4, [width] * 4
     elif image_size == 64:
-        base_size, widths = 4, (*(width,) * 4, width // 2)
+        base_size, widths = 4, [width] * 4 + [width // 2]
     else:
         raise UserError(f"image_size: got {image_size}, expected 28, 32 or 64 for an R3GAN")
     if group_size < 1:
@@ -310,11 +310,11 @@ def r3gan(
         )
     if blocks < 0:
         raise UserError(f"blocks: got {blocks}, expected 0 or more")
-    options = {
+    options: dict[str, Any] = {
         "blocks": blocks,
         "group_size": group_size,
         "num_classes": num_classes,
         "dtype": dtype,
     }
-    generator = R3GANGenerator(base_size, widths, channels=channels, **options)
-    return generator, R3GANDiscriminator(widths[::-1], **options)
+    generator = R3GANGenerator(base_size, tuple(widths), channels=channels, **options)
+    return generator, R3GANDiscriminator(tuple(widths[::-1]), **options)

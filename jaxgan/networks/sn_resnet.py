@@ -1,5 +1,6 @@
 """Residual GANs with a spectrally normalised discriminator, for 28 and 32 pixels."""
 
+import functools
 from typing import Any
 
 import flax.linen as nn
@@ -43,9 +44,10 @@ class ConvDown(Conv):
 
 def _spread(kernel: jax.Array) -> jax.Array:
     """(3, 3, C, O) -> (4, 4, C, O), the sum of the kernel at the four places of a 2x2 block."""
-    return sum(
+    places = [
         jnp.pad(kernel, ((i, 1 - i), (j, 1 - j), (0, 0), (0, 0))) for i in (0, 1) for j in (0, 1)
-    )
+    ]
+    return functools.reduce(jnp.add, places)
 
 
 def _mean_2x2(x: jax.Array) -> jax.Array:
@@ -224,16 +226,21 @@ def sn_resnet(
     Projection Discriminator".
     """
     if image_size == 28:
-        shape, published = {"base_size": 7, "blocks": 2}, 64
+        base_size, blocks, published = 7, 2, 64
     elif image_size == 32:
-        shape, published = {"base_size": 4, "blocks": 3}, 256
+        base_size, blocks, published = 4, 3, 256
     else:
         raise UserError(f"image_size: got {image_size}, expected 28 or 32 for an SN ResNet")
     width = published if width is None else width
     if width < 2 or width % 2:
         raise UserError(f"width: got {width}, expected an even number above 0")
-    options = {"num_classes": num_classes, "dtype": dtype}
+    options: dict[str, Any] = {"num_classes": num_classes, "dtype": dtype}
     generator = SNResNetGenerator(
-        width=width, channels=channels, axis_name=axis_name, **shape, **options
+        base_size=base_size,
+        blocks=blocks,
+        width=width,
+        channels=channels,
+        axis_name=axis_name,
+        **options,
     )
     return generator, SNResNetDiscriminator(width=width // 2, **options)
