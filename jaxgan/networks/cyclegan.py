@@ -31,14 +31,13 @@ class ResNetGenerator(nn.Module):
       channels: of the images made.
       width: channels of the first layer.
       blocks: residual blocks of two 3x3 convolutions each.
-      dtype, param_dtype: of the computation and of the parameters.
+      dtype: of the computation; parameters are float32.
     """
 
     channels: int
     width: int = 64
     blocks: int = 9
     dtype: Dtype = jnp.float32
-    param_dtype: Dtype = jnp.float32
 
     value_range = (-1.0, 1.0)
 
@@ -50,7 +49,6 @@ class ResNetGenerator(nn.Module):
                 f"image_size: got images {images.shape}, expected height and width to be multiples "
                 "of 4, since the generator halves them twice"
             )
-        options = {"dtype": self.dtype, "param_dtype": self.param_dtype}
 
         def normed(x, relu=True):
             x = InstanceNorm()(x)
@@ -59,16 +57,18 @@ class ResNetGenerator(nn.Module):
         def reflected(x, features, kernel):
             side = kernel // 2
             x = jnp.pad(x, ((0, 0), (side, side), (side, side), (0, 0)), mode="reflect")
-            return Conv(features, (kernel, kernel), padding="VALID", **options)(x)
+            return Conv(features, (kernel, kernel), padding="VALID", dtype=self.dtype)(x)
 
         x = normed(reflected(images.astype(self.dtype), self.width, 7))
         for factor in (2, 4):
-            x = normed(Conv(factor * self.width, (3, 3), 2, _HALVING, **options)(x))
+            x = normed(Conv(factor * self.width, (3, 3), 2, _HALVING, dtype=self.dtype)(x))
         for _ in range(self.blocks):
             y = normed(reflected(x, 4 * self.width, 3))
             x = x + normed(reflected(y, 4 * self.width, 3), relu=False)
         for factor in (2, 1):
-            x = normed(ConvTranspose(factor * self.width, (3, 3), 2, _DOUBLING, **options)(x))
+            x = normed(
+                ConvTranspose(factor * self.width, (3, 3), 2, _DOUBLING, dtype=self.dtype)(x)
+            )
         return jnp.tanh(reflected(x, self.channels, 7).astype(jnp.float32))
 
 
@@ -82,17 +82,16 @@ class PatchDiscriminator(nn.Module):
 
     Attributes:
       widths: channels of the feature maps; all but the last halve the side.
-      dtype, param_dtype: of the computation and of the parameters.
+      dtype: of the computation; parameters are float32.
     """
 
     widths: tuple[int, ...] = (64, 128, 256, 512)
     dtype: Dtype = jnp.float32
-    param_dtype: Dtype = jnp.float32
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
         """Images (B, H, W, C) -> float32 logits (B, h, w)."""
-        options = {"padding": 1, "dtype": self.dtype, "param_dtype": self.param_dtype}
+        options = {"padding": 1, "dtype": self.dtype}
         x = images
         for i, width in enumerate(self.widths):
             stride = 2 if i < len(self.widths) - 1 else 1
@@ -116,7 +115,6 @@ def cyclegan(
     width: int = 64,
     blocks: int | None = None,
     dtype: Dtype = jnp.float32,
-    param_dtype: Dtype = jnp.float32,
 ) -> tuple[ResNetGenerator, PatchDiscriminator]:
     """The CycleGAN pair for one direction; the other direction takes it with its own parameters.
 
@@ -128,7 +126,7 @@ def cyclegan(
       channels: of the images that the generator makes.
       width: channels of the first layer of either network; 64 is the published one.
       blocks: residual blocks, in place of nine or six.
-      dtype, param_dtype: of the computation and of the parameters.
+      dtype: of the computation; parameters are float32.
 
     Returns:
       (generator, discriminator).
@@ -152,9 +150,8 @@ def cyclegan(
         blocks = 9 if image_size >= 256 else 6
     if not isinstance(blocks, int) or blocks < 0:
         raise UserError(f"blocks: got {blocks}, expected 0 or more")
-    options = {"dtype": dtype, "param_dtype": param_dtype}
     widths = tuple(width * 2**i for i in range(4 if image_size >= 70 else 3))
     return (
-        ResNetGenerator(channels, width, blocks, **options),
-        PatchDiscriminator(widths, **options),
+        ResNetGenerator(channels, width, blocks, dtype=dtype),
+        PatchDiscriminator(widths, dtype=dtype),
     )

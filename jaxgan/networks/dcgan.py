@@ -34,7 +34,7 @@ class DCGANGenerator(nn.Module):
       norm_units: the first batch norm has statistics and a scale for each of the base_size x
         base_size x widths[0] numbers, in place of each of widths[0] channels.
       axis_name: mapped axis over which batch statistics are averaged.
-      dtype, param_dtype: of the computation and of the parameters.
+      dtype: of the computation; parameters are float32.
     """
 
     base_size: int
@@ -48,7 +48,6 @@ class DCGANGenerator(nn.Module):
     norm_units: bool = False
     axis_name: str | None = None
     dtype: Dtype = jnp.float32
-    param_dtype: Dtype = jnp.float32
 
     value_range = (-1.0, 1.0)
 
@@ -62,25 +61,24 @@ class DCGANGenerator(nn.Module):
             # Rows of the identity, NaN where a label is no class, which `one_hot` would pass over.
             classes = jnp.take(jnp.eye(self.num_classes, dtype=latents.dtype), labels, axis=0)
             latents = jnp.concatenate([latents, classes], axis=1)
-        options = {"dtype": self.dtype, "param_dtype": self.param_dtype}
-        up = {"method": self.upsampling, "kernel": self.kernel, **options}
+        up = {"method": self.upsampling, "kernel": self.kernel, "dtype": self.dtype}
         side = self.base_size
         # The biases of layers that batch norm follows would be subtracted again.
         x = nn.Dense(
-            side * side * self.widths[0], use_bias=False, kernel_init=dcgan_init, **options
+            side * side * self.widths[0], use_bias=False, kernel_init=dcgan_init, dtype=self.dtype
         )(latents)
         shape = -1, side, side, self.widths[0]
         if not self.norm_units:
             x = x.reshape(shape)
-        x = nn.relu(BatchNorm(train, self.axis_name, **options)(x)).reshape(shape)
+        x = nn.relu(BatchNorm(train, self.axis_name, self.dtype)(x)).reshape(shape)
         for width in self.widths[1:]:
             x = Upsample(width, use_bias=False, **up)(x)
-            x = nn.relu(BatchNorm(train, self.axis_name, **options)(x))
+            x = nn.relu(BatchNorm(train, self.axis_name, self.dtype)(x))
         if self.last_doubles:
             x = Upsample(self.channels, use_bias=self.use_bias, **up)(x)
         else:
             size = (self.kernel, self.kernel)
-            x = Conv(self.channels, size, use_bias=self.use_bias, **options)(x)
+            x = Conv(self.channels, size, use_bias=self.use_bias, dtype=self.dtype)(x)
         return jnp.tanh(x.astype(jnp.float32))
 
 
@@ -97,7 +95,7 @@ class DCGANDiscriminator(nn.Module):
       num_classes: K; None for the one logit alone.
       use_bias: of the layers that no batch norm follows; the others have none.
       axis_name: mapped axis over which batch statistics are averaged.
-      dtype, param_dtype: of the computation and of the parameters.
+      dtype: of the computation; parameters are float32.
     """
 
     widths: tuple[int, ...]
@@ -107,26 +105,26 @@ class DCGANDiscriminator(nn.Module):
     use_bias: bool = True
     axis_name: str | None = None
     dtype: Dtype = jnp.float32
-    param_dtype: Dtype = jnp.float32
 
     @nn.compact
     def __call__(
         self, images: jax.Array, train: bool = False
     ) -> jax.Array | tuple[jax.Array, jax.Array]:
         """Images (B, S, S, C) -> float32 logits (B,), with classes also class logits (B, K)."""
-        options = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         x = images
         for i, width in enumerate(self.widths):
             normalised = self.batch_norm and i > 0
             use_bias = self.use_bias and not normalised
-            x = Conv(width, (self.kernel, self.kernel), 2, use_bias=use_bias, **options)(x)
+            x = Conv(width, (self.kernel, self.kernel), 2, use_bias=use_bias, dtype=self.dtype)(x)
             if normalised:
-                x = BatchNorm(train, self.axis_name, **options)(x)
+                x = BatchNorm(train, self.axis_name, self.dtype)(x)
             x = LeakyReLU(0.2)(x)
-        logits = to_logits(x, use_bias=self.use_bias, **options)
+        logits = to_logits(x, use_bias=self.use_bias, dtype=self.dtype)
         if self.num_classes is None:
             return logits
-        head = nn.Dense(self.num_classes, kernel_init=dcgan_init, name="class_logits", **options)
+        head = nn.Dense(
+            self.num_classes, kernel_init=dcgan_init, name="class_logits", dtype=self.dtype
+        )
         return logits, head(x.reshape(x.shape[0], -1)).astype(jnp.float32)
 
 
@@ -139,7 +137,6 @@ def dcgan(
     num_classes: int | None = None,
     axis_name: str | None = None,
     dtype: Dtype = jnp.float32,
-    param_dtype: Dtype = jnp.float32,
 ) -> tuple[DCGANGenerator, DCGANDiscriminator]:
     """The DCGAN pair for a side of 28, or of 32, 64 or 128 in the widths of PyTorch's tutorial.
 
@@ -161,7 +158,7 @@ def dcgan(
       num_classes: K, for the pair of ACGAN: the generator is given the class, and the
         discriminator tells it, in a second output (B, K).
       axis_name: mapped axis over which batch statistics are averaged.
-      dtype, param_dtype: of the computation and of the parameters.
+      dtype: of the computation; parameters are float32.
 
     Returns:
       (generator, discriminator).
@@ -196,7 +193,6 @@ def dcgan(
         "num_classes": num_classes,
         "axis_name": axis_name,
         "dtype": dtype,
-        "param_dtype": param_dtype,
     }
     generator = DCGANGenerator(channels=channels, upsampling=upsampling, **shape, **options)
     discriminator = DCGANDiscriminator(
@@ -210,7 +206,6 @@ def dcgan_paper(
     *,
     axis_name: str | None = None,
     dtype: Dtype = jnp.float32,
-    param_dtype: Dtype = jnp.float32,
 ) -> tuple[DCGANGenerator, DCGANDiscriminator]:
     """The DCGAN pair of the paper's figure 1, for 64 pixels: five times the size of `dcgan(64)`.
 
@@ -227,7 +222,7 @@ def dcgan_paper(
     Args:
       channels: 1 or 3.
       axis_name: mapped axis over which batch statistics are averaged.
-      dtype, param_dtype: of the computation and of the parameters.
+      dtype: of the computation; parameters are float32.
 
     Returns:
       (generator, discriminator).
@@ -247,7 +242,6 @@ def dcgan_paper(
         "use_bias": False,
         "axis_name": axis_name,
         "dtype": dtype,
-        "param_dtype": param_dtype,
     }
     generator = DCGANGenerator(
         base_size=4, widths=widths, channels=channels, last_doubles=True, norm_units=True, **options

@@ -56,6 +56,11 @@ def from_description(description: dict[str, Any]) -> nn.Module:
     from jaxgan import networks
 
     fields = dict(description)
+    if fields.pop("param_dtype", "float32") != "float32":  # of runs of before 0.1.0
+        raise UserError(
+            f"param_dtype: got {description['param_dtype']!r}, expected 'float32', as all "
+            "parameters are"
+        )
     name = fields.pop("module", None)
     module = getattr(networks, name, None) if name in networks.__all__ else None
     if not (isinstance(module, type) and issubclass(module, nn.Module)):

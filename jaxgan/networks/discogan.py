@@ -25,14 +25,13 @@ class DiscoGANGenerator(nn.Module):
       channels: of the images made.
       widths: channels of the encoder's feature maps; the decoder mirrors them.
       axis_name: mapped axis over which batch statistics are averaged.
-      dtype, param_dtype: of the computation and of the parameters.
+      dtype: of the computation; parameters are float32.
     """
 
     channels: int
     widths: tuple[int, ...] = (64, 128, 256, 512)
     axis_name: str | None = None
     dtype: Dtype = jnp.float32
-    param_dtype: Dtype = jnp.float32
 
     value_range = (0.0, 1.0)
 
@@ -45,17 +44,16 @@ class DiscoGANGenerator(nn.Module):
                 f"image_size: got images {images.shape}, expected height and width to be multiples "
                 f"of {factor}, since the generator halves them {len(self.widths)} times"
             )
-        options = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         x = images
         for i, width in enumerate(self.widths):
-            x = Conv(width, (4, 4), 2, use_bias=False, **options)(x)
+            x = Conv(width, (4, 4), 2, use_bias=False, dtype=self.dtype)(x)
             if i > 0:
-                x = BatchNorm(train, self.axis_name, **options)(x)
+                x = BatchNorm(train, self.axis_name, self.dtype)(x)
             x = LeakyReLU(0.2)(x)
         for width in self.widths[-2::-1]:
-            x = ConvTranspose(width, (4, 4), 2, use_bias=False, **options)(x)
-            x = nn.relu(BatchNorm(train, self.axis_name, **options)(x))
-        x = ConvTranspose(self.channels, (4, 4), 2, use_bias=False, **options)(x)
+            x = ConvTranspose(width, (4, 4), 2, use_bias=False, dtype=self.dtype)(x)
+            x = nn.relu(BatchNorm(train, self.axis_name, self.dtype)(x))
+        x = ConvTranspose(self.channels, (4, 4), 2, use_bias=False, dtype=self.dtype)(x)
         return nn.sigmoid(x.astype(jnp.float32))
 
 
@@ -68,25 +66,24 @@ class DiscoGANDiscriminator(nn.Module):
     Attributes:
       widths: channels of the feature maps; each halves the side.
       axis_name: mapped axis over which batch statistics are averaged.
-      dtype, param_dtype: of the computation and of the parameters.
+      dtype: of the computation; parameters are float32.
     """
 
     widths: tuple[int, ...] = (64, 128, 256, 512)
     axis_name: str | None = None
     dtype: Dtype = jnp.float32
-    param_dtype: Dtype = jnp.float32
 
     @nn.compact
     def __call__(
         self, images: jax.Array, train: bool = False
     ) -> tuple[jax.Array, tuple[jax.Array, ...]]:
         """Images (B, S, S, C) -> (logits (B,), features, each (B, s, s, width))."""
-        options = {"use_bias": False, "dtype": self.dtype, "param_dtype": self.param_dtype}
+        options = {"use_bias": False, "dtype": self.dtype}
         x, features = images, []
         for i, width in enumerate(self.widths):
             x = Conv(width, (4, 4), 2, **options)(x)
             if i > 0:
-                x = BatchNorm(train, self.axis_name, self.dtype, self.param_dtype)(x)
+                x = BatchNorm(train, self.axis_name, self.dtype)(x)
             x = LeakyReLU(0.2)(x)
             if i > 0:
                 features.append(x)
@@ -101,7 +98,6 @@ def discogan(
     width: int = 64,
     axis_name: str | None = None,
     dtype: Dtype = jnp.float32,
-    param_dtype: Dtype = jnp.float32,
 ) -> tuple[DiscoGANGenerator, DiscoGANDiscriminator]:
     """The DiscoGAN pair for one direction; the other direction takes it with its own parameters.
 
@@ -117,7 +113,7 @@ def discogan(
       channels: of the images that the generator makes.
       width: channels of the first layer of either network; 64 is the published one.
       axis_name: mapped axis over which batch statistics are averaged.
-      dtype, param_dtype: of the computation and of the parameters.
+      dtype: of the computation; parameters are float32.
 
     Returns:
       (generator, discriminator).
@@ -138,6 +134,6 @@ def discogan(
         raise UserError(f"image_size: got {image_size}, expected 28, 32 or 64 for a DiscoGAN")
     if not isinstance(width, int) or width < 1:
         raise UserError(f"width: got {width}, expected a positive integer")
-    options = {"axis_name": axis_name, "dtype": dtype, "param_dtype": param_dtype}
+    options = {"axis_name": axis_name, "dtype": dtype}
     encoder, judge = (tuple(width * 2**i for i in range(count)) for count in layers[image_size])
     return DiscoGANGenerator(channels, encoder, **options), DiscoGANDiscriminator(judge, **options)

@@ -44,7 +44,7 @@ class Conv(nn.Module):
       stride: of both axes.
       padding: as `convolution.conv` takes it, or `conv_transpose` for a transposed one.
       use_bias: add a bias.
-      dtype, param_dtype: of the computation and of the parameters.
+      dtype: of the computation; parameters are float32.
       kernel_init: initialiser.
     """
 
@@ -54,7 +54,6 @@ class Conv(nn.Module):
     padding: Padding = "SAME"
     use_bias: bool = True
     dtype: Dtype = jnp.float32
-    param_dtype: Dtype = jnp.float32
     kernel_init: Callable = dcgan_init
 
     function = staticmethod(conv)
@@ -64,7 +63,7 @@ class Conv(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """(B, H, W, C) -> (B, h, w, features); SAME gives h = ceil(H / stride)."""
         shape = (*self.kernel_size, self.group_size or x.shape[-1], self.features)
-        kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype)
+        kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
         x = self.function(
             x.astype(self.dtype),
             kernel.astype(self.dtype),
@@ -73,7 +72,7 @@ class Conv(nn.Module):
         )
         if self.use_bias:
             zeros = nn.initializers.zeros_init()
-            bias = self.param("bias", zeros, (self.features,), self.param_dtype)
+            bias = self.param("bias", zeros, (self.features,), jnp.float32)
             x = x + jnp.reshape(bias, (1, 1, 1, -1)).astype(self.dtype)
         return x
 
@@ -122,7 +121,7 @@ class Upsample(nn.Module):
         leave a checkerboard; or "resize", nearest neighbour and then a 3x3 convolution, which
         cannot (Odena et al. 2016, "Deconvolution and Checkerboard Artifacts").
       kernel: side of the transposed convolution's kernel.
-      use_bias, dtype, param_dtype: as in `Conv`.
+      use_bias, dtype: as in `Conv`.
     """
 
     features: int
@@ -130,16 +129,11 @@ class Upsample(nn.Module):
     kernel: int = 4
     use_bias: bool = True
     dtype: Dtype = jnp.float32
-    param_dtype: Dtype = jnp.float32
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """(B, H, W, C) -> (B, 2 H, 2 W, features)."""
-        options = {
-            "use_bias": self.use_bias,
-            "dtype": self.dtype,
-            "param_dtype": self.param_dtype,
-        }
+        options = {"use_bias": self.use_bias, "dtype": self.dtype}
         if self.method == "transpose":
             size = (self.kernel, self.kernel)
             return ConvTranspose(self.features, size, 2, **options)(x)
@@ -155,7 +149,7 @@ class BatchNorm(nn.Module):
     Attributes:
       train: normalise by the batch's own statistics and update the running ones.
       axis_name: average the statistics over this mapped axis.
-      dtype, param_dtype: of the computation and of the parameters.
+      dtype: of the computation; parameters are float32.
       affine: scale and shift the result by parameters.
       scale_init: initialiser of the scales.
     """
@@ -163,7 +157,6 @@ class BatchNorm(nn.Module):
     train: bool
     axis_name: str | None = None
     dtype: Dtype = jnp.float32
-    param_dtype: Dtype = jnp.float32
     affine: bool = True
     scale_init: Callable = _scale_init
 
@@ -176,7 +169,6 @@ class BatchNorm(nn.Module):
             epsilon=1e-5,
             axis_name=self.axis_name,
             dtype=self.dtype,
-            param_dtype=self.param_dtype,
             use_scale=self.affine,
             use_bias=self.affine,
             scale_init=self.scale_init,
@@ -196,7 +188,7 @@ class ConditionalBatchNorm(nn.Module):
       train: normalise by the batch's own statistics and update the running ones.
       num_classes: number of classes.
       axis_name: average the statistics over this mapped axis.
-      dtype, param_dtype: of the computation and of the parameters.
+      dtype: of the computation; parameters are float32.
 
     Source: Dumoulin et al. 2017, "A Learned Representation For Artistic Style", section 2.2;
     Miyato & Koyama 2018, "cGANs with Projection Discriminator", section 4.
@@ -206,16 +198,15 @@ class ConditionalBatchNorm(nn.Module):
     num_classes: int
     axis_name: str | None = None
     dtype: Dtype = jnp.float32
-    param_dtype: Dtype = jnp.float32
 
     @nn.compact
     def __call__(self, x: jax.Array, labels: jax.Array) -> jax.Array:
         """(B, ..., C) and integers (B,) -> the shape of x; NaN where a label is no class."""
         check_labels(labels, self.num_classes, x.shape[0])
-        x = BatchNorm(self.train, self.axis_name, self.dtype, self.param_dtype, affine=False)(x)
+        x = BatchNorm(self.train, self.axis_name, self.dtype, affine=False)(x)
         shape = (self.num_classes, x.shape[-1])
-        gain = self.param("gain", nn.initializers.ones_init(), shape, self.param_dtype)
-        bias = self.param("bias", nn.initializers.zeros_init(), shape, self.param_dtype)
+        gain = self.param("gain", nn.initializers.ones_init(), shape, jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros_init(), shape, jnp.float32)
 
         def of_each(table):
             rows = jnp.take(table, labels, axis=0).astype(x.dtype)
@@ -249,7 +240,6 @@ def to_logits(
     x: jax.Array,
     *,
     dtype: Dtype,
-    param_dtype: Dtype,
     kernel_init: Callable = dcgan_init,
     use_bias: bool = True,
 ) -> jax.Array:
@@ -262,7 +252,6 @@ def to_logits(
         1,
         use_bias=use_bias,
         dtype=dtype,
-        param_dtype=param_dtype,
         kernel_init=kernel_init,
         name="logits",
     )

@@ -28,8 +28,7 @@ class MinibatchDiscrimination(nn.Module):
       kernels: features appended.
       dimension: of the rows that are compared.
       axis_name: the mapped axis, whose whole batch counts.
-      dtype, param_dtype: of the computation and of the parameters; distances have float32
-        at least.
+      dtype: of the computation; distances have float32 at least.
       kernel_init: initialiser.
 
     Source: Salimans et al. 2016, "Improved Techniques for Training GANs", section 3.2.
@@ -39,7 +38,6 @@ class MinibatchDiscrimination(nn.Module):
     dimension: int = 5
     axis_name: str | None = None
     dtype: Dtype = jnp.float32
-    param_dtype: Dtype = jnp.float32
     kernel_init: Callable = nn.initializers.normal(0.05)
 
     couples_examples = True
@@ -50,7 +48,7 @@ class MinibatchDiscrimination(nn.Module):
         if features.ndim != 2:
             raise UserError(f"features: got shape {features.shape}, expected (B, A)")
         shape = (features.shape[1], self.kernels * self.dimension)
-        kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype)
+        kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
         features = features.astype(self.dtype)
         rows = (features @ kernel.astype(self.dtype)).reshape(-1, self.kernels, self.dimension)
         rows = rows.astype(jnp.promote_types(self.dtype, jnp.float32))

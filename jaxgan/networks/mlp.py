@@ -41,7 +41,7 @@ class MLPGenerator(nn.Module):
       batch_norm: normalise each hidden layer.
       sigmoid: images in [0, 1] in place of tanh's [-1, 1].
       axis_name: mapped axis over which batch statistics are averaged.
-      dtype, param_dtype: of the computation and of the parameters.
+      dtype: of the computation; parameters are float32.
     """
 
     hidden: tuple[int, ...]
@@ -52,7 +52,6 @@ class MLPGenerator(nn.Module):
     sigmoid: bool = False
     axis_name: str | None = None
     dtype: Dtype = jnp.float32
-    param_dtype: Dtype = jnp.float32
 
     @property
     def value_range(self) -> tuple[float, float]:
@@ -67,17 +66,16 @@ class MLPGenerator(nn.Module):
                 f"dropout: got {len(self.dropout)} rates, expected one for each of the "
                 f"{len(self.hidden)} hidden layers"
             )
-        options = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         x = latents
         for i, width in enumerate(self.hidden):
             # A bias before batch norm would be subtracted again.
-            x = nn.Dense(width, use_bias=not self.batch_norm, **options)(x)
+            x = nn.Dense(width, use_bias=not self.batch_norm, dtype=self.dtype)(x)
             if self.batch_norm:
-                x = BatchNorm(train, self.axis_name, **options)(x)
+                x = BatchNorm(train, self.axis_name, self.dtype)(x)
             x = nn.leaky_relu(x, self.slope)
             if self.dropout:
                 x = nn.Dropout(self.dropout[i], deterministic=not train)(x)
-        x = nn.Dense(math.prod(self.image_shape), **options)(x).astype(jnp.float32)
+        x = nn.Dense(math.prod(self.image_shape), dtype=self.dtype)(x).astype(jnp.float32)
         x = nn.sigmoid(x) if self.sigmoid else jnp.tanh(x)
         return x.reshape(-1, *self.image_shape)
 
@@ -88,24 +86,22 @@ class MLPDiscriminator(nn.Module):
     Attributes:
       hidden: widths of the hidden layers.
       dropout: rate after each hidden layer; 0 for none.
-      dtype, param_dtype: of the computation and of the parameters.
+      dtype: of the computation; parameters are float32.
     """
 
     hidden: tuple[int, ...]
     dropout: float = 0.0
     dtype: Dtype = jnp.float32
-    param_dtype: Dtype = jnp.float32
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
         """Images (B, H, W, C) -> float32 logits (B,)."""
-        options = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         x = images.reshape(images.shape[0], -1)
         for width in self.hidden:
-            x = LeakyReLU(0.2)(nn.Dense(width, **options)(x))
+            x = LeakyReLU(0.2)(nn.Dense(width, dtype=self.dtype)(x))
             if self.dropout:
                 x = nn.Dropout(self.dropout, deterministic=not train)(x)
-        return to_logits(x, kernel_init=nn.initializers.lecun_normal(), **options)
+        return to_logits(x, kernel_init=nn.initializers.lecun_normal(), dtype=self.dtype)
 
 
 def mlp(
@@ -114,7 +110,6 @@ def mlp(
     *,
     axis_name: str | None = None,
     dtype: Dtype = jnp.float32,
-    param_dtype: Dtype = jnp.float32,
 ) -> tuple[MLPGenerator, MLPDiscriminator]:
     """One of three pairs of tutorials; the table at the top of this file has their widths.
 
@@ -123,7 +118,7 @@ def mlp(
         100) or "batch_norm" (latent 100, Adam 1e-3, batch 32, images in [0, 1]).
       image_shape: (H, W, C); the published ones are for (28, 28, 1).
       axis_name: mapped axis over which batch statistics are averaged.
-      dtype, param_dtype: of the computation and of the parameters.
+      dtype: of the computation; parameters are float32.
 
     Returns:
       (generator, discriminator).
@@ -151,6 +146,6 @@ def mlp(
         disc = {"hidden": (441, 256, 32), "dropout": 0.2}
     else:
         raise UserError(f"variant: got {variant!r}, expected 'plain', 'dropout' or 'batch_norm'")
-    options = {"dtype": dtype, "param_dtype": param_dtype}
-    generator = MLPGenerator(image_shape=tuple(image_shape), axis_name=axis_name, **gen, **options)
-    return generator, MLPDiscriminator(**disc, **options)
+    options = {"axis_name": axis_name, "dtype": dtype}
+    generator = MLPGenerator(image_shape=tuple(image_shape), **gen, **options)
+    return generator, MLPDiscriminator(**disc, dtype=dtype)

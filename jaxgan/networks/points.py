@@ -27,7 +27,7 @@ class PointGenerator(nn.Module):
       latent_dim: size of one point's latent.
       dim: coordinates of a point.
       slope: of the LeakyReLU; 0 is ReLU.
-      dtype, param_dtype: of the computation and of the parameters.
+      dtype: of the computation; parameters are float32.
 
     Example:
       >>> generator = PointGenerator(hidden=(64, 64), latent_dim=2, dim=2)
@@ -43,7 +43,6 @@ class PointGenerator(nn.Module):
     dim: int = 2
     slope: float = 0.2
     dtype: Dtype = jnp.float32
-    param_dtype: Dtype = jnp.float32
 
     @nn.compact
     def __call__(self, latents: jax.Array, train: bool = False) -> jax.Array:
@@ -52,8 +51,7 @@ class PointGenerator(nn.Module):
             raise UserError(
                 f"latents: got shape {latents.shape}, expected (B, a multiple of {self.latent_dim})"
             )
-        options = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         x = latents.reshape(len(latents), -1, self.latent_dim)
         for width in self.hidden:
-            x = nn.leaky_relu(nn.Dense(width, **options)(x), self.slope)
-        return nn.Dense(self.dim, **options)(x).astype(jnp.float32)
+            x = nn.leaky_relu(nn.Dense(width, dtype=self.dtype)(x), self.slope)
+        return nn.Dense(self.dim, dtype=self.dtype)(x).astype(jnp.float32)

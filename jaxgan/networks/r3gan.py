@@ -106,7 +106,7 @@ class ResidualBlock(nn.Module):
     Attributes:
       group_size: channels of a group of the 3x3 convolution.
       depth: L, residual blocks in the network.
-      dtype, param_dtype: of the computation and of the parameters.
+      dtype: of the computation; parameters are float32.
 
     Source: Huang et al. 2024, configurations D and E; Zhang et al. 2019, "Fixup Initialization:
     Residual Learning Without Normalization".
@@ -115,22 +115,24 @@ class ResidualBlock(nn.Module):
     group_size: int
     depth: int
     dtype: Dtype = jnp.float32
-    param_dtype: Dtype = jnp.float32
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """(B, H, W, C) -> the same shape."""
-        options = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         width = x.shape[-1]
         init = scaled_normal(math.sqrt(2 / (1 + SLOPE**2)) * self.depth ** (-1 / 4))
-        y = Conv(EXPANSION * width, (1, 1), kernel_init=init, **options)(x)
+        y = Conv(EXPANSION * width, (1, 1), kernel_init=init, dtype=self.dtype)(x)
         y = LeakyReLU(SLOPE)(y)
         y = GroupedConv(
-            EXPANSION * width, (3, 3), kernel_init=init, group_size=self.group_size, **options
+            EXPANSION * width,
+            (3, 3),
+            kernel_init=init,
+            group_size=self.group_size,
+            dtype=self.dtype,
         )(y)
         y = LeakyReLU(SLOPE)(y)
         zeros = nn.initializers.zeros_init()
-        return x + Conv(width, (1, 1), use_bias=False, kernel_init=zeros, **options)(y)
+        return x + Conv(width, (1, 1), use_bias=False, kernel_init=zeros, dtype=self.dtype)(y)
 
 
 class R3GANGenerator(nn.Module):
@@ -149,7 +151,7 @@ class R3GANGenerator(nn.Module):
       channels: of the image.
       group_size: channels of a group of the 3x3 convolutions.
       num_classes: of the labels; None for none.
-      dtype, param_dtype: of the computation and of the parameters.
+      dtype: of the computation; parameters are float32.
     """
 
     base_size: int
@@ -159,7 +161,6 @@ class R3GANGenerator(nn.Module):
     group_size: int = 16
     num_classes: int | None = None
     dtype: Dtype = jnp.float32
-    param_dtype: Dtype = jnp.float32
 
     value_range = (-1.0, 1.0)
 
@@ -169,16 +170,17 @@ class R3GANGenerator(nn.Module):
     ) -> jax.Array:
         """Latents (B, D), with classes also labels (B,) -> images (B, S, S, channels)."""
         check_labels(labels, self.num_classes, latents.shape[0])
-        options = {"dtype": self.dtype, "param_dtype": self.param_dtype}
-        linear = {"use_bias": False, "kernel_init": scaled_normal(1.0), **options}
+        linear = {"use_bias": False, "kernel_init": scaled_normal(1.0), "dtype": self.dtype}
         if self.num_classes is not None:
             init = nn.initializers.normal(1 / math.sqrt(self.num_classes))
             size = latents.shape[1]
-            embed = nn.Embed(self.num_classes, size, embedding_init=init, name="embed", **options)
+            embed = nn.Embed(
+                self.num_classes, size, embedding_init=init, name="embed", dtype=self.dtype
+            )
             latents = jnp.concatenate([latents.astype(self.dtype), embed(labels)], axis=1)
-        first, side = self.widths[0], self.base_size
+        first, side, depth = self.widths[0], self.base_size, self.blocks * len(self.widths)
         normal = nn.initializers.normal(1.0)
-        basis = self.param("basis", normal, (side, side, first), self.param_dtype)
+        basis = self.param("basis", normal, (side, side, first), jnp.float32)
         weights = nn.Dense(first, **linear)(latents)
         x = weights.reshape(-1, 1, 1, first) * basis.astype(self.dtype)[None]
         for i, width in enumerate(self.widths):
@@ -187,7 +189,7 @@ class R3GANGenerator(nn.Module):
                     x = Conv(width, (1, 1), **linear)(x)
                 x = upsample(x)
             for _ in range(self.blocks):
-                x = ResidualBlock(self.group_size, self.blocks * len(self.widths), **options)(x)
+                x = ResidualBlock(self.group_size, depth, self.dtype)(x)
         return Conv(self.channels, (1, 1), **linear)(x).astype(jnp.float32)
 
 
@@ -206,7 +208,7 @@ class R3GANDiscriminator(nn.Module):
       blocks: residual blocks for each width.
       group_size: channels of a group of the 3x3 convolutions.
       num_classes: of the labels; None for none.
-      dtype, param_dtype: of the computation and of the parameters.
+      dtype: of the computation; parameters are float32.
     """
 
     widths: tuple[int, ...]
@@ -214,7 +216,6 @@ class R3GANDiscriminator(nn.Module):
     group_size: int = 16
     num_classes: int | None = None
     dtype: Dtype = jnp.float32
-    param_dtype: Dtype = jnp.float32
 
     @nn.compact
     def __call__(
@@ -227,8 +228,8 @@ class R3GANDiscriminator(nn.Module):
             raise UserError(
                 f"images: got shape {images.shape}, expected sides in multiples of {factor}"
             )
-        options = {"dtype": self.dtype, "param_dtype": self.param_dtype}
-        linear = {"use_bias": False, "kernel_init": scaled_normal(1.0), **options}
+        linear = {"use_bias": False, "kernel_init": scaled_normal(1.0), "dtype": self.dtype}
+        depth = self.blocks * len(self.widths)
         x = Conv(self.widths[0], (1, 1), **linear)(images)
         for i, width in enumerate(self.widths):
             if i > 0:
@@ -236,16 +237,18 @@ class R3GANDiscriminator(nn.Module):
                 if width != x.shape[-1]:
                     x = Conv(width, (1, 1), **linear)(x)
             for _ in range(self.blocks):
-                x = ResidualBlock(self.group_size, self.blocks * len(self.widths), **options)(x)
+                x = ResidualBlock(self.group_size, depth, self.dtype)(x)
         height, breadth, last = x.shape[1:]
         init = nn.initializers.normal(1 / math.sqrt(height * breadth))
-        basis = self.param("basis", init, (height, breadth, last), self.param_dtype)
+        basis = self.param("basis", init, (height, breadth, last), jnp.float32)
         x = jnp.einsum("bhwc,hwc->bc", x, basis.astype(self.dtype))
         x = nn.Dense(1 if self.num_classes is None else last, **linear)(x).astype(jnp.float32)
         if self.num_classes is None:
             return x[:, 0]
         init = nn.initializers.normal(1 / math.sqrt(self.num_classes * last))
-        embed = nn.Embed(self.num_classes, last, embedding_init=init, name="embed", **options)
+        embed = nn.Embed(
+            self.num_classes, last, embedding_init=init, name="embed", dtype=self.dtype
+        )
         return jnp.sum(x * embed(labels).astype(jnp.float32), axis=1)
 
 
@@ -258,7 +261,6 @@ def r3gan(
     group_size: int = 16,
     num_classes: int | None = None,
     dtype: Dtype = jnp.float32,
-    param_dtype: Dtype = jnp.float32,
 ) -> tuple[R3GANGenerator, R3GANDiscriminator]:
     """The pair of the modern baseline, small by default.
 
@@ -274,7 +276,7 @@ def r3gan(
       blocks: residual blocks for each side.
       group_size: channels of a group of the 3x3 convolutions, which see twice the width.
       num_classes: for a pair that takes labels.
-      dtype, param_dtype: of the computation and of the parameters.
+      dtype: of the computation; parameters are float32.
 
     Returns:
       (generator, discriminator).
@@ -313,7 +315,6 @@ def r3gan(
         "group_size": group_size,
         "num_classes": num_classes,
         "dtype": dtype,
-        "param_dtype": param_dtype,
     }
     generator = R3GANGenerator(base_size, widths, channels=channels, **options)
     return generator, R3GANDiscriminator(widths[::-1], **options)

@@ -30,7 +30,7 @@ class SGANDiscriminator(nn.Module):
       hidden: width of the dense layer.
       dropout: rate.
       noise: standard deviation, in pixel values.
-      dtype, param_dtype: of the computation and of the parameters.
+      dtype: of the computation; parameters are float32.
     """
 
     num_classes: int
@@ -40,23 +40,22 @@ class SGANDiscriminator(nn.Module):
     dropout: float = 0.3
     noise: float = 0.5
     dtype: Dtype = jnp.float32
-    param_dtype: Dtype = jnp.float32
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
         """Images (B, H, W, C) -> float32 class logits (B, K)."""
-        options = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         he = nn.initializers.he_normal()
         x = images
         if train and self.noise:
             x = x + self.noise * jax.random.normal(self.make_rng("dropout"), x.shape, x.dtype)
         for i, (width, kernel) in enumerate(zip(self.widths, self.kernels, strict=True)):
             x = _largest_of_2x2(x) if i > 0 else x
-            x = LeakyReLU(0.2)(Conv(width, (kernel, kernel), kernel_init=he, **options)(x))
+            x = LeakyReLU(0.2)(Conv(width, (kernel, kernel), kernel_init=he, dtype=self.dtype)(x))
         x = nn.Dropout(self.dropout, deterministic=not train)(x.reshape(x.shape[0], -1))
-        x = LeakyReLU(0.2)(nn.Dense(self.hidden, kernel_init=he, **options)(x))
+        x = LeakyReLU(0.2)(nn.Dense(self.hidden, kernel_init=he, dtype=self.dtype)(x))
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
-        return nn.Dense(self.num_classes, name="class_logits", **options)(x).astype(jnp.float32)
+        x = nn.Dense(self.num_classes, name="class_logits", dtype=self.dtype)(x)
+        return x.astype(jnp.float32)
 
 
 def _largest_of_2x2(x: jax.Array) -> jax.Array:
@@ -75,7 +74,6 @@ def sgan(
     conditional: bool = False,
     axis_name: str | None = None,
     dtype: Dtype = jnp.float32,
-    param_dtype: Dtype = jnp.float32,
 ) -> tuple[DCGANGenerator, SGANDiscriminator]:
     """A pair for few labels: a small generator of the DCGAN's kind, a discriminator of classes.
 
@@ -89,7 +87,7 @@ def sgan(
       num_classes: K.
       conditional: the generator is given a class.
       axis_name: mapped axis over which the generator's batch statistics are averaged.
-      dtype, param_dtype: of the computation and of the parameters.
+      dtype: of the computation; parameters are float32.
 
     Returns:
       (generator, discriminator).
@@ -104,7 +102,6 @@ def sgan(
     """
     if image_size < 4 or image_size % 4:
         raise UserError(f"image_size: got {image_size}, expected a multiple of 4 for an SGAN")
-    options = {"dtype": dtype, "param_dtype": param_dtype}
     generator = DCGANGenerator(
         base_size=image_size // 4,
         widths=(64, 32),
@@ -113,6 +110,6 @@ def sgan(
         last_doubles=True,
         num_classes=num_classes if conditional else None,
         axis_name=axis_name,
-        **options,
+        dtype=dtype,
     )
-    return generator, SGANDiscriminator(num_classes, **options)
+    return generator, SGANDiscriminator(num_classes, dtype=dtype)

@@ -70,7 +70,7 @@ class SNResNetGenerator(nn.Module):
       channels: of the image.
       num_classes: of the labels; None for none.
       axis_name: mapped axis over which batch statistics are averaged.
-      dtype, param_dtype: of the computation and of the parameters.
+      dtype: of the computation; parameters are float32.
     """
 
     base_size: int
@@ -80,7 +80,6 @@ class SNResNetGenerator(nn.Module):
     num_classes: int | None = None
     axis_name: str | None = None
     dtype: Dtype = jnp.float32
-    param_dtype: Dtype = jnp.float32
 
     value_range = (-1.0, 1.0)
 
@@ -90,32 +89,31 @@ class SNResNetGenerator(nn.Module):
     ) -> jax.Array:
         """Latents (B, D), with classes also labels (B,) -> images (B, S, S, channels)."""
         check_labels(labels, self.num_classes, latents.shape[0])
-        options = {"dtype": self.dtype, "param_dtype": self.param_dtype}
 
         def norm(x):
             ones = nn.initializers.ones_init()
-            return BatchNorm(train, self.axis_name, scale_init=ones, **options)(x)
+            return BatchNorm(train, self.axis_name, scale_init=ones, dtype=self.dtype)(x)
 
         def norm_of_class(x):
             if self.num_classes is None:
                 return norm(x)
-            return ConditionalBatchNorm(train, self.num_classes, self.axis_name, **options)(
+            return ConditionalBatchNorm(train, self.num_classes, self.axis_name, dtype=self.dtype)(
                 x, labels
             )
 
         side = self.base_size
-        x = nn.Dense(side * side * self.width, kernel_init=glorot, **options)(latents)
+        x = nn.Dense(side * side * self.width, kernel_init=glorot, dtype=self.dtype)(latents)
         x = x.reshape(-1, side, side, self.width)
         for _ in range(self.blocks):
             y = nn.relu(norm_of_class(x))
-            y = UpConv(self.width, (3, 3), kernel_init=residual_init, **options)(y)
+            y = UpConv(self.width, (3, 3), kernel_init=residual_init, dtype=self.dtype)(y)
             y = nn.relu(norm_of_class(y))
-            y = Conv(self.width, (3, 3), kernel_init=residual_init, **options)(y)
+            y = Conv(self.width, (3, 3), kernel_init=residual_init, dtype=self.dtype)(y)
             # A 1x1 convolution gives each pixel the same before it is repeated as after.
-            x = Conv(self.width, (1, 1), kernel_init=glorot, **options)(x)
+            x = Conv(self.width, (1, 1), kernel_init=glorot, dtype=self.dtype)(x)
             x = y + jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)
         x = nn.relu(norm(x))
-        x = Conv(self.channels, (3, 3), kernel_init=glorot, **options)(x)
+        x = Conv(self.channels, (3, 3), kernel_init=glorot, dtype=self.dtype)(x)
         return jnp.tanh(x.astype(jnp.float32))
 
 
@@ -136,13 +134,12 @@ class SNResNetDiscriminator(nn.Module):
     Attributes:
       width: channels of all feature maps.
       num_classes: of the labels; None for none.
-      dtype, param_dtype: of the computation and of the parameters.
+      dtype: of the computation; parameters are float32.
     """
 
     width: int
     num_classes: int | None = None
     dtype: Dtype = jnp.float32
-    param_dtype: Dtype = jnp.float32
 
     @nn.compact
     def __call__(
@@ -152,14 +149,13 @@ class SNResNetDiscriminator(nn.Module):
         check_labels(labels, self.num_classes, images.shape[0])
         if images.shape[1] % 4 or images.shape[2] % 4:
             raise UserError(f"images: got shape {images.shape}, expected sides in multiples of 4")
-        options = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         relu = LeakyReLU(0.0)
 
         def normed(layer, x):
-            return SpectralNorm(layer, param_dtype=self.param_dtype)(x, update_stats=train)
+            return SpectralNorm(layer)(x, update_stats=train)
 
         def convolved(layer, x, size=(3, 3), init=residual_init):
-            return normed(layer(self.width, size, kernel_init=init, **options), x)
+            return normed(layer(self.width, size, kernel_init=init, dtype=self.dtype), x)
 
         x = images
         for i in range(4):
@@ -173,12 +169,15 @@ class SNResNetDiscriminator(nn.Module):
                 x = x + convolved(Conv, relu(y))
         # So many pixels sum up in float32.
         features = jnp.sum(relu(x), (1, 2), dtype=jnp.float32)
-        head = {"dtype": jnp.float32, "param_dtype": self.param_dtype}
-        dense = nn.Dense(1, use_bias=False, kernel_init=glorot, name="logits", **head)
+        dense = nn.Dense(1, use_bias=False, kernel_init=glorot, dtype=jnp.float32, name="logits")
         logits = normed(dense, features)[:, 0]
         if self.num_classes is not None:
             embed = nn.Embed(
-                self.num_classes, self.width, embedding_init=glorot, name="embed", **head
+                self.num_classes,
+                self.width,
+                embedding_init=glorot,
+                dtype=jnp.float32,
+                name="embed",
             )
             logits = logits + jnp.sum(normed(embed, labels) * features, axis=1)
         return logits
@@ -192,7 +191,6 @@ def sn_resnet(
     num_classes: int | None = None,
     axis_name: str | None = None,
     dtype: Dtype = jnp.float32,
-    param_dtype: Dtype = jnp.float32,
 ) -> tuple[SNResNetGenerator, SNResNetDiscriminator]:
     """The residual pair of spectral normalisation, at 32 pixels as published.
 
@@ -208,7 +206,7 @@ def sn_resnet(
         pixels, as published, and 64 at 28, for a laptop.
       num_classes: for a pair that takes labels: conditional batch norm, and projection.
       axis_name: mapped axis over which batch statistics are averaged.
-      dtype, param_dtype: of the computation and of the parameters.
+      dtype: of the computation; parameters are float32.
 
     Returns:
       (generator, discriminator).
@@ -234,7 +232,7 @@ def sn_resnet(
     width = published if width is None else width
     if width < 2 or width % 2:
         raise UserError(f"width: got {width}, expected an even number above 0")
-    options = {"num_classes": num_classes, "dtype": dtype, "param_dtype": param_dtype}
+    options = {"num_classes": num_classes, "dtype": dtype}
     generator = SNResNetGenerator(
         width=width, channels=channels, axis_name=axis_name, **shape, **options
     )

@@ -37,7 +37,7 @@ class ConditioningAugmentation(nn.Module):
 
     Attributes:
       features: N.
-      dtype, param_dtype: of the computation and of the parameters.
+      dtype: of the computation; parameters are float32.
 
     Source: Zhang et al. 2017, "StackGAN: Text to Photo-realistic Image Synthesis with Stacked
     Generative Adversarial Networks", section 3.2.
@@ -45,13 +45,11 @@ class ConditioningAugmentation(nn.Module):
 
     features: int
     dtype: Dtype = jnp.float32
-    param_dtype: Dtype = jnp.float32
 
     @nn.compact
     def __call__(self, embeddings: jax.Array) -> tuple[jax.Array, jax.Array]:
         """(B, E) -> float32 (B, N), (B, N)."""
-        options = {"dtype": self.dtype, "param_dtype": self.param_dtype}
-        x = nn.Dense(2 * self.features, kernel_init=dcgan_init, **options)(embeddings)
+        x = nn.Dense(2 * self.features, kernel_init=dcgan_init, dtype=self.dtype)(embeddings)
         mean, log_sigma = jnp.split(x.astype(jnp.float32), 2, axis=-1)
         return mean, log_sigma
 
@@ -68,7 +66,7 @@ class StackGANStageOne(nn.Module):
       latent_dim: Z, of z. The latents' other N are the noise of the conditioning augmentation.
       condition_dim: N.
       axis_name: mapped axis over which batch statistics are averaged.
-      dtype, param_dtype: of the computation and of the parameters.
+      dtype: of the computation; parameters are float32.
     """
 
     widths: tuple[int, ...]
@@ -77,14 +75,11 @@ class StackGANStageOne(nn.Module):
     condition_dim: int = 128
     axis_name: str | None = None
     dtype: Dtype = jnp.float32
-    param_dtype: Dtype = jnp.float32
 
     value_range = (-1.0, 1.0)
 
     def setup(self):
-        self.augmentation = ConditioningAugmentation(
-            self.condition_dim, self.dtype, self.param_dtype
-        )
+        self.augmentation = ConditioningAugmentation(self.condition_dim, self.dtype)
 
     def condition(self, embeddings: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Embeddings (B, E) -> mean and log sigma of their Gaussians, (B, N) each."""
@@ -93,21 +88,20 @@ class StackGANStageOne(nn.Module):
     @nn.compact
     def __call__(self, latents: jax.Array, embeddings: jax.Array, train: bool = False) -> jax.Array:
         """Latents (B, Z + N), embeddings (B, E) -> images (B, S, S, channels)."""
-        options = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         _check_noise("latents", latents, self.latent_dim + self.condition_dim)
         z, noise = jnp.split(latents, [self.latent_dim], axis=-1)
         mean, log_sigma = self.condition(embeddings)
         x = jnp.concatenate([z, mean + jnp.exp(log_sigma) * noise], axis=-1)
         # The biases of layers that batch norm follows would be subtracted again.
         x = nn.Dense(
-            _BASE * _BASE * self.widths[0], use_bias=False, kernel_init=dcgan_init, **options
+            _BASE * _BASE * self.widths[0], use_bias=False, kernel_init=dcgan_init, dtype=self.dtype
         )(x)
         x = x.reshape(-1, _BASE, _BASE, self.widths[0])
-        x = nn.relu(BatchNorm(train, self.axis_name, **options)(x))
+        x = nn.relu(BatchNorm(train, self.axis_name, self.dtype)(x))
         for width in self.widths[1:]:
-            x = Upsample(width, "resize", use_bias=False, **options)(x)
-            x = nn.relu(BatchNorm(train, self.axis_name, **options)(x))
-        x = Upsample(self.channels, "resize", **options)(x)
+            x = Upsample(width, "resize", use_bias=False, dtype=self.dtype)(x)
+            x = nn.relu(BatchNorm(train, self.axis_name, self.dtype)(x))
+        x = Upsample(self.channels, "resize", dtype=self.dtype)(x)
         return jnp.tanh(x.astype(jnp.float32))
 
 
@@ -126,7 +120,7 @@ class StackGANStageTwo(nn.Module):
       channels: of the image.
       condition_dim: N.
       axis_name: mapped axis over which batch statistics are averaged.
-      dtype, param_dtype: of the computation and of the parameters.
+      dtype: of the computation; parameters are float32.
     """
 
     down_widths: tuple[int, ...]
@@ -136,14 +130,11 @@ class StackGANStageTwo(nn.Module):
     condition_dim: int = 128
     axis_name: str | None = None
     dtype: Dtype = jnp.float32
-    param_dtype: Dtype = jnp.float32
 
     value_range = (-1.0, 1.0)
 
     def setup(self):
-        self.augmentation = ConditioningAugmentation(
-            self.condition_dim, self.dtype, self.param_dtype
-        )
+        self.augmentation = ConditioningAugmentation(self.condition_dim, self.dtype)
 
     def condition(self, embeddings: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Embeddings (B, E) -> mean and log sigma of their Gaussians, (B, N) each."""
@@ -154,16 +145,17 @@ class StackGANStageTwo(nn.Module):
         self, images: jax.Array, noise: jax.Array, embeddings: jax.Array, train: bool = False
     ) -> jax.Array:
         """Images (B, s, s, C), noise (B, N), embeddings (B, E) -> images (B, S, S, C)."""
-        options = {"dtype": self.dtype, "param_dtype": self.param_dtype}
 
         def normalised(x):
-            return BatchNorm(train, self.axis_name, **options)(x)
+            return BatchNorm(train, self.axis_name, self.dtype)(x)
 
         def conv(width, x, side=3, stride=1):
-            return normalised(Conv(width, (side, side), stride, use_bias=False, **options)(x))
+            return normalised(
+                Conv(width, (side, side), stride, use_bias=False, dtype=self.dtype)(x)
+            )
 
         _check_noise("noise", noise, self.condition_dim)
-        x = nn.relu(Conv(self.down_widths[0], (3, 3), **options)(images))
+        x = nn.relu(Conv(self.down_widths[0], (3, 3), dtype=self.dtype)(images))
         for width in self.down_widths[1:]:
             x = nn.relu(conv(width, x, 4, 2))
         mean, log_sigma = self.condition(embeddings)
@@ -173,9 +165,9 @@ class StackGANStageTwo(nn.Module):
         for _ in range(self.residual_blocks):
             x = nn.relu(x + conv(width, nn.relu(conv(width, x))))
         for width in self.up_widths:
-            x = Upsample(width, "resize", use_bias=False, **options)(x)
+            x = Upsample(width, "resize", use_bias=False, dtype=self.dtype)(x)
             x = nn.relu(normalised(x))
-        x = Conv(self.channels, (3, 3), **options)(x)
+        x = Conv(self.channels, (3, 3), dtype=self.dtype)(x)
         return jnp.tanh(x.astype(jnp.float32))
 
 
@@ -191,7 +183,7 @@ class StackGANDiscriminator(nn.Module):
       narrow_widths: of the 1x1 convolutions that follow.
       text_dim: of the embedding beside the pixels.
       axis_name: mapped axis over which batch statistics are averaged.
-      dtype, param_dtype: of the computation and of the parameters.
+      dtype: of the computation; parameters are float32.
     """
 
     widths: tuple[int, ...]
@@ -199,7 +191,6 @@ class StackGANDiscriminator(nn.Module):
     text_dim: int = 128
     axis_name: str | None = None
     dtype: Dtype = jnp.float32
-    param_dtype: Dtype = jnp.float32
 
     @nn.compact
     def __call__(self, images: jax.Array, embeddings: jax.Array, train: bool = False) -> jax.Array:
@@ -208,17 +199,16 @@ class StackGANDiscriminator(nn.Module):
         Of K sets of embeddings each makes pairs with the same images, which are looked at once;
         each set has batch statistics of its own.
         """
-        options = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         x = images
         for i, width in enumerate(self.widths):
-            x = Conv(width, (4, 4), 2, use_bias=i == 0, **options)(x)
+            x = Conv(width, (4, 4), 2, use_bias=i == 0, dtype=self.dtype)(x)
             if i > 0:
-                x = BatchNorm(train, self.axis_name, **options)(x)
+                x = BatchNorm(train, self.axis_name, self.dtype)(x)
             x = LeakyReLU(0.2)(x)
         for width in self.narrow_widths:
-            x = Conv(width, (1, 1), use_bias=False, **options)(x)
-            x = LeakyReLU(0.2)(BatchNorm(train, self.axis_name, **options)(x))
-        judge = _PairLogits(self.text_dim, self.axis_name, **options, name="pair")
+            x = Conv(width, (1, 1), use_bias=False, dtype=self.dtype)(x)
+            x = LeakyReLU(0.2)(BatchNorm(train, self.axis_name, self.dtype)(x))
+        judge = _PairLogits(self.text_dim, self.axis_name, dtype=self.dtype, name="pair")
         if embeddings.ndim == 2:
             return judge(x, embeddings, train)
         return jnp.stack([judge(x, each, train) for each in embeddings])
@@ -230,16 +220,14 @@ class _PairLogits(nn.Module):
     text_dim: int
     axis_name: str | None
     dtype: Dtype
-    param_dtype: Dtype
 
     @nn.compact
     def __call__(self, features: jax.Array, embeddings: jax.Array, train: bool) -> jax.Array:
-        options = {"dtype": self.dtype, "param_dtype": self.param_dtype}
-        text = nn.Dense(self.text_dim, kernel_init=dcgan_init, **options)(embeddings)
+        text = nn.Dense(self.text_dim, kernel_init=dcgan_init, dtype=self.dtype)(embeddings)
         x = _beside_every_pixel(features, LeakyReLU(0.2)(text))
-        x = Conv(features.shape[-1], (1, 1), use_bias=False, **options)(x)
-        x = LeakyReLU(0.2)(BatchNorm(train, self.axis_name, **options)(x))
-        return to_logits(x, **options)
+        x = Conv(features.shape[-1], (1, 1), use_bias=False, dtype=self.dtype)(x)
+        x = LeakyReLU(0.2)(BatchNorm(train, self.axis_name, self.dtype)(x))
+        return to_logits(x, dtype=self.dtype)
 
 
 def stackgan_stage_one(
@@ -253,7 +241,6 @@ def stackgan_stage_one(
     text_dim: int = 128,
     axis_name: str | None = None,
     dtype: Dtype = jnp.float32,
-    param_dtype: Dtype = jnp.float32,
 ) -> tuple[StackGANStageOne, StackGANDiscriminator]:
     """The Stage I pair, by default the published one: 64 pixels.
 
@@ -272,7 +259,7 @@ def stackgan_stage_one(
       latent_dim, condition_dim: of z and of c, which the generator is given.
       text_dim: of the text in the discriminator.
       axis_name: mapped axis over which batch statistics are averaged.
-      dtype, param_dtype: of the computation and of the parameters.
+      dtype: of the computation; parameters are float32.
 
     Returns:
       (generator, discriminator).
@@ -289,7 +276,7 @@ def stackgan_stage_one(
     Generative Adversarial Networks", sections 3.3 and 3.5.
     """
     doublings = _doublings("image_size", image_size, _BASE)
-    options = {"axis_name": axis_name, "dtype": dtype, "param_dtype": param_dtype}
+    options = {"axis_name": axis_name, "dtype": dtype}
     generator = StackGANStageOne(
         tuple(gen_width * 2**i for i in reversed(range(doublings))),
         channels,
@@ -313,7 +300,6 @@ def stackgan_stage_two(
     text_dim: int = 128,
     axis_name: str | None = None,
     dtype: Dtype = jnp.float32,
-    param_dtype: Dtype = jnp.float32,
 ) -> tuple[StackGANStageTwo, StackGANDiscriminator]:
     """The Stage II pair, by default the published one: from 64 pixels to 256.
 
@@ -330,7 +316,7 @@ def stackgan_stage_two(
       residual_blocks: how many; the paper has 4, and 2 for images of 128 pixels.
       condition_dim, text_dim: as in `stackgan_stage_one`.
       axis_name: mapped axis over which batch statistics are averaged.
-      dtype, param_dtype: of the computation and of the parameters.
+      dtype: of the computation; parameters are float32.
 
     Returns:
       (generator, discriminator).
@@ -357,7 +343,7 @@ def stackgan_stage_two(
         raise UserError(
             f"gen_width: got {gen_width}, expected {widest} at 16 pixels to be halved {ups} times"
         )
-    options = {"axis_name": axis_name, "dtype": dtype, "param_dtype": param_dtype}
+    options = {"axis_name": axis_name, "dtype": dtype}
     generator = StackGANStageTwo(
         tuple(gen_width * 2**i for i in range(downs + 1)),
         residual_blocks,

@@ -26,7 +26,7 @@ class TextEncoder(nn.Module):
       embedding_dim: E.
       width: of the residual stream.
       layers: convolutions of 5 words, each reaching two further.
-      dtype, param_dtype: of the computation and of the parameters.
+      dtype: of the computation; parameters are float32.
 
     Source: Reed et al. 2016, "Learning Deep Representations of Fine-Grained Visual Descriptions",
     section 3.2.
@@ -37,23 +37,22 @@ class TextEncoder(nn.Module):
     width: int = 64
     layers: int = 3
     dtype: Dtype = jnp.float32
-    param_dtype: Dtype = jnp.float32
 
     @nn.compact
     def __call__(self, tokens: jax.Array, train: bool = False) -> jax.Array:
         """int32 (B, L) -> float32 (B, E)."""
-        options = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         there = tokens > 0
         there = there[:, :, None]
-        x = nn.Embed(self.vocabulary_size, self.width, **options, name="words")(tokens)
+        x = nn.Embed(self.vocabulary_size, self.width, dtype=self.dtype, name="words")(tokens)
         for _ in range(self.layers):
             # Beyond its end a caption is zero, as before its start.
-            y = nn.LayerNorm(**options)(x) * there
-            y = nn.gelu(nn.Conv(2 * self.width, (5,), **options)(y))
-            x = x + nn.Dense(self.width, **options)(y)
-        x = nn.gelu(nn.Dense(4 * self.width, **options)(nn.LayerNorm(**options)(x))) * there
+            y = nn.LayerNorm(dtype=self.dtype)(x) * there
+            y = nn.gelu(nn.Conv(2 * self.width, (5,), dtype=self.dtype)(y))
+            x = x + nn.Dense(self.width, dtype=self.dtype)(y)
+        y = nn.LayerNorm(dtype=self.dtype)(x)
+        x = nn.gelu(nn.Dense(4 * self.width, dtype=self.dtype)(y)) * there
         x = jnp.sum(x, axis=1) / jnp.maximum(jnp.sum(there, axis=1), 1)
-        return _normalise(nn.Dense(self.embedding_dim, **options, name="embedding")(x))
+        return _normalise(nn.Dense(self.embedding_dim, dtype=self.dtype, name="embedding")(x))
 
 
 class ImageEncoder(nn.Module):
@@ -67,27 +66,25 @@ class ImageEncoder(nn.Module):
       embedding_dim: E.
       widths: channels of the feature maps; each halves the side.
       axis_name: mapped axis over which batch statistics are averaged.
-      dtype, param_dtype: of the computation and of the parameters.
+      dtype: of the computation; parameters are float32.
     """
 
     embedding_dim: int = 128
     widths: tuple[int, ...] = (48, 96, 192, 384)
     axis_name: str | None = None
     dtype: Dtype = jnp.float32
-    param_dtype: Dtype = jnp.float32
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool = False) -> tuple[jax.Array, jax.Array]:
         """(B, S, S, C) -> float32 (B, E), (B, F)."""
-        options = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         x = images
         for i, width in enumerate(self.widths):
-            x = Conv(width, (4, 4), 2, use_bias=i == 0, **options)(x)
+            x = Conv(width, (4, 4), 2, use_bias=i == 0, dtype=self.dtype)(x)
             if i > 0:
-                x = BatchNorm(train, self.axis_name, **options)(x)
+                x = BatchNorm(train, self.axis_name, self.dtype)(x)
             x = LeakyReLU(0.2)(x)
         x = x.reshape(x.shape[0], -1)
-        return _normalise(nn.Dense(self.embedding_dim, **options, name="embedding")(x)), x
+        return _normalise(nn.Dense(self.embedding_dim, dtype=self.dtype, name="embedding")(x)), x
 
 
 def _normalise(x: jax.Array) -> jax.Array:

@@ -125,10 +125,19 @@ def prepare(config: config_dict.ConfigDict, source, workdir: Path) -> Captions:
 
 def _read_encoders(file: Path) -> tuple[dict[str, Any], dict[str, Any]] | None:
     """The encoders that are kept, and what they are of; None where they are to be trained."""
-    about = file.with_suffix(".json")
-    if about.exists():  # of before there were digests
-        return serialization.msgpack_restore(file.read_bytes()), json.loads(about.read_text())
-    return read_state(file)
+    before = file.with_suffix(".json")
+    if before.exists():  # of before there were digests
+        extra = serialization.msgpack_restore(file.read_bytes())
+        saved = extra, json.loads(before.read_text())
+    else:
+        saved = read_state(file)
+    if saved is None:
+        return None
+    # An encoder may have been described when networks had other fields.
+    extra, about = saved
+    encoders = {name: about[name] for name in ("text_encoder", "image_encoder") if name in about}
+    now = {name: networks.from_description(encoder) for name, encoder in encoders.items()}
+    return extra, {**about, **{name: networks.describe(encoder) for name, encoder in now.items()}}
 
 
 def read_meaning(source) -> np.ndarray:

@@ -113,11 +113,10 @@ class Smooth(nn.Module):
 
     @nn.compact
     def __call__(self, x, train=False):
-        options = {"dtype": self.dtype, "param_dtype": self.dtype}
-        init = nn.initializers.normal(0.5)
-        x = jnp.tanh(Conv(3, (3, 3), 2, kernel_init=init, **options)(x))
-        x = jnp.tanh(Conv(2, (3, 3), kernel_init=init, **options)(x))
-        return nn.Dense(1, kernel_init=init, **options)(x.reshape(x.shape[0], -1))[:, 0]
+        options = {"dtype": self.dtype, "kernel_init": nn.initializers.normal(0.5)}
+        x = jnp.tanh(Conv(3, (3, 3), 2, **options)(x))
+        x = jnp.tanh(Conv(2, (3, 3), **options)(x))
+        return nn.Dense(1, **options)(x.reshape(x.shape[0], -1))[:, 0]
 
 
 @pytest.fixture(scope="module")
@@ -213,7 +212,7 @@ def test_a_narrow_critic_gives_a_float32_penalty(penalty, smooth):
 class Normed(nn.Module):
     @nn.compact
     def __call__(self, x, train=False):
-        return to_logits(BatchNorm(train)(x), dtype=jnp.float32, param_dtype=jnp.float32)
+        return to_logits(BatchNorm(train)(x), dtype=jnp.float32)
 
 
 class PlainFlax(nn.Module):

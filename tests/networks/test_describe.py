@@ -3,7 +3,6 @@
 import json
 
 import flax.linen as nn
-import jax.numpy as jnp
 import pytest
 from network_tables import DTYPES, PAIRS, TINY
 
@@ -35,7 +34,6 @@ def modules():
     ):
         for number, module in enumerate(pair):
             yield f"{name} {number}", module
-    yield "param_dtype", MLPDiscriminator((3,), param_dtype=jnp.bfloat16)
 
 
 @pytest.mark.parametrize("module", dict(modules()).values(), ids=dict(modules()).keys())
@@ -65,6 +63,13 @@ def test_a_dcgan_saved_before_its_biases_were_a_field_is_rebuilt():
         assert from_description(old) == module
 
 
+def test_a_network_saved_when_the_parameters_dtype_was_a_field_is_rebuilt():
+    module = MLPDiscriminator((3,))
+    old = {**describe(module), "param_dtype": "float32"}
+    assert from_description(old) == module
+    assert old["param_dtype"] == "float32"
+
+
 def test_every_module_of_the_package_is_described_above():
     classes = {
         name
@@ -85,6 +90,7 @@ def test_every_module_of_the_package_is_described_above():
         ({"colour": "red"}, "MLPDiscriminator: .*'colour'"),
         ({"hidden": ...}, "MLPDiscriminator: .*'hidden'"),
         ({"dtype": "float7"}, "MLPDiscriminator: .*float7"),
+        ({"param_dtype": "bfloat16"}, "param_dtype: got 'bfloat16', expected 'float32'"),
     ],
 )
 def test_a_description_of_something_else_is_refused(change, named):

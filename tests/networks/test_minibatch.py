@@ -57,7 +57,7 @@ def test_the_gradient_is_the_finite_difference():
         features, weights = draw(5, 4, dtype=np.float64), draw(5, 7, seed=1, dtype=np.float64)
         step = 1e-2 * draw(5, 4, seed=2, dtype=np.float64)
         kernel = draw(4, 6, seed=3, dtype=np.float64)
-        layer = LAYER.clone(dtype=jnp.float64, param_dtype=jnp.float64)
+        layer = LAYER.clone(dtype=jnp.float64)
 
         def value(features):
             return jnp.sum(weights * layer.apply({"params": {"kernel": kernel}}, features))

@@ -87,12 +87,14 @@ def test_discogan_has_the_published_sizes():
 @pytest.mark.parametrize("make", [cyclegan, discogan])
 @every_dtype
 def test_pairs_for_small_images(make, size, dtype):
-    generator, discriminator = make(size, 1, width=4, dtype=dtype, param_dtype=dtype)
+    generator, discriminator = make(size, 1, width=4, dtype=dtype)
     for module in (generator, discriminator):
         made, variables = abstract(module, (2, size, size, 1))
         made = jax.tree.leaves(made)[0]
         assert made.dtype == jnp.float32
-        assert {leaf.dtype for leaf in jax.tree.leaves(variables["params"])} == {jnp.dtype(dtype)}
+        assert {leaf.dtype for leaf in jax.tree.leaves(variables["params"])} == {
+            jnp.dtype("float32")
+        }
         # Patches: 28 -> 14 -> 7 -> 6 -> 5.
         logits = (size // 4 - 2, size // 4 - 2) if make is cyclegan else ()
         assert made.shape == ((2, size, size, 1) if module is generator else (2, *logits))
