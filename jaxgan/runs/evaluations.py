@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jaxgan.runs.event_files import EventWriter
 from jaxgan.files import write_json, writing
+from jaxgan.runs.event_files import EventWriter
 from jaxgan.runs.page import write_report
 
 __all__ = ["format_table", "write_evaluation"]

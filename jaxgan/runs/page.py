@@ -13,9 +13,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from jaxgan.runs import page_cards
 from jaxgan.errors import UserError
 from jaxgan.files import write_atomically
+from jaxgan.runs import page_cards
 from jaxgan.runs.page_cards import text
 from jaxgan.runs.page_charts import make_charts, thin
 from jaxgan.runs.page_files import Run, is_finite, read_rows, read_run

@@ -190,8 +190,8 @@ def plot_curves(path: str | os.PathLike, rows: Sequence[dict], smoothing: float 
 
     Args:
         path: The file to write.
-        rows: Metric rows, as from `jaxgan.runs.page.read_metrics`: each a dict with "step". Keys may
-            be missing and values NaN; of two rows with one step the later counts.
+        rows: Metric rows, as from `jaxgan.runs.page.read_metrics`: each a dict with "step". Keys
+            may be missing and values NaN; of two rows with one step the later counts.
         smoothing: Weight of the past in the exponential moving average, in [0, 1).
 
     Returns:

@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 
+from jaxgan.files import read_object, sync, write_atomically, write_json, writing
 from jaxgan.runs import page, pictures
 from jaxgan.runs.event_files import EventWriter
-from jaxgan.files import read_object, sync, write_atomically, write_json, writing
 
 __all__ = ["Recorder", "is_finished", "save_config"]
 

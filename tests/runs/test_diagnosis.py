@@ -9,8 +9,8 @@ import pytest
 import tiny
 
 from jaxgan import losses, make_train_step
-from jaxgan.runs.diagnosis import WINDOW, diagnose, diagnose_run
 from jaxgan.methods import adversarial, diversity
+from jaxgan.runs.diagnosis import WINDOW, diagnose, diagnose_run
 
 WELL = {
     "accuracy_real": 0.7,

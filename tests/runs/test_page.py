@@ -17,6 +17,7 @@ from jaxgan.errors import UserError
 from jaxgan.runs.page import read_metrics, write_report
 from jaxgan.runs.pictures import save_animation, save_image
 
+
 class Page(HTMLParser):
     """The elements of a page with their attributes and the text up to the next tag."""
 
