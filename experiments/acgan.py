@@ -43,7 +43,7 @@ def make_game(config: config_dict.ConfigDict, source, key) -> generation.Game:
         latent_dim=config.latent_dim,
         num_classes=num_classes,
         loss=known[config.loss],
-        latent=config.latent,
+        prior=config.latent,
         class_weight=weight,
     )
     return generation.game_of(config, key, generator, discriminator, method, gen_tx, disc_tx)

@@ -42,9 +42,9 @@ def make_game(config, source, key):
     classes, codes = config.categories, config.codes
     generator, _, *txs = dcgan.make_players(config, num_classes=classes)
     discriminator = dcgan.make_players(config, num_classes=classes + codes)[1]
-    names = ("latent_dim", "latent", "class_weight", "code_weight")
+    names = ("latent_dim", "class_weight", "code_weight")
     options = {"num_classes": classes, "num_codes": codes, "loss": losses.non_saturating}
-    options |= {name: config[name] for name in names}
+    options |= {"prior": config.latent, **{name: config[name] for name in names}}
     method = infogan(generator, discriminator, **options)
     return generation.game_of(config, key, generator, discriminator, method, *txs)
 

@@ -53,8 +53,9 @@ def make_game(config, source, key):
         config.image_size, config.channels, **rules, dtype=DTYPES[config.dtype]
     )
     txs = falling_adams(config, config.num_steps)
-    names = ("latent_dim", "latent", "feature_matching", "consistency")
-    method = sgan(*players, **{name: config[name] for name in names}, **rules)
+    names = ("latent_dim", "feature_matching", "consistency")
+    options = {"prior": config.latent, **{name: config[name] for name in names}}
+    method = sgan(*players, **options, **rules)
     game_key, alone_key, labelled_key = jax.random.split(key, 3)
     game = generation.game_of(config, game_key, *players, method, *txs, held_out=None)
     alone = init_variables(discriminator, alone_key, jnp.zeros((1, *shape)))

@@ -113,9 +113,7 @@ def draw_inputs(
             own = jax.random.fold_in(key, index) if index else key
             # Beside normal latents, others stay as they are.
             bound = truncation if of.prior == "normal" or "normal" not in priors else None
-            drawn.append(
-                sample_latents(own, count, of.dim, distribution=of.prior, truncation=bound)
-            )
+            drawn.append(sample_latents(own, count, of.dim, prior=of.prior, truncation=bound))
         elif isinstance(of, Classes):
             drawn.append(jnp.arange(count, dtype=jnp.int32) % of.count)
         else:

@@ -51,7 +51,7 @@ class Run:
 
     def draw(self, count, fold=0):
         key = jax.random.fold_in(jax.random.key(self.arguments.seed), fold)
-        return latent.sample_latents(key, count, self.latent_dim, distribution=self.prior)
+        return latent.sample_latents(key, count, self.latent_dim, prior=self.prior)
 
     def images(self, latents):
         blocks = [self.generate(latents[i : i + 100]) for i in range(0, len(latents), 100)]

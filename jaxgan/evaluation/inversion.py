@@ -51,7 +51,7 @@ def invert(
     key: jax.Array,
     *,
     latent_dim: int,
-    distribution: str = "normal",
+    prior: str = "normal",
     restarts: int = 2,
     num_steps: int = 300,
     learning_rate: float = 0.1,
@@ -78,7 +78,7 @@ def invert(
       images: (B, H, W, C) float in [0, 1].
       key: PRNG key of the draws.
       latent_dim: D.
-      distribution: the prior, "normal" or "uniform".
+      prior: "normal" or "uniform".
       restarts: R, from how many draws each image is tried. More are never worse.
       num_steps: of Adam.
       learning_rate: of its first step.
@@ -111,9 +111,7 @@ def invert(
     # A key for each restart: the first so many are the same however many there are.
     starts = jnp.concatenate(
         [
-            sample_latents(
-                jax.random.fold_in(key, r), len(images), latent_dim, distribution=distribution
-            )
+            sample_latents(jax.random.fold_in(key, r), len(images), latent_dim, prior=prior)
             for r in range(restarts)
         ]
     )
@@ -124,7 +122,7 @@ def invert(
         feature_weight=feature_weight,
         num_steps=num_steps,
         learning_rate=learning_rate,
-        bounded=distribution == "uniform",
+        bounded=prior == "uniform",
     )
     latents, made, losses = jax.jit(search)(starts, jnp.asarray(images))
     best = np.argmin(np.asarray(losses).reshape(restarts, -1), axis=0)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxgan.errors import UserError
-from jaxgan.latent.prior import check_distribution
+from jaxgan.latent.prior import check_prior
 
 __all__ = [
     "interpolate",
@@ -18,7 +18,7 @@ __all__ = [
 
 
 def interpolate(
-    start: jax.Array, end: jax.Array, count: int, *, distribution: str = "normal"
+    start: jax.Array, end: jax.Array, count: int, *, prior: str = "normal"
 ) -> jax.Array:
     """Goes from one latent to another as the prior asks.
 
@@ -26,20 +26,20 @@ def interpolate(
 
     Args:
       start, end, count: as for `interpolate_linear`.
-      distribution: the prior, "normal" or "uniform".
+      prior: "normal" or "uniform".
 
     Returns:
       What `interpolate_linear` or `interpolate_spherical` gives.
 
     Raises:
-      UserError: an unknown distribution; as those.
+      UserError: an unknown prior; as those.
 
     Example:
-      >>> interpolate(jnp.zeros(1), jnp.ones(1), 3, distribution="uniform")[:, 0].tolist()
+      >>> interpolate(jnp.zeros(1), jnp.ones(1), 3, prior="uniform")[:, 0].tolist()
       [0.0, 0.5, 1.0]
     """
-    check_distribution(distribution)
-    between = interpolate_linear if distribution == "uniform" else interpolate_spherical
+    check_prior(prior)
+    between = interpolate_linear if prior == "uniform" else interpolate_spherical
     return between(start, end, count)
 
 
@@ -97,7 +97,7 @@ def interpolate_spherical(start: jax.Array, end: jax.Array, count: int) -> jax.A
 
 
 def smooth_path(
-    waypoints: jax.Array, count: int, *, distribution: str = "normal", closed: bool = True
+    waypoints: jax.Array, count: int, *, prior: str = "normal", closed: bool = True
 ) -> jax.Array:
     """A walk without corners through several latents, for animations.
 
@@ -112,14 +112,14 @@ def smooth_path(
       waypoints: (K, D) float.
       count: number of points. A closed walk ends one step before its start, ready to be repeated;
         an open one ends at the last waypoint.
-      distribution: the prior, "normal" or "uniform".
+      prior: "normal" or "uniform".
       closed: come back to the first waypoint.
 
     Returns:
       (count, D).
 
     Raises:
-      UserError: fewer than two waypoints, a count below 1, an unknown distribution.
+      UserError: fewer than two waypoints, a count below 1, an unknown prior.
 
     Example:
       >>> circle = smooth_path(jnp.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]]), 8)
@@ -128,7 +128,7 @@ def smooth_path(
 
     Source: Catmull and Rom 1974, "A Class of Local Interpolating Splines".
     """
-    check_distribution(distribution)
+    check_prior(prior)
     if jnp.ndim(waypoints) != 2 or len(waypoints) < 2:
         raise UserError(f"waypoints: got shape {jnp.shape(waypoints)}, expected (K, D), K >= 2")
     if count < 1:
@@ -153,7 +153,7 @@ def smooth_path(
             + u**2 * (u - 1) * end_slope
         )
 
-    if distribution == "uniform":
+    if prior == "uniform":
         return jnp.clip(spline(waypoints), -1.0, 1.0)
     norms = _norms(waypoints)
     curve = spline(waypoints / jnp.where(norms > 0, norms, 1.0))
@@ -162,9 +162,7 @@ def smooth_path(
     return curve * (radius / jnp.where(length > 0, length, 1.0))
 
 
-def latent_grid(
-    corners: jax.Array, rows: int, columns: int, *, distribution: str = "normal"
-) -> jax.Array:
+def latent_grid(corners: jax.Array, rows: int, columns: int, *, prior: str = "normal") -> jax.Array:
     """The plane between four latents: down the two sides first, then across from side to side.
 
     Lines for the uniform prior, great circles for the normal one.
@@ -172,26 +170,26 @@ def latent_grid(
     Args:
       corners: (4, D) float: top left, top right, bottom left, bottom right.
       rows, columns: of the grid, the corners among them.
-      distribution: the prior, "normal" or "uniform".
+      prior: "normal" or "uniform".
 
     Returns:
       (rows * columns, D), row by row, as `visualize.image_grid` lays images out.
 
     Raises:
-      UserError: not four corners, fewer than two rows or columns, an unknown distribution.
+      UserError: not four corners, fewer than two rows or columns, an unknown prior.
 
     Example:
       >>> corners = jnp.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
-      >>> latent_grid(corners, 3, 3, distribution="uniform")[4].tolist()
+      >>> latent_grid(corners, 3, 3, prior="uniform")[4].tolist()
       [0.5, 0.5]
     """
-    check_distribution(distribution)
+    check_prior(prior)
     if jnp.ndim(corners) != 2 or len(corners) != 4:
         raise UserError(f"corners: got shape {jnp.shape(corners)}, expected (4, D)")
     for name, value in (("rows", rows), ("columns", columns)):
         if value < 2:
             raise UserError(f"{name}: got {value}, expected 2 or more")
-    between = functools.partial(interpolate, distribution=distribution)
+    between = functools.partial(interpolate, prior=prior)
     left, right = between(corners[0], corners[2], rows), between(corners[1], corners[3], rows)
     grid = jax.vmap(lambda start, end: between(start, end, columns))(left, right)
     return grid.reshape(rows * columns, -1)

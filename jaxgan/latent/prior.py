@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxgan.devices import make_rows
 from jaxgan.errors import UserError
 
-__all__ = ["across_classes", "check_distribution", "onto_prior", "sample_latents"]
+__all__ = ["across_classes", "check_prior", "onto_prior", "sample_latents"]
 
 
 def sample_latents(
@@ -14,7 +14,7 @@ def sample_latents(
     batch_size: int,
     latent_dim: int,
     *,
-    distribution: str = "normal",
+    prior: str = "normal",
     truncation: float | None = None,
     axis_name: str | None = None,
 ) -> jax.Array:
@@ -26,7 +26,7 @@ def sample_latents(
       key: a PRNG key; the same on every device of a mapped axis.
       batch_size: B, on this device.
       latent_dim: D.
-      distribution: "normal" or "uniform".
+      prior: "normal" or "uniform".
       truncation: for "normal", a bound t > 0: the tails beyond |z| > t are drawn again, which
         trades variety for fidelity (Brock et al. 2019, section 3.1). None leaves them.
       axis_name: the mapped axis inside `pmap` or `shard_map`: the latents of the whole batch are
@@ -36,23 +36,22 @@ def sample_latents(
       (B, D) float32.
 
     Raises:
-      UserError: an unknown distribution, a truncation that is not positive or not for "normal".
+      UserError: an unknown prior, a truncation that is not positive or not for "normal".
 
     Example:
       >>> sample_latents(jax.random.key(0), 16, 100).shape
       (16, 100)
     """
-    check_distribution(distribution)
-    if truncation is not None and distribution != "normal":
+    check_prior(prior)
+    if truncation is not None and prior != "normal":
         raise UserError(
-            f"truncation: got {truncation} for {distribution} latents, expected None but for "
-            "normal ones"
+            f"truncation: got {truncation} for {prior} latents, expected None but for normal ones"
         )
     if truncation is not None and not truncation > 0:
         raise UserError(f"truncation: got {truncation}, expected a positive number")
 
     def draw(shape):
-        if distribution == "uniform":
+        if prior == "uniform":
             return jax.random.uniform(key, shape, minval=-1.0, maxval=1.0)
         if truncation is None:
             return jax.random.normal(key, shape)
@@ -61,7 +60,7 @@ def sample_latents(
     return make_rows(draw, (batch_size, latent_dim), axis_name)
 
 
-def onto_prior(latents: jax.Array, distribution: str = "normal") -> jax.Array:
+def onto_prior(latents: jax.Array, prior: str = "normal") -> jax.Array:
     """Brings latents that were computed, such as means or sums, back to where draws lie.
 
         normal: sqrt(D) z / |z|;  uniform: z clipped to [-1, 1]
@@ -73,13 +72,13 @@ def onto_prior(latents: jax.Array, distribution: str = "normal") -> jax.Array:
 
     Args:
       latents: (..., D) float.
-      distribution: "normal" or "uniform".
+      prior: "normal" or "uniform".
 
     Returns:
       (..., D). Zeros, which have no direction, stay zeros.
 
     Raises:
-      UserError: an unknown distribution.
+      UserError: an unknown prior.
 
     Example:
       >>> onto_prior(jnp.array([0.6, 0.8, 0.0, 0.0])).tolist()
@@ -87,8 +86,8 @@ def onto_prior(latents: jax.Array, distribution: str = "normal") -> jax.Array:
 
     Source: White 2016, "Sampling Generative Networks", section 2.1, for the norms.
     """
-    check_distribution(distribution)
-    if distribution == "uniform":
+    check_prior(prior)
+    if prior == "uniform":
         return jnp.clip(latents, -1.0, 1.0)
     norms = jnp.linalg.norm(latents, axis=-1, keepdims=True)
     return latents * (jnp.sqrt(float(latents.shape[-1])) / jnp.where(norms > 0, norms, 1.0))
@@ -113,7 +112,7 @@ def across_classes(latents: jax.Array, num_classes: int) -> tuple[jax.Array, jax
     return jnp.repeat(latents, num_classes, axis=0), labels
 
 
-def check_distribution(distribution: str) -> None:
+def check_prior(prior: str) -> None:
     """Refuses a prior that is neither normal nor uniform."""
-    if distribution not in ("normal", "uniform"):
-        raise UserError(f"latent: got {distribution!r}, expected 'normal' or 'uniform'")
+    if prior not in ("normal", "uniform"):
+        raise UserError(f"prior: got {prior!r}, expected 'normal' or 'uniform'")

@@ -26,7 +26,7 @@ def acgan(
     latent_dim: int,
     num_classes: int,
     loss: Loss,
-    latent: str = "normal",
+    prior: str = "normal",
     class_weight: float = 1.0,
     axis_name: str | None = None,
 ) -> Method:
@@ -46,7 +46,7 @@ def acgan(
       latent_dim: size of the latents.
       num_classes: K.
       loss: L_D and L_G, from `jaxgan.losses`.
-      latent: "normal" or "uniform".
+      prior: "normal" or "uniform".
       class_weight: w.
       axis_name: the mapped axis inside `pmap` or `shard_map`.
 
@@ -71,7 +71,7 @@ def acgan(
     Source: Odena et al. 2017, "Conditional Image Synthesis with Auxiliary Classifier GANs",
     section 3.
     """
-    inputs = latent_inputs(Latents(latent_dim, latent), num_classes)
+    inputs = latent_inputs(Latents(latent_dim, prior), num_classes)
     generate = make_generate(
         generator, inputs["latents"], lambda batch: (class_labels(batch),), axis_name
     )
@@ -118,7 +118,7 @@ def acgan(
     def evaluate(state: TrainState, batch: PyTree, key: jax.Array) -> Metrics:
         images, labels, mask = entry(batch, "image"), class_labels(batch), entry(batch, "mask")
         latent_key, gen_key, disc_key = jax.random.split(key, 3)
-        latents = sample_latents(latent_key, images.shape[0], latent_dim, distribution=latent)
+        latents = sample_latents(latent_key, images.shape[0], latent_dim, prior=prior)
         fakes, _ = apply_train(generator, state.generator.variables, latents, labels, key=gen_key)
         counts, judged = {"count": jnp.sum(mask)}, []
         for kind, shown in (("real", images), ("fake", fakes)):

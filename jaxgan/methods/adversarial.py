@@ -34,7 +34,7 @@ def adversarial(
     *,
     latent_dim: int,
     loss: Loss,
-    latent: str = "normal",
+    prior: str = "normal",
     num_classes: int | None = None,
     view: View | None = None,
     packing: int = 1,
@@ -56,7 +56,7 @@ def adversarial(
         (images, labels).
       latent_dim: size of the latents.
       loss: from `jaxgan.losses`.
-      latent: "normal" or "uniform".
+      prior: "normal" or "uniform".
       num_classes: of the data, where both networks are given the classes.
       view: (images, key, step) -> what the discriminator is shown of images, real or generated, in
         its own loss and in the generator's: augmented or noisy, see `jaxgan.augment`. The key is
@@ -100,7 +100,7 @@ def adversarial(
       ... )
     """
 
-    inputs = latent_inputs(Latents(latent_dim, latent), num_classes)
+    inputs = latent_inputs(Latents(latent_dim, prior), num_classes)
 
     def labels(batch: PyTree) -> tuple[jax.Array, ...]:
         return () if num_classes is None else (class_labels(batch),)
@@ -165,7 +165,7 @@ def adversarial(
     def evaluate(state: TrainState, batch: PyTree, key: jax.Array) -> Metrics:
         images, classes = entry(batch, "image"), labels(batch)
         latent_key, gen_key, disc_key = jax.random.split(key, 3)
-        latents = sample_latents(latent_key, images.shape[0], latent_dim, distribution=latent)
+        latents = sample_latents(latent_key, images.shape[0], latent_dim, prior=prior)
         fakes, _ = apply_train(generator, state.generator.variables, latents, *classes, key=gen_key)
 
         # Images as they are, however training shows them.

@@ -39,7 +39,7 @@ def make_generate(
             latent_key,
             entry(batch, "image").shape[0],
             latents.dim,
-            distribution=latents.prior,
+            prior=latents.prior,
             axis_name=axis_name,
         )
         key = local_key(key, axis_name)

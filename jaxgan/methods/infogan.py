@@ -28,7 +28,7 @@ def infogan(
     num_codes: int,
     num_classes: int,
     loss: Loss,
-    latent: str = "uniform",
+    prior: str = "uniform",
     class_weight: float = 1.0,
     code_weight: float = 0.1,
     axis_name: str | None = None,
@@ -50,7 +50,7 @@ def infogan(
       num_codes: how many of the latents are codes, which may be none.
       num_classes: of the categorical code, each as frequent as any other.
       loss: L_D and L_G, from `jaxgan.losses`.
-      latent: the prior of all latents, "normal" or "uniform".
+      prior: the prior of all latents, "normal" or "uniform".
       class_weight, code_weight: w_class and w_code.
       axis_name: the mapped axis inside `pmap` or `shard_map`.
 
@@ -74,10 +74,10 @@ def infogan(
     Source: Chen et al. 2016, "InfoGAN: Interpretable Representation Learning by Information
     Maximizing Generative Adversarial Nets", section 5; the weights are those of its appendix C.
     """
-    inputs = latent_inputs(Latents(latent_dim, latent), num_classes)
+    inputs = latent_inputs(Latents(latent_dim, prior), num_classes)
 
     def draw(key: jax.Array, count: int) -> tuple[jax.Array, jax.Array]:
-        latents = sample_latents(key, count, latent_dim, distribution=latent, axis_name=axis_name)
+        latents = sample_latents(key, count, latent_dim, prior=prior, axis_name=axis_name)
         key = jax.random.fold_in(key, 1)
         classes = make_rows(
             lambda shape: jax.random.randint(key, shape, 0, num_classes), (count,), axis_name

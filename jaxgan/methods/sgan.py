@@ -33,7 +33,7 @@ def sgan(
     loss: Loss = losses.non_saturating,
     feature_matching: bool = True,
     consistency: float = 0.0,
-    latent: str = "normal",
+    prior: str = "normal",
     conditional: bool = False,
     axis_name: str | None = None,
 ) -> Method:
@@ -64,7 +64,7 @@ def sgan(
       feature_matching: False for the generator's L_G.
       consistency: w, at least 0, of being of one mind about a real image that is judged twice,
         with other noise and dropout. 0 judges once.
-      latent: "normal" or "uniform".
+      prior: "normal" or "uniform".
       conditional: the generator is given a class, each as often as any other, and its loss has
         E[-log p(y | G(z, y), real)] besides.
       axis_name: the mapped axis inside `pmap` or `shard_map`.
@@ -100,7 +100,7 @@ def sgan(
 
         return (make_rows(labels, (batch_size,), axis_name),) if conditional else ()
 
-    inputs = latent_inputs(Latents(latent_dim, latent), num_classes if conditional else None)
+    inputs = latent_inputs(Latents(latent_dim, prior), num_classes if conditional else None)
     generate = make_generate(
         generator, inputs["latents"], lambda batch: requested(len(entry(batch, "image"))), axis_name
     )

@@ -54,7 +54,7 @@ def make_mixture(variant: str) -> Mixture:
 
 
 def generated_masses(
-    generate: Callable[[np.ndarray], np.ndarray], latent: str, edges: np.ndarray
+    generate: Callable[[np.ndarray], np.ndarray], prior: str, edges: np.ndarray
 ) -> np.ndarray:
     """How much of a generator's distribution lies in each bin, by change of variables.
 
@@ -65,19 +65,19 @@ def generated_masses(
 
     Args:
       generate: latents (N, 1) float32 -> points (N,), continuous.
-      latent: "normal" or "uniform", the prior.
+      prior: "normal" or "uniform".
       edges: (M + 1,) rising.
 
     Returns:
       (M,) float64; what lies outside of all bins is missing.
     """
-    bound = 7.0 if latent == "normal" else 1.0
+    bound = 7.0 if prior == "normal" else 1.0
     latents = np.linspace(-bound, bound, 14_001)
-    prior = np.diff(_normal_cdf(latents) if latent == "normal" else (latents + 1) / 2)
+    mass = np.diff(_normal_cdf(latents) if prior == "normal" else (latents + 1) / 2)
     points = np.asarray(generate(latents[:, None].astype(np.float32)), np.float64)
     low, high = np.minimum(points[:-1], points[1:]), np.maximum(points[:-1], points[1:])
     width = np.maximum(high - low, 1e-12)  # a flat piece is a jump of the distribution function
-    below = [np.sum(prior * np.clip((edge - low) / width, 0, 1)) for edge in edges]
+    below = [np.sum(mass * np.clip((edge - low) / width, 0, 1)) for edge in edges]
     return np.diff(below)
 
 

@@ -65,7 +65,7 @@ def make_trials(config: config_dict.ConfigDict) -> Trials:
             discriminator,
             latent_dim=config.packing * config.latent_dim,
             loss=adversarial.LOSSES[config.loss],
-            latent=config.latent,
+            prior=config.latent,
             penalty=_penalty(config, step),
         )
 
@@ -100,7 +100,7 @@ def make_trials(config: config_dict.ConfigDict) -> Trials:
     def draw(state):
         def one(variables, key):
             latents = sample_latents(
-                key, config.num_samples, config.latent_dim, distribution=config.latent
+                key, config.num_samples, config.latent_dim, prior=config.latent
             )
             return mixture.unit * generator.apply(variables, latents)[:, 0]
 

@@ -84,7 +84,7 @@ def make_game(
         generator,
         discriminator,
         latent_dim=config.latent_dim,
-        latent=config.latent,
+        prior=config.latent,
         loss=loss,
         num_classes=num_classes,
         view=_view(config),

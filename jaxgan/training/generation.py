@@ -218,7 +218,7 @@ def make_sample(inputs: Inputs, generate: Callable, key: jax.Array) -> Callable:
     grid, columns = draw_grid(inputs, samples_key, 64)
     # The walk stays within the first class.
     walk = [
-        interpolate(*ends, WALK, distribution=of.prior)
+        interpolate(*ends, WALK, prior=of.prior)
         if isinstance(of, Latents)
         else jnp.zeros(WALK, jnp.int32)
         for of, ends in zip(inputs.values(), draw_inputs(inputs, path_key, 2), strict=True)

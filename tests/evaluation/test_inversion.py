@@ -51,7 +51,7 @@ def test_other_images_are_met_as_nearly_as_least_squares_can():
 
 def test_uniform_latents_stay_in_their_cube():
     images = np.asarray(linear(jnp.array([[3.0, 0.5, -0.5, 0.0]])))
-    found = invert(linear, images, KEY, latent_dim=4, distribution="uniform")
+    found = invert(linear, images, KEY, latent_dim=4, prior="uniform")
     assert np.abs(found.latents).max() == 1.0
 
 
@@ -139,7 +139,7 @@ GREY = np.full((2, 2, 3, 2), 0.5)
         (GREY, {"restarts": 0}, "restarts"),
         (GREY, {"num_steps": 0}, "num_steps"),
         (GREY, {"learning_rate": 0.0}, "learning_rate"),
-        (GREY, {"distribution": "cube"}, "latent"),
+        (GREY, {"prior": "cube"}, "prior"),
     ],
 )
 def test_errors(images, options, named):

@@ -27,7 +27,7 @@ T = 0.7
 # name: (options, SciPy's distribution, bound)
 PRIORS = {
     "normal": ({}, stats.norm(), math.inf),
-    "uniform": ({"distribution": "uniform"}, stats.uniform(-1, 2), 1.0),
+    "uniform": ({"prior": "uniform"}, stats.uniform(-1, 2), 1.0),
     "truncated": ({"truncation": T}, stats.truncnorm(-T, T), T),
 }
 every_prior = pytest.mark.parametrize(
@@ -90,12 +90,12 @@ def test_devices_share_the_draw_of_the_whole_batch(mesh, mapping, options, expec
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        ({"distribution": "gaussian"}, "latent"),
-        ({"distribution": None}, "latent"),
+        ({"prior": "gaussian"}, "prior"),
+        ({"prior": None}, "prior"),
         ({"truncation": 0.0}, "truncation"),
         ({"truncation": -1.0}, "truncation"),
         ({"truncation": math.nan}, "truncation"),
-        ({"truncation": 0.5, "distribution": "uniform"}, "truncation"),
+        ({"truncation": 0.5, "prior": "uniform"}, "truncation"),
     ],
 )
 def test_errors(options, named):
@@ -192,11 +192,11 @@ def test_a_latent_of_zeros_has_no_direction():
         np.testing.assert_allclose(path, interpolate_linear(*ends, 5), atol=1e-6)
 
 
-def draws(count, dim=16, seed=0, distribution="normal"):
-    return sample_latents(jax.random.key(seed), count, dim, distribution=distribution)
+def draws(count, dim=16, seed=0, prior="normal"):
+    return sample_latents(jax.random.key(seed), count, dim, prior=prior)
 
 
-both_priors = pytest.mark.parametrize("distribution", ["normal", "uniform"])
+both_priors = pytest.mark.parametrize("prior", ["normal", "uniform"])
 
 
 def test_onto_prior():
@@ -210,12 +210,10 @@ def test_onto_prior():
 
 @both_priors
 @pytest.mark.parametrize("closed", [True, False])
-def test_a_smooth_path_passes_through_its_waypoints(distribution, closed):
-    waypoints = draws(5, distribution=distribution)
+def test_a_smooth_path_passes_through_its_waypoints(prior, closed):
+    waypoints = draws(5, prior=prior)
     segments = 5 if closed else 4
-    path = smooth_path(
-        waypoints, 8 * segments + (not closed), distribution=distribution, closed=closed
-    )
+    path = smooth_path(waypoints, 8 * segments + (not closed), prior=prior, closed=closed)
     np.testing.assert_allclose(path[::8], waypoints, rtol=1e-5, atol=1e-6)
 
 
@@ -230,13 +228,13 @@ def test_the_norm_of_a_smooth_path_goes_evenly_from_waypoint_to_waypoint():
 
 @both_priors
 @pytest.mark.parametrize("closed", [True, False])
-def test_a_smooth_path_has_no_corners(distribution, closed):
+def test_a_smooth_path_has_no_corners(prior, closed):
     # Inside the cube, where nothing is clipped.
-    scale = {"normal": 1.0, "uniform": 0.5}[distribution]
-    waypoints = scale * draws(5, dim=64, distribution=distribution)
-    path = smooth_path(waypoints, 2000, distribution=distribution, closed=closed)
+    scale = {"normal": 1.0, "uniform": 0.5}[prior]
+    waypoints = scale * draws(5, dim=64, prior=prior)
+    path = smooth_path(waypoints, 2000, prior=prior, closed=closed)
     path = np.asarray(path, np.float64)
-    if distribution == "normal":
+    if prior == "normal":
         path /= np.linalg.norm(path, axis=1, keepdims=True)
     steps = np.diff(np.concatenate([path, path[:1]]) if closed else path, axis=0)
     steps /= np.linalg.norm(steps, axis=1, keepdims=True)
@@ -247,19 +245,19 @@ def test_a_smooth_path_has_no_corners(distribution, closed):
 
 def test_a_uniform_path_is_the_catmull_rom_spline_inside_the_cube():
     p = np.random.default_rng(0).uniform(-0.6, 0.6, (4, 3))
-    middle = smooth_path(jnp.asarray(p, jnp.float32), 8, distribution="uniform")[1]
+    middle = smooth_path(jnp.asarray(p, jnp.float32), 8, prior="uniform")[1]
     expected = (9 * (p[0] + p[1]) - p[3] - p[2]) / 16  # of a closed path, 3 is before 0
     np.testing.assert_allclose(middle, expected, atol=1e-6)
     corner = jnp.array([[1.0], [1.0], [-1.0]])  # the spline overshoots between the ones
-    path = smooth_path(corner, 30, distribution="uniform")
+    path = smooth_path(corner, 30, prior="uniform")
     assert float(jnp.max(jnp.abs(path))) == 1.0
 
 
 @both_priors
-def test_a_grid_has_its_corners_and_its_sides(distribution):
-    corners = draws(4, distribution=distribution)
-    grid = latent_grid(corners, 3, 5, distribution=distribution).reshape(3, 5, -1)
-    between = interpolate_linear if distribution == "uniform" else interpolate_spherical
+def test_a_grid_has_its_corners_and_its_sides(prior):
+    corners = draws(4, prior=prior)
+    grid = latent_grid(corners, 3, 5, prior=prior).reshape(3, 5, -1)
+    between = interpolate_linear if prior == "uniform" else interpolate_spherical
     np.testing.assert_allclose(grid[[0, 0, 2, 2], [0, 4, 0, 4]], corners, rtol=1e-5)
     np.testing.assert_allclose(grid[:, 0], between(corners[0], corners[2], 3), atol=1e-5)
     np.testing.assert_allclose(grid[2], between(corners[2], corners[3], 5), atol=1e-5)
@@ -267,7 +265,7 @@ def test_a_grid_has_its_corners_and_its_sides(distribution):
 
 def test_the_grid_of_the_uniform_prior_is_bilinear():
     corners = np.random.default_rng(0).uniform(-1, 1, (4, 3))
-    grid = latent_grid(jnp.asarray(corners, jnp.float32), 4, 3, distribution="uniform")
+    grid = latent_grid(jnp.asarray(corners, jnp.float32), 4, 3, prior="uniform")
     for row in range(4):
         for column in range(3):
             v, u = row / 3, column / 2
@@ -287,7 +285,7 @@ def test_means_and_analogies():
     total = a.mean(0) - b.mean(0) + c.mean(0)
     expected = 4 * total / np.linalg.norm(total)
     np.testing.assert_allclose(analogy(*groups), expected, rtol=1e-4)
-    uniform = analogy(*groups, distribution="uniform")
+    uniform = analogy(*groups, prior="uniform")
     np.testing.assert_allclose(uniform, np.clip(total, -1, 1), atol=1e-6)
     expected = 4 * a.mean(0) / np.linalg.norm(a.mean(0))
     np.testing.assert_allclose(mean_latent(groups[0]), expected, rtol=1e-4)
@@ -305,17 +303,17 @@ Z = jnp.ones((4, 3))
         (lambda: smooth_path(Z[:1], 5), "waypoints"),
         (lambda: smooth_path(Z[0], 5), "waypoints"),
         (lambda: smooth_path(Z, 0), "count"),
-        (lambda: smooth_path(Z, 5, distribution="cube"), "latent"),
+        (lambda: smooth_path(Z, 5, prior="cube"), "prior"),
         (lambda: latent_grid(Z[:3], 2, 2), "corners"),
         (lambda: latent_grid(Z, 1, 2), "rows"),
         (lambda: latent_grid(Z, 2, 1), "columns"),
-        (lambda: latent_grid(Z, 2, 2, distribution="cube"), "latent"),
-        (lambda: onto_prior(Z, "cube"), "latent"),
+        (lambda: latent_grid(Z, 2, 2, prior="cube"), "prior"),
+        (lambda: onto_prior(Z, "cube"), "prior"),
         (lambda: mean_latent(Z[0]), "group"),
         (lambda: mean_latent(Z[:0]), "group"),
         (lambda: analogy(Z, Z, Z[0]), "c"),
         (lambda: analogy(Z, Z, Z[:, :2]), "a, b, c"),
-        (lambda: analogy(Z, Z, Z, distribution="cube"), "latent"),
+        (lambda: analogy(Z, Z, Z, prior="cube"), "prior"),
     ],
 )
 def test_errors_of_paths_and_sums(call, named):

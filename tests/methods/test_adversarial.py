@@ -240,12 +240,12 @@ def test_what_a_view_draws_for_the_whole_batch_differs_from_device_to_device():
     assert len(np.unique(drawn)) == 16
 
 
-@pytest.mark.parametrize("latent", ["normal", "uniform"])
-def test_latents_are_of_the_prior_that_is_asked_for(latent):
+@pytest.mark.parametrize("prior", ["normal", "uniform"])
+def test_latents_are_of_the_prior_that_is_asked_for(prior):
     seen = []
     players, options = (Shade(), Mean(seen.append)), {"latent_dim": 1, "loss": losses.hinge}
     batch = {"image": jnp.zeros((500, 1, 1, 1)), "mask": jnp.ones(500)}
-    game = adversarial(*players, latent=latent, **options)
+    game = adversarial(*players, prior=prior, **options)
     context = Context(jnp.int32(0), jax.random.key(0), None)
     fakes, _ = game.generate({"params": {"bias": 0.0}}, batch, context)
     tx = optax.sgd(0.1)
@@ -255,8 +255,8 @@ def test_latents_are_of_the_prior_that_is_asked_for(latent):
     for images in (fakes, seen[-1]):
         # A third of a normal's draws lies beyond the edges of the other.
         beyond = np.mean(np.abs(images) > 1)
-        assert beyond == (0 if latent == "uniform" else pytest.approx(0.317, abs=0.1))
-        assert np.std(images) == pytest.approx(0.577 if latent == "uniform" else 1, rel=0.15)
+        assert beyond == (0 if prior == "uniform" else pytest.approx(0.317, abs=0.1))
+        assert np.std(images) == pytest.approx(0.577 if prior == "uniform" else 1, rel=0.15)
 
 
 def test_packs_are_judged_as_one_and_filled_up_ones_do_not_count():

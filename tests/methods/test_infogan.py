@@ -51,8 +51,8 @@ def test_generated_images_tell_their_codes():
     fakes, _ = game().generate(STATE.generator.variables, BATCH, CONTEXT)
     assert np.all(np.sum(fakes["class"], axis=1) == 1)
     # A uniform prior, of which the last are the codes: the images follow from them.
-    images = {latent: game(latent=latent).generate(STATE.generator.variables, BATCH, CONTEXT)
-              for latent in ("uniform", "normal")}  # fmt: skip
+    images = {prior: game(prior=prior).generate(STATE.generator.variables, BATCH, CONTEXT)
+              for prior in ("uniform", "normal")}  # fmt: skip
     assert np.max(np.abs(images["uniform"][0]["codes"])) <= 1
     assert difference(images["uniform"][0]["image"], images["normal"][0]["image"]) > 0.1
 

@@ -104,7 +104,7 @@ def test_the_generator_matches_the_mean_features_and_so_says_its_slope():
 
 
 def test_latents_are_of_the_prior_that_is_asked_for():
-    game, _, context = play(latent="uniform")
+    game, _, context = play(prior="uniform")
     images, _ = game.generate(GEN_VARS, {"image": jnp.zeros((500, 1, 1, 2))}, context)
     assert 0.9 < np.max(np.abs(images)) <= 1
 

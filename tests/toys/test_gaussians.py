@@ -66,7 +66,7 @@ def fold(latents):
 
 
 @pytest.mark.parametrize(
-    ("generate", "latent", "law"),
+    ("generate", "prior", "law"),
     [
         (affine, "normal", stats.norm(-0.5, 0.8)),
         (lambda z: -affine(z), "normal", stats.norm(0.5, 0.8)),
@@ -75,8 +75,8 @@ def fold(latents):
         (affine, "uniform", stats.uniform(-1.3, 1.6)),
     ],
 )
-def test_the_density_of_a_generator_is_the_closed_form(generate, latent, law):
-    masses = gaussian_toys.generated_masses(generate, latent, EDGES)
+def test_the_density_of_a_generator_is_the_closed_form(generate, prior, law):
+    masses = gaussian_toys.generated_masses(generate, prior, EDGES)
     np.testing.assert_allclose(masses, np.diff(law.cdf(EDGES)), atol=2e-6)
 
 

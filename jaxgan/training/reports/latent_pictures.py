@@ -14,23 +14,23 @@ from jaxgan.runs import pictures
 
 
 def walk(run):
-    path = latent.smooth_path(run.draw(8), 96, distribution=run.prior)
+    path = latent.smooth_path(run.draw(8), 96, prior=run.prior)
     return [pictures.image_grid(image[None], padding=0) for image in run.images(path)]
 
 
 def grid(run):
-    plane = latent.latent_grid(run.draw(4), 10, 10, distribution=run.prior)
+    plane = latent.latent_grid(run.draw(4), 10, 10, prior=run.prior)
     return pictures.image_grid(run.images(plane), columns=10)
 
 
 def interpolate(run):
     pairs = run.draw(16).reshape(8, 2, -1)
-    rows = [latent.interpolate(*ends, 10, distribution=run.prior) for ends in pairs]
+    rows = [latent.interpolate(*ends, 10, prior=run.prior) for ends in pairs]
     return pictures.image_grid(run.images(jnp.concatenate(rows)), columns=10)
 
 
 def arithmetic(run):
-    latents, options = run.draw(2000), {"distribution": run.prior}
+    latents, options = run.draw(2000), {"prior": run.prior}
     chosen = bold_and_thin(run.images(latents), load_classifier(run), run.arguments.digits)
     groups = [latents[rows] for rows in chosen]
     result = latent.analogy(*groups, **options)
@@ -73,10 +73,10 @@ def bold_and_thin(images, classify, digits):
 
 
 def inversion(run):
-    found, prior = {}, {"latent_dim": run.latent_dim, "distribution": run.prior}
+    found, options = {}, {"latent_dim": run.latent_dim, "prior": run.prior}
     for split in ("train", "test"):
         images = run.real(split, 64)
-        found[split] = invert(run.generate, images, jax.random.key(run.arguments.seed), **prior)
+        found[split] = invert(run.generate, images, jax.random.key(run.arguments.seed), **options)
         print(f"{split}: mean squared error {found[split].errors.mean():.4f} in [-1, 1]")
     print(f"gap of the medians {compare_errors(**found).gap:+.2f}: 0 is alike, 1 is by heart")
     pairs = np.stack([images, found["test"].images], axis=1)
