@@ -1,11 +1,9 @@
-"""One self-contained HTML page about a run: its header, and the file.
+"""One self-contained HTML page about a run.
 
-What the page shows is read by report_files.py; report_cards.py has the HTML of its cards, and
-report_charts.py says which curves share a chart.
+What the page shows is read by page_files.py; page_charts.py says which curves share a chart; the
+HTML is that of templates/.
 """
 
-import html
-import importlib.resources
 import json
 import math
 import os
@@ -13,16 +11,34 @@ import re
 from pathlib import Path
 from typing import Any
 
+import jinja2
+
 from jaxgan.errors import UserError
 from jaxgan.files import write_atomically
-from jaxgan.runs import page_cards
-from jaxgan.runs.page_cards import text
+from jaxgan.runs.diagnosis import WINDOW, diagnose_run
 from jaxgan.runs.page_charts import make_charts, thin
-from jaxgan.runs.page_files import Run, is_finite, read_rows, read_run
+from jaxgan.runs.page_files import ANIMATION_BUDGET, Run, is_finite, read_rows, read_run
 
 __all__ = ["read_metrics", "write_report"]
 
-RELOAD_SECONDS = 15
+MOST_PERIODS = 12
+# Keys of summary.json that have a place of their own on the page; the rest goes to a table.
+_SHOWN_ELSEWHERE = {
+    "title",
+    "num_steps",
+    "step",
+    "status",
+    "started",
+    "seconds",
+    "images_per_second",
+    "generator_parameters",
+    "discriminator_parameters",
+    "devices",
+    "jax_version",
+    "command",
+    "use",
+    "layout",
+}
 
 
 def read_metrics(path: str | os.PathLike) -> list[dict]:
@@ -69,86 +85,110 @@ def write_report(workdir: str | os.PathLike) -> Path:
     if not workdir.is_dir():
         raise UserError(f"workdir: no such folder: {str(workdir)!r}")
     run = read_run(workdir)
+    summary = run.summary
     rows = thin(run.rows)
-    charts = make_charts(rows)
-
-    status = text(run.summary.get("status")) or "unknown"
+    status = _text(summary.get("status")) or "unknown"
     kind = status.split(":")[0].strip()
-    reload = f'<meta http-equiv="refresh" content="{RELOAD_SECONDS}">'
-    parts = {
-        "refresh": reload if status == "running" else "",
-        "title": html.escape(text(run.summary.get("title") or workdir.resolve().name)),
-        "status": html.escape(status),
-        "status_class": kind if kind in ("running", "finished", "stopped") else "other",
-        "progress": _progress(run),
-        "started": _started(run.summary.get("started")),
-        "facts": _facts(run.summary),
-        "pictures": page_cards.samples(run) + page_cards.moving(run),
-        "health": page_cards.health(run),
-        "measured": page_cards.measured(run.evaluation),
-        "curves": page_cards.curves(charts, run, len(rows)),
-        "use": page_cards.use(run.summary),
-        "tables": page_cards.tables(run),
-        "data": _embed({"rows": rows, "charts": charts}),
-    }
-    template = importlib.resources.files("jaxgan.runs").joinpath("page.html")
-    # One pass: braces in what is filled in are not looked at again.
-    page = re.sub(
-        r"\{\{(\w+)\}\}",
-        lambda match: parts[match[1]],
-        template.read_text(encoding="utf-8"),
+    use = summary.get("use") if isinstance(summary.get("use"), dict) else {}
+    use = {**use, "How it was started": summary.get("command")}
+    page = _TEMPLATES.get_template("page.html").render(
+        run=run,
+        summary=summary,
+        title=_text(summary.get("title") or workdir.resolve().name),
+        status=status,
+        status_kind=kind if kind in ("running", "finished", "stopped") else "other",
+        progress=_progress(run),
+        animation_budget=ANIMATION_BUDGET,
+        health=_health(run.rows),
+        measured=_measured(run.evaluation),
+        data=_without_nan({"rows": rows, "charts": make_charts(rows)}),
+        further={key: value for key, value in summary.items() if key not in _SHOWN_ELSEWHERE},
+        use={name: code for name, code in use.items() if code},
     )
     # A folder's name need not be valid Unicode.
     return write_atomically(workdir / "index.html", page.encode("utf-8", "xmlcharrefreplace"))
 
 
-# The header.
-
-
-def _progress(run: Run) -> str:
+def _progress(run: Run) -> dict[str, Any]:
+    """The step, None if nothing tells it; the number of steps, None percent if it is not known."""
     step, num_steps = run.summary.get("step"), run.summary.get("num_steps")
     if not is_finite(step):
         step = max([*(row["step"] for row in run.rows), *run.grid_steps], default=None)
-    if step is None:
-        return ""
-    if not is_finite(num_steps) or num_steps <= 0:
-        return f'<p class="steps"><b>Step {step:,}</b></p>'
-    percent = 100.0 * min(1.0, max(0.0, step / num_steps))
-    return (
-        f'<p class="steps"><b>Step {step:,}</b> of {num_steps:,} <span>{percent:.0f} %</span></p>'
-        f'<div class="track" role="progressbar" aria-label="Steps done" '
-        f'aria-valuenow="{percent:.0f}" aria-valuemin="0" aria-valuemax="100">'
-        f'<i style="width:{percent:.2f}%"></i></div>'
-    )
+    percent = None
+    if step is not None and is_finite(num_steps) and num_steps > 0:
+        percent = 100.0 * min(1.0, max(0.0, step / num_steps))
+    return {"step": step, "num_steps": num_steps, "percent": percent}
 
 
-def _started(value: Any) -> str:
+def _health(rows: list[dict]) -> dict[str, Any] | None:
+    """What went wrong in the run and when; None of a short run."""
+    rows = [
+        {key.removeprefix("train/"): value for key, value in row.items()}
+        for row in rows
+        if "train/generator_loss" in row and all(map(is_finite, row.values()))
+    ]
+    if len(rows) < WINDOW:
+        return None
+    # A critic gives no probabilities, from which the other two are told.
+    critic = "accuracy_fake" not in rows[-1]
+    return {
+        "periods": diagnose_run(rows)[-MOST_PERIODS:],
+        "newest": rows[-1]["step"],
+        "sought": "collapse" if critic else "saturation, collapse or oscillation",
+    }
+
+
+def _measured(evaluation: dict) -> dict[str, Any]:
+    """The dicts of figures in it, as columns, and what else it says.
+
+    Those that share no name with the first stand in another table.
+    """
+    columns = {
+        head: figures
+        for head, figures in evaluation.items()
+        if isinstance(figures, dict) and any(map(is_finite, figures.values()))
+    }
+    rest = {key: value for key, value in evaluation.items() if key not in columns}
+    tables = []
+    while columns:
+        first = next(iter(columns.values()))
+        tables.append({h: of for h, of in columns.items() if not first.keys().isdisjoint(of)})
+        columns = {head: of for head, of in columns.items() if head not in tables[-1]}
+    return {"tables": tables, "rest": rest}
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    return [_without_nan(item) for item in value] if isinstance(value, list) else value
+
+
+# How the templates write values.
+
+
+def _text(value: Any) -> str:
+    """A string as it is, no value as nothing, all else as JSON writes it."""
+    if isinstance(value, str):
+        return value
+    return "" if value is None else json.dumps(value, ensure_ascii=False)
+
+
+def _figure(value: Any) -> str:
+    return f"{value:.4g}" if is_finite(value) else _text(value)
+
+
+def _time(value: Any) -> str:
     """2026-11-21T21:04:41Z is shown as 2026-11-21 21:04 UTC; other texts stay as they are."""
-    if not value:
-        return ""
-    shown = text(value)
+    shown = _text(value)
     time = re.match(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d)", shown)
     zone = re.search(r"(?:Z|[+-]\d\d:\d\d)$", shown)
     if time:
         shown = f"{time[1]} {time[2]}"
         if zone:
             shown += " UTC" if zone[0] in ("Z", "+00:00") else f" {zone[0]}"
-    return f'<span class="started">started {html.escape(shown)}</span>'
-
-
-def _facts(summary: dict) -> str:
-    facts = (
-        ("Images per second", _quantity(summary.get("images_per_second"))),
-        ("Time", _duration(summary.get("seconds"))),
-        ("Generator parameters", _quantity(summary.get("generator_parameters"))),
-        ("Discriminator parameters", _quantity(summary.get("discriminator_parameters"))),
-        ("Devices", text(summary.get("devices"))),
-        ("JAX", text(summary.get("jax_version"))),
-    )
-    items = "".join(
-        f"<div><dt>{name}</dt><dd>{html.escape(value)}</dd></div>" for name, value in facts if value
-    )
-    return f'<dl class="facts">{items}</dl>' if items else ""
+    return shown
 
 
 def _quantity(value: Any) -> str:
@@ -170,15 +210,19 @@ def _duration(seconds: Any) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
-def _embed(value: Any) -> str:
-    """JSON that may stand in a script element: no NaN, and no `<` that could end the element."""
-    text = json.dumps(_without_nan(value), allow_nan=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    return [_without_nan(item) for item in value] if isinstance(value, list) else value
+_TEMPLATES = jinja2.Environment(
+    loader=jinja2.PackageLoader("jaxgan.runs"),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_TEMPLATES.filters |= {
+    "text": _text,
+    "figure": _figure,
+    "time": _time,
+    "quantity": _quantity,
+    "duration": _duration,
+    "thousands": "{:,}".format,
+}
+_TEMPLATES.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}

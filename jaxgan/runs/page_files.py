@@ -1,5 +1,6 @@
-"""What the page of a run is made of, read from the run's folder; nothing here knows of HTML."""
+"""What the page of a run is made of, read from the run's folder."""
 
+import base64
 import dataclasses
 import json
 import re
@@ -45,6 +46,11 @@ class Picture:
     data: bytes
     width: int
     height: int
+
+    @property
+    def uri(self) -> str:
+        """The file as a data: address."""
+        return f"data:image/{self.kind};base64,{base64.b64encode(self.data).decode('ascii')}"
 
 
 @dataclasses.dataclass(frozen=True)
