@@ -25,12 +25,13 @@ from jaxgan.training.sources import load_splits
 
 def get_config():
     config = generation.default_config()
-    config.latent, config.latent_dim = "uniform", 64
+    config.latent, config.latent_dim = "uniform", 16
     config.codes = 2  # of the latents, which the discriminator reads as well
     config.categories = 10
-    config.class_weight = 1.0
+    config.class_weight = 3.0
     config.code_weight = 0.1
     config.generator_learning_rate = 1e-3
+    config.num_steps = 6_000
     config.upsampling = "transpose"  # or resize, against checkerboards
     return config
 
