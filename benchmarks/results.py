@@ -35,7 +35,7 @@ ORIGIN = ("commit", "versions", "processor", "cores")
 def name_of(experiment: str) -> str:
     """The file's name of a script with its arguments.
 
-    Example:
+    Examples:
       >>> name_of("sgan --config.labels=100"), name_of("mlp_gan --variant=dropout")
       ('sgan-labels=100', 'mlp_gan-variant=dropout')
     """

@@ -27,7 +27,7 @@ def keep_memory() -> bool:
       Whether there was something to tell; False where the default device is no CPU, whose steps
       take their memory elsewhere, and on systems with another allocator.
 
-    Example:
+    Examples:
       >>> import jaxgan
       >>> told = jaxgan.cpu.keep_memory()
     """
@@ -60,7 +60,7 @@ def compiler_options() -> dict[str, str]:
       For `jax.jit(step, compiler_options=...)`; empty where the default device is no CPU, or with a
       JAX whose XLA does not know them.
 
-    Example:
+    Examples:
       >>> import jax, jaxgan
       >>> double = jax.jit(lambda x: 2 * x, compiler_options=jaxgan.cpu.compiler_options())
     """
@@ -80,7 +80,7 @@ def quick_options() -> dict[str, str]:
       For `jax.jit(function, compiler_options=...)`; empty where the default device is no CPU, where
       the environment's XLA_FLAGS choose a level, or with a JAX whose XLA does not know the option.
 
-    Example:
+    Examples:
       >>> import jax, jaxgan
       >>> key = jax.random.key(0)
       >>> draw = jax.jit(jax.random.normal, compiler_options=jaxgan.cpu.quick_options())

@@ -27,7 +27,7 @@ def make_rows(
     Returns:
       (B, ...), some rows of `make((devices * B, ...))`.
 
-    Example:
+    Examples:
       >>> key = jax.random.key(0)
       >>> rows = jax.vmap(
       ...     lambda _: make_rows(lambda shape: jax.random.normal(key, shape), (2,), "data"),

@@ -27,7 +27,7 @@ def read_object(file: Path) -> dict[str, Any]:
     Raises:
       OSError: the file is there and cannot be read.
 
-    Example:
+    Examples:
       >>> read_object(Path("runs/one/summary.json"))
       {}
     """
@@ -67,7 +67,7 @@ def write_atomically(path: str | os.PathLike, data: bytes) -> Path:
     Returns:
         The path.
 
-    Example:
+    Examples:
         >>> write_atomically("runs/one/note.txt", b"hello")  # doctest: +SKIP
     """
     path = Path(path)
@@ -87,7 +87,7 @@ def write_atomically(path: str | os.PathLike, data: bytes) -> Path:
 def sync(path: str | os.PathLike) -> None:
     """Waits until a file, or the list of names in a folder, is on the disk.
 
-    Example:
+    Examples:
         >>> sync("/tmp")
     """
     folder = os.path.isdir(path)
@@ -112,7 +112,7 @@ def writing(folder: str | os.PathLike) -> Iterator[None]:
     Raises:
         UserError: for an `OSError`, or an error of TensorStore that tells of one.
 
-    Example:
+    Examples:
         >>> with writing("runs/one"):
         ...     raise OSError(28, "No space left on device")
         Traceback (most recent call last):

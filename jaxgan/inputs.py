@@ -67,7 +67,7 @@ _KINDS = {kind.__name__: kind for kind in (Latents, Classes, Embeddings, Images)
 def describe_inputs(inputs: Inputs) -> dict[str, dict[str, Any]]:
     """Inputs as JSON, which checkpoints carry.
 
-    Example:
+    Examples:
       >>> describe_inputs({"latents": Latents(100)})
       {'latents': {'kind': 'Latents', 'dim': 100, 'prior': 'normal'}}
     """
@@ -99,7 +99,7 @@ def draw_inputs(
     Raises:
       UserError: an input that has no distribution to draw from, such as images.
 
-    Example:
+    Examples:
       >>> latents, labels = draw_inputs(
       ...     {"latents": Latents(2), "labels": Classes(3)}, jax.random.key(0), 5
       ... )
@@ -134,7 +134,7 @@ def draw_grid(
       (an array for each input, the number of columns), which is None without classes. The columns
       are of the first input of classes; in a row all else is the same.
 
-    Example:
+    Examples:
       >>> inputs = {"latents": Latents(2), "labels": Classes(3)}
       >>> (latents, labels), columns = draw_grid(inputs, jax.random.key(0), 5)
       >>> print(latents.shape, labels, columns)

@@ -26,7 +26,7 @@ def all_finite(tree: PyTree) -> jax.Array:
     Returns:
       A bool scalar; of arrays that are sharded under `jit`, of the whole of them.
 
-    Example:
+    Examples:
       >>> bool(all_finite({"a": jnp.ones(3), "b": jnp.array(jnp.inf)}))
       False
     """
@@ -57,7 +57,7 @@ def skip_nonfinite(
       besides, float32, 1 for a step that was left out and 0 for any other. The other metrics of a
       step that was left out are what came, NaN among them: a mean has to pass them over.
 
-    Example:
+    Examples:
       >>> step = skip_nonfinite(make_train_step(objective, tx, tx))  # doctest: +SKIP
       >>> state, metrics = jax.jit(step)(state, batch)  # doctest: +SKIP
     """

@@ -89,7 +89,7 @@ def init_variables(
     Returns:
       The module's variables: "params" and any other collections.
 
-    Example:
+    Examples:
       >>> from flax import linen as nn
       >>> init_variables(nn.Dense(2), jax.random.key(0), jnp.zeros((1, 3)))["params"]["bias"]
       Array([0., 0.], dtype=float32)

@@ -120,7 +120,7 @@ def make_train_step(
       UserError: a `disc_steps` or `ema_decay` out of range; while tracing, a batch that
         `disc_steps` does not divide.
 
-    Example:
+    Examples:
       >>> step = jax.jit(make_train_step(objective, tx, tx), donate_argnums=0)  # doctest: +SKIP
       >>> state, metrics = step(state, {"image": images})  # doctest: +SKIP
 
@@ -276,7 +276,7 @@ def standing_statistics(
       called "mean" and "var" and stand together; all else is as it was. So are statistics that
       no batch changes.
 
-    Example:
+    Examples:
       >>> from jaxgan.networks import MLPGenerator
       >>> generator, latents = MLPGenerator((8,), (2, 2, 1), batch_norm=True), jnp.ones((10, 64, 3))
       >>> variables = generator.init(jax.random.key(0), latents[0])

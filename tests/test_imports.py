@@ -189,3 +189,9 @@ def test_docstring_examples_run(name, tmp_path, monkeypatch):
     for test in tests:
         runner.run(test, out=report.write)
     assert not runner.failures, f"{name}: an example does not run as written\n{report.getvalue()}"
+
+
+def test_every_folder_of_code_is_a_package():
+    """One without `__init__.py` is not in the wheel."""
+    folders = {path.parent for path in (ROOT / "jaxgan").rglob("*.py")}
+    assert [str(folder) for folder in folders if not (folder / "__init__.py").exists()] == []

@@ -35,7 +35,7 @@ def brightness(images: jax.Array, key: jax.Array, *, axis_name: str | None = Non
     Raises:
       UserError: images of another rank or not floating point.
 
-    Example:
+    Examples:
       >>> brightness(jnp.zeros((4, 28, 28, 1)), jax.random.key(0)).shape
       (4, 28, 28, 1)
 
@@ -134,7 +134,7 @@ def diff_augment(
     Raises:
       UserError: images of another rank or not floating point.
 
-    Example:
+    Examples:
       >>> images = jnp.zeros((4, 28, 28, 1))
       >>> diff_augment(images, jax.random.key(0), (translation, cutout)).shape
       (4, 28, 28, 1)

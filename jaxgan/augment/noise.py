@@ -29,7 +29,7 @@ def instance_noise(
     Raises:
       UserError: images of another rank or not floating point.
 
-    Example:
+    Examples:
       >>> instance_noise(jnp.zeros((4, 28, 28, 1)), jax.random.key(0), 0.1).shape
       (4, 28, 28, 1)
 

@@ -23,7 +23,7 @@ def pack(images: jax.Array, count: int) -> jax.Array:
     Raises:
       UserError: images of another rank or not floating point, or B not a multiple of m.
 
-    Example:
+    Examples:
       >>> import jax.numpy as jnp
       >>> pack(jnp.zeros((6, 28, 28, 1)), 2).shape
       (3, 28, 28, 2)

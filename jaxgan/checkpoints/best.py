@@ -29,7 +29,7 @@ class BestCheckpoint:
       name: the figure, as the evaluation names it.
       mode: "min" or "max", which of its values are best.
 
-    Example:
+    Examples:
       >>> with BestCheckpoint("runs/", "fid_lenet_2k", "min") as best:  # doctest: +SKIP
       ...     best.consider({"fid_lenet_2k": 3.5}, state, position, description)
     """

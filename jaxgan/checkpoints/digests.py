@@ -50,7 +50,7 @@ def digest_arrays(tree: PyTree) -> dict[str, jax.Array]:
     Returns:
       By the path of each array, such as "generator/params/Dense_0/kernel", its digest, (2,) uint32.
 
-    Example:
+    Examples:
       >>> digest_arrays({"a": jnp.zeros(3)})["a"].shape
       (2,)
     """
@@ -67,7 +67,7 @@ def format_digests(tree: PyTree, digests: dict[str, jax.Array]) -> dict[str, str
     Returns:
       By path, such as {"a": "float32 0123456789abcdef"}.
 
-    Example:
+    Examples:
       >>> tree = {"a": jnp.zeros(3)}
       >>> format_digests(tree, digest_arrays(tree))["a"].split()[0]
       'float32'
@@ -90,7 +90,7 @@ def find_difference(tree: PyTree, saved: dict[str, str]) -> str | None:
       The path of the array, or None. An array that was read as another dtype is not compared, nor
       is one of which there is no digest.
 
-    Example:
+    Examples:
       >>> saved = format_digests({"a": jnp.zeros(3)}, digest_arrays({"a": jnp.zeros(3)}))
       >>> find_difference({"a": jnp.ones(3)}, saved)
       'a'
@@ -105,7 +105,7 @@ def find_difference(tree: PyTree, saved: dict[str, str]) -> str | None:
 def digest_json(content: Any) -> str:
     """SHA-256 of JSON, whatever its spaces and the order of its keys.
 
-    Example:
+    Examples:
       >>> digest_json({"a": (1, 2), "b": 3}) == digest_json({"b": 3, "a": [1, 2]})
       True
     """
@@ -117,7 +117,7 @@ def digest_json(content: Any) -> str:
 def write_file_digests(folder: Path) -> None:
     """Writes the digests of all files below a folder into its SHA256SUMS, as a whole or not at all.
 
-    Example:
+    Examples:
       >>> write_file_digests(Path("runs/checkpoints/3000"))  # doctest: +SKIP
     """
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
@@ -133,7 +133,7 @@ def write_file_digests(folder: Path) -> None:
 def has_file_digests(folder: Path) -> bool:
     """Whether `write_file_digests` has been there.
 
-    Example:
+    Examples:
       >>> has_file_digests(Path("runs/checkpoints/3000"))
       False
     """
@@ -150,7 +150,7 @@ def check_files(folder: Path) -> str | None:
       What is wrong with the first file that is not what it was, as "state/_METADATA is missing",
       or None. A folder without digests is not looked at. Files that have come since do no harm.
 
-    Example:
+    Examples:
       >>> check_files(Path("runs/checkpoints/3000"))
     """
     if not has_file_digests(folder):

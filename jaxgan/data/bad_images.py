@@ -38,7 +38,7 @@ def without_bad_images(source: RandomAccessDataSource) -> RandomAccessDataSource
     Raises:
         UserError: `source` is empty, or no image is left; a file cannot be read.
 
-    Example:
+    Examples:
         >>> from pathlib import Path
         >>> from PIL import Image
         >>> from jaxgan.data import folder

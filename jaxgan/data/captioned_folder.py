@@ -41,7 +41,7 @@ def captioned_folder(
             `split` is neither "train" nor "test". Reading an example raises it for a file that
             cannot be read.
 
-    Example:
+    Examples:
         >>> from PIL import Image
         >>> Path("birds").mkdir()
         >>> Image.new("RGB", (40, 30)).save("birds/1.png")

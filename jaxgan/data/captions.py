@@ -101,7 +101,7 @@ def kept_out(digit: int, colour: int, place: int) -> bool:
     Returns:
       True for the combinations that are kept for the splits "unseen" and "unseen_validation".
 
-    Example:
+    Examples:
       >>> kept_out(8, COLOURS.index("blue"), PLACES.index("top left"))
       True
     """
@@ -123,7 +123,7 @@ def kept_for_validation(digit: int, colour: int, place: int) -> bool:
       True for the combinations of the split "unseen_validation"; False for those of "unseen" and
       for what training sees.
 
-    Example:
+    Examples:
       >>> kept_for_validation(8, COLOURS.index("blue"), PLACES.index("top left"))
       True
     """
@@ -139,7 +139,7 @@ def meaning(scene: Scene) -> int:
     Returns:
       An integer from 0 to 2^23.
 
-    Example:
+    Examples:
       >>> seven = Thing(digit=7, colour=0, size=0, place=0)
       >>> meaning(Scene((seven,), ground=3)) == meaning(Scene((seven,), ground=4))
       False
@@ -161,7 +161,7 @@ def word(scene: Scene, number: int) -> str:
     Returns:
       Words in small letters, with commas.
 
-    Example:
+    Examples:
       >>> scene = Scene((Thing(digit=7, colour=0, size=0, place=0),), ground=3)
       >>> word(scene, 0)
       'a small red seven at the top left on a dark blue ground'

@@ -33,7 +33,7 @@ def recolour(grey: np.ndarray) -> np.ndarray:
     Raises:
         UserError: other images.
 
-    Example:
+    Examples:
         >>> recolour(np.zeros((28, 28, 1), np.uint8))[0, 0]
         array([13, 31, 56], dtype=uint8)
     """
@@ -87,7 +87,7 @@ def digit_domains(
     Raises:
         UserError: `split` is none of these.
 
-    Example:
+    Examples:
         >>> a, b = digit_domains("test")
         >>> np.array_equal(b[3]["image"], recolour(a[3]["image"][..., :1]))
         True

@@ -60,7 +60,7 @@ def domain_iterator(
         UserError: a domain is empty, pairs of two lengths, `load_size` is below `image_size`; else
             as `train_iterator`.
 
-    Example:
+    Examples:
         >>> from jaxgan.data import digit_domains
         >>> batches = domain_iterator(
         ...     *digit_domains("train"), batch_size=16, image_size=28, channels=3, seed=0
@@ -126,7 +126,7 @@ def domain_index_iterator(
     Raises:
         UserError: a domain is empty, pairs of two lengths; else as `index_batches`.
 
-    Example:
+    Examples:
         >>> batches = domain_index_iterator(30_000, 30_000, batch_size=16, seed=0)
         >>> next(batches)["b"].shape
         (16,)
@@ -167,7 +167,7 @@ def take_domains(
     Returns:
         {"a": float32 (B, H, W, C) in `value_range`, "b": the same}.
 
-    Example:
+    Examples:
         >>> import jax.numpy as jnp
         >>> arrays = {"image": jnp.arange(3, dtype=jnp.uint8).reshape(3, 1, 1, 1)}
         >>> index = {"a": jnp.array([2, 0]), "b": jnp.array([1, 1])}

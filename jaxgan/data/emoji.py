@@ -36,7 +36,7 @@ def emoji(split: str, drawing: str = "google") -> RandomAccessDataSource:
     Raises:
         UserError: another split or drawing.
 
-    Example:
+    Examples:
         >>> source = emoji("test")
         >>> source[0]["image"].shape, len(source)
         ((64, 64, 3), 426)

@@ -40,7 +40,7 @@ def folder(path: str | os.PathLike, split: str = "train") -> RandomAccessDataSou
             class of `train`; `split` is neither "train" nor "test". Reading an example raises it
             for a file that cannot be read, and names the file.
 
-    Example:
+    Examples:
         >>> import os
         >>> for name in ("rose", "tulip"):
         ...     os.makedirs(f"flowers/{name}")

@@ -40,7 +40,7 @@ def load(
         UserError: another `on_bad_image`; else as `mnist`, `folder`, `tfds_images` and
             `without_bad_images`.
 
-    Example:
+    Examples:
         >>> len(load("mnist", "test"))
         10000
     """
@@ -85,7 +85,7 @@ def load_captioned(
     Raises:
         UserError: a data set without captions; else as those three.
 
-    Example:
+    Examples:
         >>> load_captioned("scenes", "unseen").captions(1)[0]
         'a little 3 in yellow in the middle on a grey background'
     """
@@ -125,7 +125,7 @@ def load_domains(
     Raises:
         UserError: not two folders; else as `digit_domains`, `emoji`, `folder` and `tfds_domains`.
 
-    Example:
+    Examples:
         >>> a, b = load_domains("digits", "test")
         >>> len(a), len(b)
         (10000, 10000)
@@ -169,7 +169,7 @@ def load_pairs(
     Raises:
         UserError: another data set or `on_bad_image`; folders whose files have other names.
 
-    Example:
+    Examples:
         >>> google, twitter = load_pairs("emoji", "test")
         >>> len(google), len(twitter)
         (426, 426)

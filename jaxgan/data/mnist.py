@@ -30,7 +30,7 @@ def mnist(split: str) -> RandomAccessDataSource:
     Raises:
         UserError: `split` is none of these.
 
-    Example:
+    Examples:
         >>> mnist("train")[0]["label"]
         np.int32(5)
     """

@@ -43,7 +43,7 @@ def index_batches(
     Raises:
         UserError: a field is out of its range, or `batch_size` is no multiple of `process_count`.
 
-    Example:
+    Examples:
         >>> batches = index_batches(10, batch_size=5, seed=0)
         >>> sorted(np.concatenate([batches[0], batches[1]]).tolist())
         [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]

@@ -43,7 +43,7 @@ def prepare_image(
         UserError: `image` is no uint8 (H, W, 1 or 3); `image_size`, `channels` or `value_range`
             is out of its range.
 
-    Example:
+    Examples:
         >>> prepare_image(np.full((40, 30, 3), 255, np.uint8), image_size=32, channels=1).max()
         np.float32(1.0)
     """
@@ -90,7 +90,7 @@ def train_iterator(
         UserError: a field is out of its range, `batch_size` is no multiple of `process_count`, or
             `source` is empty. What reading an example raises comes out of `next`.
 
-    Example:
+    Examples:
         >>> from jaxgan.data import mnist
         >>> batches = train_iterator(
         ...     mnist("train"), batch_size=100, image_size=28, channels=1, seed=0
@@ -146,7 +146,7 @@ def eval_batches(
     Raises:
         UserError: as `train_iterator`.
 
-    Example:
+    Examples:
         >>> from jaxgan.data import mnist
         >>> batches = eval_batches(mnist("test"), batch_size=64, image_size=28, channels=1)
         >>> sum(batch["mask"].sum() for batch in batches)
@@ -185,7 +185,7 @@ def read_images(
     Raises:
         UserError: as `prepare_image`.
 
-    Example:
+    Examples:
         >>> from jaxgan.data import mnist
         >>> read_images(mnist("test"), [3, 1], image_size=28, channels=1).shape
         (2, 28, 28, 1)
@@ -210,7 +210,7 @@ def spread_images(
     Raises:
         UserError: as `read_images`.
 
-    Example:
+    Examples:
         >>> from jaxgan.data import mnist
         >>> spread_images(mnist("test"), 64, image_size=28, channels=1).shape
         (64, 28, 28, 1)

@@ -34,7 +34,7 @@ def load_arrays(
         UserError: a field is out of its range, or `source` is empty. What reading an example
             raises comes out as it is.
 
-    Example:
+    Examples:
         >>> from jaxgan.data import mnist
         >>> load_arrays(mnist("test"), image_size=28, channels=1)["image"].shape
         (10000, 28, 28, 1)
@@ -87,7 +87,7 @@ def index_iterator(
     Raises:
         UserError: as `index_batches`.
 
-    Example:
+    Examples:
         >>> next(index_iterator(60_000, batch_size=100, seed=0))["index"].shape
         (100,)
     """
@@ -119,7 +119,7 @@ def take_batch(
         {"image": float32 (B, H, W, C) in `value_range`, "label": int32 (B,), when there are
         labels}: to rounding, what `train_iterator` gives.
 
-    Example:
+    Examples:
         >>> arrays = {"image": jnp.arange(3, dtype=jnp.uint8).reshape(3, 1, 1, 1)}
         >>> take_batch(arrays, jnp.array([2, 0]), (0.0, 255.0))["image"].ravel()
         Array([2., 0.], dtype=float32)

@@ -103,7 +103,7 @@ def scenes(
     Raises:
         UserError: a field is out of its range.
 
-    Example:
+    Examples:
         >>> source = scenes("train")
         >>> source[2]["image"].shape, source[2]["caption"]
         ((64, 64, 3), 'in the lower left corner a big red seven on a dark blue ground')

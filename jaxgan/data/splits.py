@@ -18,7 +18,7 @@ _EVERY = 12
 def whole(split: str) -> str:
     """The split that a source of "train" and "test" alone has to read.
 
-    Example:
+    Examples:
         >>> whole("validation"), whole("test")
         ('train', 'test')
     """
@@ -41,7 +41,7 @@ def cut(source: RandomAccessDataSource | None, split: str) -> RandomAccessDataSo
     Raises:
         UserError: a part of fewer than 12 examples.
 
-    Example:
+    Examples:
         >>> from jaxgan.data import mnist
         >>> len(cut(mnist("train"), "train_part")), len(cut(mnist("train"), "validation"))
         (55000, 5000)

@@ -28,7 +28,7 @@ def stacked_mnist(split: str) -> RandomAccessDataSource:
     Raises:
         UserError: `split` is none of these.
 
-    Example:
+    Examples:
         >>> source = stacked_mnist("train")
         >>> source[0]["image"].shape, len(source)
         ((28, 28, 3), 128000)

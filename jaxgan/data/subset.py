@@ -24,7 +24,7 @@ def balanced_subset(labels: np.ndarray, count: int, *, num_classes: int, seed: i
         UserError: a `count` below 1, not divisible by the classes, or larger than the data or than
             their rarest class allows; a seed out of its range.
 
-    Example:
+    Examples:
         >>> balanced_subset(np.array([0, 0, 0, 1, 1, 1]), 4, num_classes=2, seed=0)
         array([0, 2, 3, 5], dtype=int32)
     """

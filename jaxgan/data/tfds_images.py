@@ -58,7 +58,7 @@ def tfds_images(
             format; it has no image; `split` is neither "train" nor "test". Reading an example
             raises it for an image without captions and for an empty caption.
 
-    Example:
+    Examples:
         >>> source = tfds_images("cifar10", "train")  # doctest: +SKIP
         >>> source[0]["image"].shape  # doctest: +SKIP
         (32, 32, 3)
@@ -87,7 +87,7 @@ def tfds_domains(
     Raises:
         UserError: as `tfds_images`; the data set has no trainA and trainB.
 
-    Example:
+    Examples:
         >>> horses, zebras = tfds_domains("cycle_gan/horse2zebra", "train")  # doctest: +SKIP
     """
     _check_split(split)

@@ -24,7 +24,7 @@ class Vocabulary:
       words: without repetition, in small letters.
       length: of an encoded caption.
 
-    Example:
+    Examples:
       >>> vocabulary = Vocabulary.of(["a red seven", "a blue two"])
       >>> vocabulary.words
       ('a', 'blue', 'red', 'seven', 'two')
@@ -104,7 +104,7 @@ def split_words(caption: str) -> list[str]:
     Raises:
       UserError: there is none.
 
-    Example:
+    Examples:
       >>> split_words("A bird's eye, in RED.")
       ['a', "bird's", 'eye', 'in', 'red']
     """

@@ -50,7 +50,7 @@ def real_features(
     Raises:
       UserError: as `real_batches` and `collect_features`.
 
-    Example:
+    Examples:
       >>> from jaxgan.metrics.lenet import load_lenet
       >>> digits = data.mnist("test")
       >>> look = {"dataset": "mnist", "split": "test", "image_size": 28, "channels": 1}
@@ -94,7 +94,7 @@ def load_or_compute(
     Returns:
       What `compute` gave, now or then.
 
-    Example:
+    Examples:
       >>> load_or_compute({"of": "ones"}, lambda: {"x": np.ones(3)})["x"]  # doctest: +SKIP
       array([1., 1., 1.])
     """

@@ -42,7 +42,7 @@ def evaluate_classes(
       UserError: fewer than two images of a class, where it has to have a distance; as the
         functions of `jaxgan.metrics`, such as logits of another number of classes.
 
-    Example:
+    Examples:
       >>> rng = np.random.default_rng(0)
       >>> labels = np.arange(100) % 2
       >>> images = Features(rng.normal(size=(100, 3)), np.eye(2)[labels])

@@ -70,7 +70,7 @@ def real_batches(
     Raises:
       UserError: more images than there are, or fewer than 1; as `jaxgan.data.prepare_image`.
 
-    Example:
+    Examples:
       >>> batches = real_batches(data.mnist("test"), 30, image_size=28, channels=1, batch_size=20)
       >>> [batch.shape for batch in batches]
       [(20, 28, 28, 1), (20, 28, 28, 1)]
@@ -91,7 +91,7 @@ def real_labels(source: RandomAccessDataSource, num_samples: int, *, seed: int =
     Raises:
       UserError: a source without classes, more images than there are, or fewer than 1.
 
-    Example:
+    Examples:
       >>> real_labels(data.mnist("test"), 5).shape
       (5,)
     """
@@ -129,7 +129,7 @@ def generated_batches(
     Raises:
       UserError: fewer than 1 image.
 
-    Example:
+    Examples:
       >>> from jaxgan.inputs import Latents
       >>> generate = lambda latents: jax.nn.sigmoid(latents.reshape(-1, 2, 2, 1))
       >>> generate.inputs = {"latents": Latents(4)}
@@ -153,7 +153,7 @@ def requested_labels(num_samples: int, num_classes: int) -> np.ndarray:
     Returns:
       (num_samples,) int32.
 
-    Example:
+    Examples:
       >>> requested_labels(5, 3).tolist()
       [0, 1, 2, 0, 1]
     """
@@ -186,7 +186,7 @@ def collect_features(
     Raises:
       UserError: fewer images than `num_samples`; what `network` raises.
 
-    Example:
+    Examples:
       >>> network = lambda images: {"features": images[:, 0, 0], "logits": images[:, 0, 0]}
       >>> collect_features(network, [np.ones((4, 2, 2, 3))] * 2, 6).features.shape
       (6, 3)
@@ -222,7 +222,7 @@ def evaluate_features(
     Raises:
       UserError: an unknown name, or what the functions of `jaxgan.metrics` raise.
 
-    Example:
+    Examples:
       >>> rng = np.random.default_rng(0)
       >>> real = Features(*rng.normal(size=(2, 100, 3)).astype("float32"))
       >>> evaluate_features(real, real, ("fid", "modes"))["modes"]

@@ -92,7 +92,7 @@ def invert(
       UserError: images of another shape than the generator's, not floating point or outside
         [0, 1], fewer than one restart or step, a learning rate that is not positive.
 
-    Example:
+    Examples:
       >>> def generate(latents):
       ...     return jax.nn.sigmoid(latents).reshape(-1, 2, 2, 1)
       >>> images = generate(jax.random.normal(jax.random.key(0), (3, 4)))
@@ -147,7 +147,7 @@ def compare_errors(train: Inversion, test: Inversion) -> Memorisation:
     Returns:
       The `Memorisation`.
 
-    Example:
+    Examples:
       >>> train = Inversion(None, None, np.array([0.01, 0.02, 0.03]))
       >>> test = Inversion(None, None, np.array([0.03, 0.04, 0.08]))
       >>> compare_errors(train, test)

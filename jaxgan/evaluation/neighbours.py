@@ -54,7 +54,7 @@ def nearest_neighbours(
       UserError: images of different shapes or other dtypes, a k below 1 or above N, a block size
         below 1.
 
-    Example:
+    Examples:
       >>> references = np.linspace(0, 1, 5).reshape(5, 1, 1, 1)
       >>> nearest_neighbours(np.full((1, 1, 1, 1), 0.7), references, k=2).indices
       array([[3, 2]])

@@ -25,7 +25,7 @@ def last_features(function: Callable[..., jax.Array], *inputs: jax.Array) -> jax
     Raises:
       UserError: the network has no such nonlinearity.
 
-    Example:
+    Examples:
       >>> from jaxgan import networks
       >>> _, discriminator = networks.dcgan(28)
       >>> images = jnp.zeros((2, 28, 28, 1))
@@ -66,7 +66,7 @@ def guided_backpropagation(
     Raises:
       UserError: the network has no such nonlinearity.
 
-    Example:
+    Examples:
       >>> from jaxgan import networks
       >>> _, discriminator = networks.mlp()
       >>> images = jnp.zeros((2, 28, 28, 1))

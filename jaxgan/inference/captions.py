@@ -45,7 +45,7 @@ def load_stackgan(workdir: str | Path, *, ema: bool = True, step: int | None = N
       UserError: no run there, no such checkpoint, a damaged one, no run of a StackGAN;
         when called, arrays of another shape; of `embed`, no captions, or one without a word.
 
-    Example:
+    Examples:
       >>> generate = load_stackgan("runs/stackgan/stage2")  # doctest: +SKIP
       >>> embeddings = generate.embed(["a small red seven on a black ground"])  # doctest: +SKIP
       >>> noise = jax.random.normal(jax.random.key(0), (1, generate.noise_dim))  # doctest: +SKIP

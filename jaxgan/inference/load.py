@@ -68,7 +68,7 @@ def load_generator(
       UserError: no run there, no such checkpoint, a damaged one, a generator that takes
         no latents; when called, latents or labels of another shape, a class that there is not.
 
-    Example:
+    Examples:
       >>> generate = load_generator("runs/")  # doctest: +SKIP
       >>> drawn = draw_inputs(generate.inputs, jax.random.key(0), 64)  # doctest: +SKIP
       >>> images = generate(*drawn)  # doctest: +SKIP
@@ -115,7 +115,7 @@ def make_generate(
     Raises:
       UserError: when called, arrays of another shape or dtype, a class that there is not.
 
-    Example:
+    Examples:
       >>> generator, _ = networks.mlp("plain")
       >>> variables = generator.init(jax.random.key(0), jnp.zeros((1, 64)))
       >>> generate = make_generate(generator, variables, {"latents": Latents(64)}, averaged=False)
@@ -179,7 +179,7 @@ def load_discriminator(
     Raises:
       UserError: no run there, no such checkpoint, a damaged one.
 
-    Example:
+    Examples:
       >>> discriminate = load_discriminator("runs/")  # doctest: +SKIP
       >>> logits = discriminate(images)  # doctest: +SKIP
       >>> features = discriminate.features(images)  # doctest: +SKIP

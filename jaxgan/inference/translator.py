@@ -43,7 +43,7 @@ def load_translator(
       UserError: another direction, no run there, no such checkpoint, a damaged one, a run that
         does not translate; when called, other arrays.
 
-    Example:
+    Examples:
       >>> translate = load_translator("runs/", "ab")  # doctest: +SKIP
       >>> images = translate(images)  # doctest: +SKIP
     """
@@ -78,7 +78,7 @@ def make_translate(generator: nn.Module, variables: PyTree) -> Callable[[jax.Arr
     Raises:
       UserError: when called, other arrays.
 
-    Example:
+    Examples:
       >>> generator, _ = networks.cyclegan(image_size=28, width=4, blocks=1)
       >>> images = jax.numpy.zeros((2, 28, 28, 3))
       >>> make_translate(generator, generator.init(jax.random.key(0), images))(images).shape

@@ -24,7 +24,7 @@ def mean_latent(group: jax.Array, *, prior: str = "normal") -> jax.Array:
     Raises:
       UserError: no such group, or an unknown prior.
 
-    Example:
+    Examples:
       >>> mean_latent(jnp.array([[1.0, 0.0], [-1.0, 0.5]]), prior="uniform").tolist()
       [0.0, 0.25]
     """
@@ -50,7 +50,7 @@ def analogy(a: jax.Array, b: jax.Array, c: jax.Array, *, prior: str = "normal") 
     Raises:
       UserError: no such groups, or an unknown prior.
 
-    Example:
+    Examples:
       >>> a, b, c = jnp.array([[0.5, 0.5]]), jnp.array([[0.5, 0.0]]), jnp.array([[-0.5, 0.0]])
       >>> analogy(a, b, c, prior="uniform").tolist()
       [-0.5, 0.5]

@@ -34,7 +34,7 @@ def interpolate(
     Raises:
       UserError: an unknown prior; as those.
 
-    Example:
+    Examples:
       >>> interpolate(jnp.zeros(1), jnp.ones(1), 3, prior="uniform")[:, 0].tolist()
       [0.0, 0.5, 1.0]
     """
@@ -55,7 +55,7 @@ def interpolate_linear(start: jax.Array, end: jax.Array, count: int) -> jax.Arra
     Returns:
       (count, D).
 
-    Example:
+    Examples:
       >>> interpolate_linear(jnp.zeros(1), jnp.ones(1), 3)[:, 0].tolist()
       [0.0, 0.5, 1.0]
     """
@@ -77,7 +77,7 @@ def interpolate_spherical(start: jax.Array, end: jax.Array, count: int) -> jax.A
     Returns:
       (count, D).
 
-    Example:
+    Examples:
       >>> path = interpolate_spherical(jnp.array([1.0, 0.0]), jnp.array([0.0, 1.0]), 3)
       >>> print(f"{path[1, 0]:.4f} {path[1, 1]:.4f}")
       0.7071 0.7071
@@ -121,7 +121,7 @@ def smooth_path(
     Raises:
       UserError: fewer than two waypoints, a count below 1, an unknown prior.
 
-    Example:
+    Examples:
       >>> circle = smooth_path(jnp.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]]), 8)
       >>> print(jnp.abs(circle[1]).round(4))
       [0.7071 0.7071]
@@ -178,7 +178,7 @@ def latent_grid(corners: jax.Array, rows: int, columns: int, *, prior: str = "no
     Raises:
       UserError: not four corners, fewer than two rows or columns, an unknown prior.
 
-    Example:
+    Examples:
       >>> corners = jnp.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
       >>> latent_grid(corners, 3, 3, prior="uniform")[4].tolist()
       [0.5, 0.5]

@@ -38,7 +38,7 @@ def sample_latents(
     Raises:
       UserError: an unknown prior, a truncation that is not positive or not for "normal".
 
-    Example:
+    Examples:
       >>> sample_latents(jax.random.key(0), 16, 100).shape
       (16, 100)
     """
@@ -80,7 +80,7 @@ def onto_prior(latents: jax.Array, prior: str = "normal") -> jax.Array:
     Raises:
       UserError: an unknown prior.
 
-    Example:
+    Examples:
       >>> onto_prior(jnp.array([0.6, 0.8, 0.0, 0.0])).tolist()
       [1.2000000476837158, 1.600000023841858, 0.0, 0.0]
 
@@ -103,7 +103,7 @@ def across_classes(latents: jax.Array, num_classes: int) -> tuple[jax.Array, jax
     Returns:
       (latents (B K, D), labels (B K,) int32): each latent K times in turn, with labels 0 to K - 1.
 
-    Example:
+    Examples:
       >>> latents, labels = across_classes(jnp.zeros((2, 100)), 3)
       >>> latents.shape, labels.tolist()
       ((6, 100), [0, 1, 2, 0, 1, 2])

@@ -38,7 +38,7 @@ def minimax_discriminator(
     Raises:
       UserError: logits that are not of rank 1 or not floating point.
 
-    Example:
+    Examples:
       >>> real, fake = minimax_discriminator(jnp.zeros(4), jnp.zeros(4))
       >>> print(f"{real + fake:.4f}")
       1.3863
@@ -64,7 +64,7 @@ def minimax_generator(fake_logits: jax.Array) -> jax.Array:
     Raises:
       UserError: logits that are not of rank 1 or not floating point.
 
-    Example:
+    Examples:
       >>> print(f"{minimax_generator(jnp.zeros(4)):.4f}")
       -0.6931
 
@@ -87,7 +87,7 @@ def non_saturating_generator(fake_logits: jax.Array) -> jax.Array:
     Raises:
       UserError: logits that are not of rank 1 or not floating point.
 
-    Example:
+    Examples:
       >>> print(f"{non_saturating_generator(jnp.zeros(4)):.4f}")
       0.6931
 
@@ -122,7 +122,7 @@ def smooth_labels(loss: Loss, smoothing: float = 0.1) -> Loss:
     Raises:
       UserError: a loss without labels to smooth, or a smoothing outside of [0, 1/2).
 
-    Example:
+    Examples:
       >>> real, fake = smooth_labels(non_saturating).discriminator(jnp.full(4, 9.0), jnp.zeros(4))
       >>> print(f"{real:.4f}")  # a D too sure is no longer the best
       0.9001

@@ -28,7 +28,7 @@ def feature_matching(
     Raises:
       UserError: features of rank below 2, not floating point, or of two shapes.
 
-    Example:
+    Examples:
       >>> print(feature_matching(jnp.ones((4, 3)), jnp.zeros((6, 3))))
       3.0
 

@@ -23,7 +23,7 @@ def gaussian_kl(mean: jax.Array, log_sigma: jax.Array) -> jax.Array:
     Raises:
       UserError: arguments that are not of one shape (B, N).
 
-    Example:
+    Examples:
       >>> print(gaussian_kl(jnp.full((4, 3), 2.0), jnp.zeros((4, 3))))
       6.0
 

@@ -34,7 +34,7 @@ def wasserstein_discriminator(
     Raises:
       UserError: logits that are not of rank 1 or not floating point.
 
-    Example:
+    Examples:
       >>> real, fake = wasserstein_discriminator(jnp.full(4, 3.0), jnp.full(4, 1.0))
       >>> print(real + fake)
       -2.0
@@ -60,7 +60,7 @@ def wasserstein_generator(fake_logits: jax.Array) -> jax.Array:
     Raises:
       UserError: logits that are not of rank 1 or not floating point.
 
-    Example:
+    Examples:
       >>> print(wasserstein_generator(jnp.full(4, 3.0)))
       -3.0
 
@@ -87,7 +87,7 @@ def hinge_discriminator(
     Raises:
       UserError: logits that are not of rank 1 or not floating point.
 
-    Example:
+    Examples:
       >>> real, fake = hinge_discriminator(jnp.full(4, 0.25), jnp.full(4, -3.0))
       >>> print(real, fake)
       0.75 0.0

@@ -26,7 +26,7 @@ def cosine_similarities(image_embeddings: jax.Array, text_embeddings: jax.Array)
     Raises:
       UserError: embeddings that are not of one shape (B, E).
 
-    Example:
+    Examples:
       >>> print(cosine_similarities(2 * jnp.eye(2), jnp.eye(2)))
       [[1. 0.]
        [0. 1.]]
@@ -59,7 +59,7 @@ def image_text_matching(logits: jax.Array, same: jax.Array | None = None) -> jax
     Raises:
       UserError: logits that are not square, or `same` of another shape.
 
-    Example:
+    Examples:
       >>> print(f"{image_text_matching(jnp.zeros((4, 4))):.4f}")
       1.3863
       >>> print(f"{image_text_matching(jnp.zeros((2, 2)), jnp.ones((2, 2), bool)):.4f}")
@@ -105,7 +105,7 @@ def barlow_twins(
     Raises:
       UserError: embeddings that are not of one shape (B, E).
 
-    Example:
+    Examples:
       >>> signs = jnp.array([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
       >>> print(f"{barlow_twins(signs, 3 * signs):.4f} {barlow_twins(signs, -signs):.4f}")
       0.0000 3.9996
@@ -145,7 +145,7 @@ def word_prediction(logits: jax.Array, tokens: jax.Array) -> jax.Array:
     Raises:
       UserError: shapes that do not belong together.
 
-    Example:
+    Examples:
       >>> logits = jnp.array([[0.0, 20.0, -20.0]])
       >>> print(f"{word_prediction(logits, jnp.array([[1, 0]])):.4f}")
       0.0000

@@ -29,7 +29,7 @@ def relativistic_discriminator(
     Raises:
       UserError: logits that are not of rank 1 or not floating point, or not as many on both sides.
 
-    Example:
+    Examples:
       >>> real, fake = relativistic_discriminator(jnp.full(4, 7.0), jnp.full(4, 7.0))
       >>> print(f"{real + fake:.4f}")
       0.6931
@@ -57,7 +57,7 @@ def relativistic_generator(fake_logits: jax.Array, real_logits: jax.Array) -> ja
     Raises:
       UserError: logits that are not of rank 1 or not floating point, or not as many on both sides.
 
-    Example:
+    Examples:
       >>> print(f"{relativistic_generator(jnp.full(4, 7.0), jnp.full(4, 7.0)):.4f}")
       0.6931
 

@@ -61,7 +61,7 @@ def r1(
       UserError: a critic that couples its examples or does not give (B,), images not floating
         point.
 
-    Example:
+    Examples:
       >>> print(r1(lambda images: 3 * images.sum((1, 2, 3)), jnp.zeros((4, 1, 1, 1))))
       9.0
 
@@ -90,7 +90,7 @@ def r2(
     Raises:
       UserError: as `r1`.
 
-    Example:
+    Examples:
       >>> print(r2(lambda images: 3 * images.sum((1, 2, 3)), None, jnp.zeros((4, 1, 1, 1))))
       9.0
 
@@ -126,7 +126,7 @@ def gradient_penalty(
     Raises:
       UserError: as `r1`; real and generated images of two shapes.
 
-    Example:
+    Examples:
       >>> images = jnp.zeros((4, 1, 1, 1))
       >>> print(gradient_penalty(lambda x: 3 * x.sum((1, 2, 3)), images, images, jax.random.key(0)))
       4.0
@@ -177,7 +177,7 @@ def dragan(
     Raises:
       UserError: as `r1`.
 
-    Example:
+    Examples:
       >>> images = jnp.zeros((4, 1, 1, 1))
       >>> print(dragan(lambda x: 3 * x.sum((1, 2, 3)), images, None, jax.random.key(0)))
       4.0
@@ -207,7 +207,7 @@ def lazily(penalty: Callable[[], jax.Array], step: jax.Array, interval: int) -> 
     Raises:
       UserError: an interval below 1.
 
-    Example:
+    Examples:
       >>> [float(lazily(lambda: jnp.float32(0.5), step, 4)) for step in range(5)]
       [2.0, 0.0, 0.0, 0.0, 2.0]
 

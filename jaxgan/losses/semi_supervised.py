@@ -26,7 +26,7 @@ def real_logits(class_logits: jax.Array) -> jax.Array:
     Raises:
       UserError: logits that are not of rank 2 or not floating point.
 
-    Example:
+    Examples:
       >>> print(f"{jax.nn.sigmoid(real_logits(jnp.zeros((1, 3))))[0]:.2f}")
       0.75
 
@@ -58,7 +58,7 @@ def class_cross_entropy(
       UserError: logits that are not of rank 2 or not floating point, labels of another shape or
         not integers.
 
-    Example:
+    Examples:
       >>> logits = jnp.log(jnp.array([[1.0, 3.0], [8.0, 2.0]]))
       >>> print(f"{class_cross_entropy(logits, jnp.array([1, -1])):.4f}")  # -log 3/4
       0.2877
@@ -97,7 +97,7 @@ def class_consistency(class_logits: jax.Array, other_logits: jax.Array) -> jax.A
     Raises:
       UserError: logits that are not of rank 2, not floating point, or of two shapes.
 
-    Example:
+    Examples:
       >>> one, other = jnp.log(jnp.array([[1.0, 3.0]])), jnp.log(jnp.array([[3.0, 1.0]]))
       >>> print(f"{class_consistency(one, other):.2f}")  # (1/4 - 3/4)^2, twice
       0.50

@@ -26,7 +26,7 @@ def least_squares_discriminator(
     Raises:
       UserError: logits that are not of rank 1 or not floating point.
 
-    Example:
+    Examples:
       >>> real, fake = least_squares_discriminator(jnp.full(4, 0.5), jnp.full(4, 0.5))
       >>> print(real + fake)
       0.25
@@ -53,7 +53,7 @@ def least_squares_generator(fake_logits: jax.Array) -> jax.Array:
     Raises:
       UserError: logits that are not of rank 1 or not floating point.
 
-    Example:
+    Examples:
       >>> print(least_squares_generator(jnp.full(4, 0.5)))
       0.125
 

@@ -62,7 +62,7 @@ def acgan(
         discriminator that does not give one logit and K class logits an image; while tracing, a
         batch without images or labels, or of another shape than the generator's.
 
-    Example:
+    Examples:
       >>> from jaxgan import losses, networks
       >>> generator, discriminator = networks.dcgan(image_size=28, channels=1, num_classes=10)
       >>> options = {"latent_dim": 100, "num_classes": 10}

@@ -88,7 +88,7 @@ def adversarial(
         or labels, images that are no floats or of another shape than the generator's, labels that
         are not one integer an image.
 
-    Example:
+    Examples:
       >>> from jaxgan import augment, losses, networks
       >>> generator, discriminator = networks.dcgan(image_size=28, channels=1)
       >>> method = adversarial(

@@ -67,7 +67,7 @@ def cyclegan(
         does not have images of both domains, or domains of different channels with an identity
         loss.
 
-    Example:
+    Examples:
       >>> from jaxgan import networks
       >>> generator, discriminator = networks.cyclegan(image_size=28, width=8)
       >>> method = cyclegan(

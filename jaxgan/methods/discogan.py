@@ -69,7 +69,7 @@ def discogan(
       UserError: a network is missing, a share outside [0, 1], a negative number of steps; while
         tracing, a batch that does not have images of both domains.
 
-    Example:
+    Examples:
       >>> from jaxgan import networks
       >>> generator, discriminator = networks.discogan(image_size=28)
       >>> method = discogan(

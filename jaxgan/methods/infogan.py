@@ -64,7 +64,7 @@ def infogan(
       UserError: by `init`, a generator of images of another shape than the batch's, or a
         discriminator that does not give one logit and Q; while tracing, a batch without images.
 
-    Example:
+    Examples:
       >>> from jaxgan import losses, networks
       >>> generator, _ = networks.dcgan(28, 1, num_classes=10)
       >>> _, discriminator = networks.dcgan(28, 1, num_classes=12)

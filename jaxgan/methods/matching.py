@@ -87,7 +87,7 @@ def make_matching_step(
       whose caption is found first, `image_to_text`, and of captions whose image is,
       `text_to_image`.
 
-    Example:
+    Examples:
       >>> step = jax.jit(make_matching_step(text, image, tx), donate_argnums=0)  # doctest: +SKIP
       >>> player, metrics = step(player, batch)  # doctest: +SKIP
 

@@ -29,7 +29,7 @@ def adversarial_metrics(loss: Loss, real_logits: jax.Array, fake_logits: jax.Arr
 
     Source: Goodfellow et al. 2014, "Generative Adversarial Networks", theorem 1, for the bound.
 
-    Example:
+    Examples:
       >>> from jaxgan import losses
       >>> metrics = adversarial_metrics(losses.minimax, jnp.full(2, 9.0), jnp.full(2, -9.0))
       >>> print(f"{metrics['jsd_lower_bound']:.3f} {metrics['accuracy_real']:.1f}")
@@ -67,7 +67,7 @@ def judge_held_out(
       "accuracy_fake", "jsd_lower_bound"}; where the loss gives logits no probability
       {"critic_real", "critic_fake"}.
 
-    Example:
+    Examples:
       >>> from jaxgan import losses
       >>> logits = jnp.array([3.0, -1.0])
       >>> counts = judge_held_out(losses.hinge, logits, logits, jnp.ones(2))
@@ -102,7 +102,7 @@ def diversity(real: jax.Array, fake: jax.Array, axis_name: str | None = None) ->
     Returns:
       float32 scalar.
 
-    Example:
+    Examples:
       >>> images = jnp.arange(4.0).reshape(4, 1, 1, 1)
       >>> print(diversity(images, images / 2))
       0.5

@@ -48,7 +48,7 @@ def pix2pix(
       UserError: a negative weight; by `init`, a generator of images of another shape than b's, or a
         discriminator without logits; while tracing, a batch that lacks images or has no floats.
 
-    Example:
+    Examples:
       >>> from jaxgan import networks
       >>> method = pix2pix(*networks.pix2pix(image_size=64))
 

@@ -36,7 +36,7 @@ def empty_pool(size: int, image_shape: tuple[int, int, int]) -> Pool:
     Raises:
       UserError: a size below 1.
 
-    Example:
+    Examples:
       >>> empty_pool(50, (28, 28, 3)).images.shape
       (50, 28, 28, 3)
     """
@@ -64,7 +64,7 @@ def exchange(
     Returns:
       ((B, H, W, C) images for the discriminator, the new `Pool`).
 
-    Example:
+    Examples:
       >>> pool = empty_pool(2, (1, 1, 1))
       >>> shown, pool = exchange(pool, jnp.arange(2.0).reshape(2, 1, 1, 1), jax.random.key(0))
       >>> print(shown.ravel(), pool.images.ravel(), pool.count)

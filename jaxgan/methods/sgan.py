@@ -82,7 +82,7 @@ def sgan(
         tracing, a batch without images or
         labels, or of another shape than the generator's.
 
-    Example:
+    Examples:
       >>> from jaxgan import networks
       >>> generator, discriminator = networks.sgan(28, 1, num_classes=10)
       >>> method = sgan(generator, discriminator, latent_dim=100, num_classes=10)

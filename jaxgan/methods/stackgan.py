@@ -86,7 +86,7 @@ def stackgan_stage_one(
         a batch without images or embeddings, of one example, or of another shape than the
         generator's.
 
-    Example:
+    Examples:
       >>> from jaxgan import networks
       >>> method = stackgan_stage_one(*networks.stackgan_stage_one(64))
 
@@ -159,7 +159,7 @@ def stackgan_stage_two(
       UserError: as `stackgan_stage_one`; by `init`, no variables of Stage I, or those of another
         network; while tracing, a state without Stage I.
 
-    Example:
+    Examples:
       >>> from jaxgan import networks
       >>> first, _ = networks.stackgan_stage_one(64)
       >>> method = stackgan_stage_two(first, *networks.stackgan_stage_two(256, 64))
@@ -300,7 +300,7 @@ def wrong_captions(
       (int (B,), the other caption's place in the batch; float32 (B,), 1 where there is one and 0
       where all of the batch says the same).
 
-    Example:
+    Examples:
       >>> embeddings = jnp.array([[1.0, 0.0], [1.0, 0.1], [1.0, 0.2]])
       >>> print(*wrong_captions(embeddings, jnp.array([4, 4, 9])))
       [2 2 1] [1. 1. 1.]

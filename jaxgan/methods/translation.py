@@ -52,7 +52,7 @@ def variables_of(variables: PyTree, name: str) -> PyTree:
     Returns:
       {collection: tree}.
 
-    Example:
+    Examples:
       >>> variables_of({"params": {"ab": 1, "ba": 2}, "batch_stats": {"ab": 3, "ba": 4}}, "ba")
       {'params': 2, 'batch_stats': 4}
     """
@@ -131,7 +131,7 @@ def verdicts(
       `d_real`; `accuracy_real`, the share of logits on the right side of D = 1/2 over both
       domains; and the same of `fake`.
 
-    Example:
+    Examples:
       >>> from jaxgan import losses
       >>> sure, unsure = jnp.full(2, 9.0), jnp.zeros(2)
       >>> metrics = verdicts(losses.minimax, {"a": sure, "b": unsure}, {"a": -sure, "b": -sure})

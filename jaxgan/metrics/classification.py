@@ -39,7 +39,7 @@ def count_right(predicted: ArrayLike, requested: ArrayLike, num_classes: int) ->
       UserError: arrays of other shapes or types, of different lengths, logits that are not finite,
         classes out of range.
 
-    Example:
+    Examples:
       >>> count_right(np.array([0, 1, 1]), np.array([0, 0, 1]), 3).right.tolist()
       [1, 1, 0]
 
@@ -73,7 +73,7 @@ def merge_right(first: ClassCounts, second: ClassCounts) -> ClassCounts:
     Raises:
       UserError: counts of different numbers of classes.
 
-    Example:
+    Examples:
       >>> batch = count_right(np.array([0, 1]), np.array([0, 0]), 2)
       >>> merge_right(batch, batch).count.tolist()
       [4, 0]
@@ -92,7 +92,7 @@ def accuracy(counts: ClassCounts) -> float:
     Returns:
       0 to 1; every sample weighs the same, whatever its class.
 
-    Example:
+    Examples:
       >>> accuracy(count_right(np.array([0, 1, 1, 1]), np.array([0, 0, 1, 1]), 2))
       0.75
     """
@@ -108,7 +108,7 @@ def class_accuracy(counts: ClassCounts) -> np.ndarray:
     Returns:
       (C,) float64, NaN for a class that was never requested.
 
-    Example:
+    Examples:
       >>> class_accuracy(count_right(np.array([0, 1, 1, 1]), np.array([0, 0, 1, 1]), 3))
       array([0.5, 1. , nan])
     """

@@ -65,7 +65,7 @@ def start_moments(dim: int) -> Moments:
     Raises:
       UserError: a width below 1.
 
-    Example:
+    Examples:
       >>> start_moments(84).scatter.shape
       (84, 84)
     """
@@ -90,7 +90,7 @@ def add_features(moments: Moments, features: ArrayLike) -> Moments:
     Raises:
       UserError: features of another shape, not floating point or not finite.
 
-    Example:
+    Examples:
       >>> moments = add_features(start_moments(1), np.array([[1.0], [3.0]]))
       >>> moments.count, moments.mean.item(), moments.scatter.item()
       (2, 2.0, 2.0)
@@ -117,7 +117,7 @@ def merge_moments(first: Moments, second: Moments) -> Moments:
     Raises:
       UserError: moments of features of different widths.
 
-    Example:
+    Examples:
       >>> one = add_features(start_moments(1), np.array([[1.0]]))
       >>> three = add_features(start_moments(1), np.array([[3.0]]))
       >>> merge_moments(one, three).scatter.item()
@@ -154,7 +154,7 @@ def finish_moments(moments: Moments) -> Gaussian:
     Raises:
       UserError: fewer than two samples.
 
-    Example:
+    Examples:
       >>> moments = add_features(start_moments(1), np.array([[1.0], [3.0]]))
       >>> finish_moments(moments).covariance.item()
       2.0
@@ -185,7 +185,7 @@ def frechet_distance(real: Gaussian, fake: Gaussian) -> float:
     Raises:
       UserError: Gaussians of different widths, or not finite.
 
-    Example:
+    Examples:
       >>> a = Gaussian(np.zeros(2), np.diag([1.0, 4.0]))
       >>> b = Gaussian(np.array([3.0, 0.0]), np.diag([4.0, 1.0]))
       >>> print(f"{frechet_distance(a, b):.4f}")  # 3^2 + (2 - 1)^2 + (1 - 2)^2

@@ -83,7 +83,7 @@ def load_inception(
       UserError: the file cannot be fetched or read, or is of another network; when called, as
         `prepare_images`.
 
-    Example:
+    Examples:
       >>> inception = load_inception("pt_inception-2015-12-05-6726825d.pth")  # doctest: +SKIP
       >>> inception(jnp.zeros((4, 28, 28, 1)))["features"].shape  # doctest: +SKIP
       (4, 2048)
@@ -129,7 +129,7 @@ def prepare_images(images: jax.Array) -> jax.Array:
     Raises:
       UserError: another shape, or images that are not floating point.
 
-    Example:
+    Examples:
       >>> prepare_images(jnp.ones((2, 28, 28, 1))).shape
       (2, 299, 299, 3)
 

@@ -66,7 +66,7 @@ def start_inception(num_classes: int) -> InceptionSums:
     Raises:
       UserError: fewer than 2 classes.
 
-    Example:
+    Examples:
       >>> start_inception(10).probabilities.shape
       (10,)
     """
@@ -88,7 +88,7 @@ def add_logits(sums: InceptionSums, logits: ArrayLike) -> InceptionSums:
     Raises:
       UserError: logits of another shape, not floating point or not finite.
 
-    Example:
+    Examples:
       >>> sums = add_logits(start_inception(2), np.zeros((3, 2)))
       >>> sums.count, sums.probabilities.tolist()
       (3, [1.5, 1.5])
@@ -113,7 +113,7 @@ def merge_inception(first: InceptionSums, second: InceptionSums) -> InceptionSum
     Raises:
       UserError: sums over different numbers of classes.
 
-    Example:
+    Examples:
       >>> half = add_logits(start_inception(2), np.zeros((3, 2)))
       >>> merge_inception(half, half).count
       6
@@ -144,7 +144,7 @@ def finish_inception(sums: InceptionSums) -> float:
     Raises:
       UserError: no samples.
 
-    Example:
+    Examples:
       >>> print(f"{finish_inception(add_logits(start_inception(3), 100 * np.eye(3))):.4f}")
       3.0000
 
@@ -173,7 +173,7 @@ def inception_score(logits: ArrayLike, *, splits: int = 1) -> InceptionScore:
     Raises:
       UserError: logits that are not (N, C) float or not finite, more splits than samples.
 
-    Example:
+    Examples:
       >>> score = inception_score(np.concatenate([np.zeros((3, 3)), 100 * np.eye(3)]), splits=2)
       >>> print(f"{score.mean:.4f} {score.std:.4f}")  # splits of 1 and of 3
       2.0000 1.0000

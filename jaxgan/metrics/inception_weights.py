@@ -48,7 +48,7 @@ def fetch_weights() -> Path:
     Raises:
       UserError: it cannot be fetched, or what came or was found is another file.
 
-    Example:
+    Examples:
       >>> fetch_weights().name  # doctest: +SKIP
       'pt_inception-2015-12-05-6726825d.pth'
     """
@@ -97,7 +97,7 @@ def convert_weights(tensors: Mapping[str, np.ndarray], like: PyTree) -> PyTree:
     Raises:
       UserError: a tensor is missing, is of another shape, or has no place in `like`.
 
-    Example:
+    Examples:
       >>> like = {"params": {"fc": {"kernel": np.zeros((3, 2))}}}
       >>> convert_weights({"fc.weight": np.ones((2, 3))}, like)["params"]["fc"]["kernel"].shape
       (3, 2)

@@ -57,7 +57,7 @@ def kernel_distance(
       UserError: features of different widths, not floating point or not finite; a block size below
         2 or above the smaller set.
 
-    Example:
+    Examples:
       >>> rng = np.random.default_rng(0)
       >>> near = kernel_distance(*rng.normal(size=(2, 500, 4)), block_size=100)
       >>> real, fake = rng.normal([[[0.0]], [[1.0]]], size=(2, 500, 4))

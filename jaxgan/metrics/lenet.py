@@ -75,7 +75,7 @@ def load_lenet(
       UserError: the file cannot be read or holds something else; when called, images of another
         shape or not floating point.
 
-    Example:
+    Examples:
       >>> lenet = load_lenet()
       >>> lenet(jnp.zeros((4, 28, 28, 1)))["features"].shape, lenet.name, lenet.version
       ((4, 84), 'lenet', '1')
@@ -119,7 +119,7 @@ def pack_lenet(variables: PyTree, image_shape: tuple[int, int, int]) -> bytes:
     Returns:
       MessagePack: the shape and the float32 arrays.
 
-    Example:
+    Examples:
       >>> variables = LeNet(3).init(jax.random.key(0), jnp.zeros((1, 8, 8, 3)))
       >>> Path("flowers.msgpack").write_bytes(pack_lenet(variables, (8, 8, 3))) > 300_000
       True

@@ -71,7 +71,7 @@ def precision_recall(
       UserError: features of different widths, not floating point or not finite; a k below 1 or not
         below the number of samples; a block size below 1.
 
-    Example:
+    Examples:
       >>> real = np.arange(8.0)[:, None]
       >>> precision_recall(real, np.array([[0.0], [0.1], [0.2], [0.3]]))
       PrecisionRecall(precision=1.0, recall=0.125)
@@ -118,7 +118,7 @@ def density_coverage(
       UserError: features of different widths, not floating point or not finite; a k below 1 or not
         below the number of real samples; a block size below 1.
 
-    Example:
+    Examples:
       >>> real = np.arange(8.0)[:, None]
       >>> density_coverage(real, np.array([[0.5], [1.5]]), k=1)
       DensityCoverage(density=2.0, coverage=0.375)

@@ -50,7 +50,7 @@ def count_modes(ids: ArrayLike, num_modes: int) -> ModeCounts:
     Raises:
       UserError: ids that are not (N,) integers in range.
 
-    Example:
+    Examples:
       >>> count_modes(np.array([2, 0, 2]), 4).in_mode.tolist()
       [1, 0, 2, 0]
 
@@ -83,7 +83,7 @@ def count_point_modes(
       UserError: points and centres of different widths, not floating point or not finite; a `std`
         or `max_stds` that is not a positive number.
 
-    Example:
+    Examples:
       >>> centres = np.array([[0.0, 0.0], [1.0, 0.0]])
       >>> count_point_modes(np.array([[0.1, 0.0], [0.5, 0.0]]), centres, std=0.1)
       ModeCounts(count=2, in_mode=array([1, 0]))
@@ -118,7 +118,7 @@ def merge_modes(first: ModeCounts, second: ModeCounts) -> ModeCounts:
     Raises:
       UserError: counts of different numbers of modes.
 
-    Example:
+    Examples:
       >>> merge_modes(count_modes(np.array([0]), 2), count_modes(np.array([1]), 2)).count
       2
     """
@@ -136,7 +136,7 @@ def modes_caught(counts: ModeCounts) -> int:
     Returns:
       0 to K.
 
-    Example:
+    Examples:
       >>> modes_caught(count_modes(np.array([2, 0, 2]), 4))
       2
 
@@ -154,7 +154,7 @@ def high_quality_share(counts: ModeCounts) -> float:
     Returns:
       0 to 1.
 
-    Example:
+    Examples:
       >>> centres = np.array([[0.0, 0.0], [1.0, 0.0]])
       >>> points = np.array([[0.1, 0.0], [0.5, 0.0]])
       >>> high_quality_share(count_point_modes(points, centres, std=0.1))
@@ -183,7 +183,7 @@ def reverse_kl(generated: ModeCounts, reference: ModeCounts | None = None) -> fl
     Raises:
       UserError: counts of different numbers of modes, a reference without samples in any.
 
-    Example:
+    Examples:
       >>> print(f"{reverse_kl(count_modes(np.array([0, 0, 1, 1]), 4)):.4f}")  # log 2
       0.6931
 

@@ -22,7 +22,7 @@ def metric_name(metric: str, network: str, num_samples: int) -> str:
     Raises:
       UserError: a number of samples below 1.
 
-    Example:
+    Examples:
       >>> metric_name("fid", "lenet", 10_000), metric_name("kid", "inception", 2_500)
       ('fid_lenet_10k', 'kid_inception_2500')
     """

@@ -29,7 +29,7 @@ def mean_squared_error(images: ArrayLike, references: ArrayLike) -> np.ndarray:
     Raises:
       UserError: images that are not (B, H, W, C) of one shape, not real numbers or not finite.
 
-    Example:
+    Examples:
       >>> mean_squared_error(np.zeros((2, 4, 4, 1)), np.full((2, 4, 4, 1), 0.5)).tolist()
       [0.25, 0.25]
     """
@@ -61,7 +61,7 @@ def ssim(images: ArrayLike, references: ArrayLike, *, data_range: float) -> np.n
       UserError: images that are not (B, H, W, C) of one shape, too small, not real numbers or out
         of range; a `data_range` that is not a positive number.
 
-    Example:
+    Examples:
       >>> images = np.random.default_rng(0).uniform(size=(2, 16, 16, 1))
       >>> print(np.round(ssim(images, images, data_range=1), 6))
       [1. 1.]

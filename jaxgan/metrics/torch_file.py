@@ -41,7 +41,7 @@ def read_torch_file(path: str | os.PathLike) -> dict[str, np.ndarray]:
     Raises:
       UserError: the file cannot be read, is cut off, or holds anything but a dictionary of tensors.
 
-    Example:
+    Examples:
       >>> tensors = read_torch_file("pt_inception-2015-12-05-6726825d.pth")  # doctest: +SKIP
       >>> tensors["fc.weight"].shape  # doctest: +SKIP
       (1008, 2048)

@@ -96,7 +96,7 @@ def conv(
       ValueError: wrong ranks, or channels that disagree.
       TypeError: dtypes that differ.
 
-    Example:
+    Examples:
       >>> x, kernel = jnp.ones((1, 28, 28, 1)), jnp.ones((5, 5, 1, 32))
       >>> conv(x, kernel, strides=2).shape
       (1, 14, 14, 32)
@@ -153,7 +153,7 @@ def conv_transpose(
       ValueError: wrong ranks, or channels that disagree.
       TypeError: dtypes that differ.
 
-    Example:
+    Examples:
       >>> x, kernel = jnp.ones((1, 7, 7, 128)), jnp.ones((5, 5, 128, 64))
       >>> conv_transpose(x, kernel, strides=2).shape
       (1, 14, 14, 64)

@@ -134,7 +134,7 @@ def cyclegan(
     Raises:
       UserError: a size below 16 or no multiple of 4, a width or blocks out of range.
 
-    Example:
+    Examples:
       >>> generator, discriminator = cyclegan(image_size=28, width=32)
       >>> generator.blocks, discriminator.widths
       (6, (32, 64, 128))

@@ -166,7 +166,7 @@ def dcgan(
     Raises:
       UserError: another image size, or an unknown upsampling.
 
-    Example:
+    Examples:
       >>> generator, discriminator = dcgan(image_size=64, channels=3)
       >>> generator.widths
       (512, 256, 128, 64)
@@ -230,7 +230,7 @@ def dcgan_paper(
     Returns:
       (generator, discriminator).
 
-    Example:
+    Examples:
       >>> generator, discriminator = dcgan_paper()
       >>> generator.widths, generator.kernel
       ((1024, 512, 256, 128), 5)

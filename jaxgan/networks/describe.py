@@ -22,7 +22,7 @@ def describe(module: nn.Module) -> dict[str, Any]:
       {"module": class name, field: value, ...}, ready for JSON. The mapped axis is left out,
       since it belongs to a training and not to the network.
 
-    Example:
+    Examples:
       >>> from jaxgan import networks
       >>> describe(networks.MLPDiscriminator(hidden=(256, 256)))["hidden"]
       [256, 256]
@@ -47,7 +47,7 @@ def from_description(description: dict[str, Any]) -> nn.Module:
     Raises:
       UserError: the class is not one of `jaxgan.networks`, or has other fields.
 
-    Example:
+    Examples:
       >>> from jaxgan import networks
       >>> generator, _ = networks.dcgan(28)
       >>> from_description(describe(generator)) == generator

@@ -121,7 +121,7 @@ def discogan(
     Raises:
       UserError: another image size, a width out of range.
 
-    Example:
+    Examples:
       >>> generator, discriminator = discogan(image_size=28)
       >>> generator.widths, discriminator.widths
       ((64, 128), (64, 128, 256))

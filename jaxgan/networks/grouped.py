@@ -44,7 +44,7 @@ def grouped_conv(
       ValueError: channels that do not come in groups.
       TypeError: dtypes that differ.
 
-    Example:
+    Examples:
       >>> x, kernel = jnp.ones((1, 14, 14, 64)), jnp.ones((3, 3, 16, 128))
       >>> grouped_conv(x, kernel).shape
       (1, 14, 14, 128)

@@ -19,7 +19,7 @@ def check_labels(labels: jax.Array | None, num_classes: int | None, batch: int) 
     Raises:
       UserError: labels missing, of another shape or no integers; or given where none belong.
 
-    Example:
+    Examples:
       >>> check_labels(jnp.array([3, 1]), 10, 2)
     """
     if num_classes is None:

@@ -126,7 +126,7 @@ def mlp(
     Raises:
       UserError: an unknown variant.
 
-    Example:
+    Examples:
       >>> generator, discriminator = mlp("plain")
       >>> generator.hidden
       (256, 256)

@@ -86,7 +86,7 @@ def pix2pix(
     Raises:
       UserError: a size below 16 or odd, a width below 1.
 
-    Example:
+    Examples:
       >>> generator, discriminator = pix2pix(image_size=64, width=32)
       >>> generator.widths, discriminator.widths
       ((32, 64, 128, 256, 256, 256), (32, 64, 128))

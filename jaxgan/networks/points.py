@@ -29,7 +29,7 @@ class PointGenerator(nn.Module):
       slope: of the LeakyReLU; 0 is ReLU.
       dtype: of the computation; parameters are float32.
 
-    Example:
+    Examples:
       >>> generator = PointGenerator(hidden=(64, 64), latent_dim=2, dim=2)
       >>> points, _ = generator.init_with_output(jax.random.key(0), jnp.zeros((5, 4 * 2)))
       >>> points.shape  # five packs of four points in the plane

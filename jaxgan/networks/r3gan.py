@@ -22,7 +22,7 @@ EXPANSION = 2
 def scaled_normal(gain: float) -> nn.initializers.Initializer:
     """N(0, gain^2 / fan_in), which keeps the variance of what a linear layer takes, times gain^2.
 
-    Example:
+    Examples:
       >>> scaled_normal(1.0)(jax.random.key(0), (3, 3, 16, 64)).shape
       (3, 3, 16, 64)
     """
@@ -42,7 +42,7 @@ def upsample(x: jax.Array) -> jax.Array:
     Returns:
       (B, 2 H, 2 W, C), of the same dtype.
 
-    Example:
+    Examples:
       >>> upsample(jnp.array([4.0, 8.0]).reshape(1, 1, 2, 1))[0, 0].ravel() * 4 / 3
       Array([3., 5., 7., 6.], dtype=float32)
 
@@ -72,7 +72,7 @@ def downsample(x: jax.Array) -> jax.Array:
     Raises:
       UserError: an odd side.
 
-    Example:
+    Examples:
       >>> downsample(jnp.ones((1, 2, 6, 1)))[0, 0].ravel() * 4 / 3
       Array([0.875, 1.   , 0.875], dtype=float32)
 
@@ -285,7 +285,7 @@ def r3gan(
       UserError: another image size, a width whose feature maps the groups do not divide, or blocks
         or a group size out of range.
 
-    Example:
+    Examples:
       >>> generator, discriminator = r3gan(64, 3, width=768, blocks=2)
       >>> generator.widths
       (768, 768, 768, 768, 384)

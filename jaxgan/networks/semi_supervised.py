@@ -95,7 +95,7 @@ def sgan(
     Raises:
       UserError: another image size.
 
-    Example:
+    Examples:
       >>> generator, discriminator = sgan(image_size=28, channels=1, num_classes=10)
       >>> discriminator.hidden
       128

@@ -216,7 +216,7 @@ def sn_resnet(
     Raises:
       UserError: another image size, or an odd width.
 
-    Example:
+    Examples:
       >>> generator, discriminator = sn_resnet(32, num_classes=10)
       >>> generator.width, discriminator.width
       (256, 128)

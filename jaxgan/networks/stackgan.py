@@ -267,7 +267,7 @@ def stackgan_stage_one(
     Raises:
       UserError: an image size that is no power of 2, or below 8.
 
-    Example:
+    Examples:
       >>> generator, discriminator = stackgan_stage_one()
       >>> generator.widths, discriminator.widths
       ((1024, 512, 256, 128), (64, 128, 256, 512))
@@ -324,7 +324,7 @@ def stackgan_stage_two(
     Raises:
       UserError: sizes that are no powers of 2, or out of their range.
 
-    Example:
+    Examples:
       >>> generator, discriminator = stackgan_stage_two()
       >>> generator.down_widths, generator.up_widths
       ((128, 256, 512), (256, 128, 64, 32))

@@ -56,7 +56,7 @@ def diagnose(rows: Sequence[dict[str, float]]) -> list[Finding]:
     Returns:
       The findings, none if all is well or if there are fewer than `WINDOW` rows.
 
-    Example:
+    Examples:
       >>> diagnose([{"diversity": 0.02}] * WINDOW)[0].name
       'collapsed'
     """
@@ -76,7 +76,7 @@ def diagnose_run(rows: Sequence[dict[str, float]]) -> list[Period]:
     Returns:
       The periods, in the order in which they began.
 
-    Example:
+    Examples:
       >>> rows = [{"step": step, "diversity": 0.02} for step in range(20)]
       >>> [(period.first, period.last) for period in diagnose_run(rows)]
       [(9, 19)]

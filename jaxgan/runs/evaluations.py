@@ -22,7 +22,7 @@ def format_table(title: str, columns: Mapping[str, Mapping[str, float]]) -> str:
     Returns:
       Lines of text.
 
-    Example:
+    Examples:
       >>> print(format_table("lenet", {"generated": {"fid": 2.5}, "floor": {"fid": 0.25}}))
       lenet                          generated               floor
       fid                               2.5000              0.2500
@@ -50,7 +50,7 @@ def write_evaluation(
     Raises:
       UserError: the folder cannot be written.
 
-    Example:
+    Examples:
       >>> write_evaluation("runs/", 3000, {}, {"fid_lenet_10k": 2.5})  # doctest: +SKIP
     """
     with writing(workdir):

@@ -25,7 +25,7 @@ class EventWriter:
     Raises:
       OSError: the file cannot be written, also by the methods.
 
-    Example:
+    Examples:
       >>> writer = EventWriter("/tmp/jaxgan-example/tensorboard")
       >>> writer.scalars(1, {"loss": 0.5})
       >>> writer.close()

@@ -56,7 +56,7 @@ def read_metrics(path: str | os.PathLike) -> list[dict]:
     Raises:
       UserError: there is no such file, or it cannot be read.
 
-    Example:
+    Examples:
       >>> rows = read_metrics("runs/one/metrics.jsonl")  # doctest: +SKIP
     """
     return read_rows(Path(path))[0]
@@ -78,7 +78,7 @@ def write_report(workdir: str | os.PathLike) -> Path:
     Raises:
       UserError: no such folder, one of the JSON files holds no object, or a file cannot be read.
 
-    Example:
+    Examples:
       >>> write_report("runs/one")  # doctest: +SKIP
     """
     workdir = Path(workdir)

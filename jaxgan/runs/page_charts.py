@@ -119,7 +119,7 @@ def thin(rows: list[dict]) -> list[dict]:
     Returns:
       At most MOST_ROWS of each kind, evenly: rare evaluation rows survive among many others.
 
-    Example:
+    Examples:
       >>> rows = [{"step": step, "train/d_real": 0.5} for step in range(5000)]
       >>> len(thin([*rows, {"step": 5000, "eval/fid": 3.0}]))
       1001
@@ -142,7 +142,7 @@ def make_charts(rows: list[dict]) -> list[dict]:
       "high" (ends of the axis) and "line" (a reference value), and "series", a list of dicts of
       "key", "label", "colour" (its number) and "dots" (or else a line).
 
-    Example:
+    Examples:
       >>> (chart,) = make_charts([{"step": 1, "eval/fid_lenet_10k": 41.5}])
       >>> chart["title"], chart["series"][0]["dots"]
       ('FID lenet 10k', True)

@@ -94,7 +94,7 @@ def read_run(workdir: Path) -> Run:
     Raises:
       UserError: a file cannot be read; one that is damaged is taken as not there.
 
-    Example:
+    Examples:
       >>> read_run(Path("an/empty/folder")).rows
       []
     """
@@ -140,7 +140,7 @@ def read_rows(path: Path) -> tuple[list[dict], int]:
     Raises:
       UserError: there is no such file, or it cannot be read.
 
-    Example:
+    Examples:
       >>> path = Path("metrics.jsonl")
       >>> _ = path.write_text('{"step": 1}\\nno row\\n{"step": 2}\\n{"st')
       >>> read_rows(path)
@@ -163,7 +163,7 @@ def evenly(items: Sequence, count: int) -> list:
     Returns:
       The chosen items in their order.
 
-    Example:
+    Examples:
       >>> evenly(range(101), 5)
       [0, 25, 50, 75, 100]
     """

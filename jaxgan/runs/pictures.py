@@ -82,7 +82,7 @@ def image_grid(images: np.ndarray, columns: int | None = None, padding: int = 2)
     Raises:
         UserError: Wrong shape, not floating point, not finite, or a bad `columns` or `padding`.
 
-    Example:
+    Examples:
         >>> image_grid(np.zeros((6, 28, 28, 1), np.float32)).shape
         (62, 92, 1)
     """
@@ -119,7 +119,7 @@ def save_image(path: str | os.PathLike, image: np.ndarray, scale: int = 1) -> Pa
     Raises:
         UserError: Not such an image, or `scale` not a positive integer.
 
-    Example:
+    Examples:
         >>> save_image("grid.png", image_grid(images), scale=2)  # doctest: +SKIP
     """
     _check_integer("scale", scale, 1)
@@ -153,7 +153,7 @@ def save_animation(
         UserError: No frames, sizes that differ, a file that is no image, a duration below 20 ms,
             or `scale` not a positive integer.
 
-    Example:
+    Examples:
         >>> save_animation("progress.gif", sorted(folder.glob("samples_*.png")))  # doctest: +SKIP
     """
     _check_integer("milliseconds", milliseconds, SHORTEST_FRAME)
@@ -200,7 +200,7 @@ def plot_curves(path: str | os.PathLike, rows: Sequence[dict], smoothing: float 
     Raises:
         UserError: `smoothing` out of range.
 
-    Example:
+    Examples:
         >>> plot_curves("losses.png", read_metrics("runs/one/metrics.jsonl"))  # doctest: +SKIP
     """
     if not 0.0 <= smoothing < 1.0:

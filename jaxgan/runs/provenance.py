@@ -26,7 +26,7 @@ def provenance(*packages: str) -> dict[str, Any]:
     Raises:
       importlib.metadata.PackageNotFoundError: a package is not installed.
 
-    Example:
+    Examples:
       >>> sorted(provenance())
       ['commit', 'cores', 'processor', 'versions']
     """

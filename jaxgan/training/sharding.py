@@ -25,7 +25,7 @@ def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
     Returns:
       The `Mesh`.
 
-    Example:
+    Examples:
       >>> make_mesh().axis_names
       ('data',)
     """

@@ -36,7 +36,7 @@ def catch_signals() -> Iterator[list[str]]:
 
     A second signal raises `KeyboardInterrupt`. Outside the main thread nothing is caught.
 
-    Example:
+    Examples:
       >>> with catch_signals() as caught:
       ...     signal.raise_signal(signal.SIGTERM)
       >>> caught
@@ -76,7 +76,7 @@ def signal_anywhere(caught: list[str]) -> str | None:
     Returns:
       Its name, None where there was none.
 
-    Example:
+    Examples:
       >>> signal_anywhere(["SIGTERM"])
       'SIGTERM'
     """

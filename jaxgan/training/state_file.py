@@ -40,7 +40,7 @@ def read_state(path: str | Path) -> tuple[PyTree, dict[str, Any]] | None:
       The state as nested dictionaries of NumPy arrays, for `flax.serialization.from_state_dict`,
       and what it is about. None where there is no such file, or one that is damaged, which is told.
 
-    Example:
+    Examples:
       >>> import numpy as np
       >>> write_state("state.msgpack", {"a": np.arange(2)}, {"seed": 0})
       >>> read_state("state.msgpack")

@@ -32,7 +32,7 @@ def make_supervised_step(
     Raises:
       UserError: while tracing, as `losses.class_cross_entropy`.
 
-    Example:
+    Examples:
       >>> step = jax.jit(make_supervised_step(discriminator, tx))  # doctest: +SKIP
       >>> player, metrics = step(player, batch, key)  # doctest: +SKIP
     """

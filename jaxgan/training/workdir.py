@@ -45,7 +45,7 @@ def open_workdir(
       UserError: it is a file or cannot be written, or an old run there has another config and
         `change_config` is not set. Nothing has been changed then.
 
-    Example:
+    Examples:
       >>> folder = open_workdir("/tmp/jaxgan-example", {"seed": 0})
     """
     check_workdir(workdir, config, change_config=change_config)
@@ -68,7 +68,7 @@ def check_workdir(
 
     Args, Raises: as `open_workdir`.
 
-    Example:
+    Examples:
       >>> check_workdir("/tmp/jaxgan-example", {"seed": 0})
     """
     if not str(workdir):
@@ -117,7 +117,7 @@ def lock_workdir(workdir: Path) -> Iterator[None]:
     Raises:
       UserError: another run holds it.
 
-    Example:
+    Examples:
       >>> with lock_workdir(open_workdir("/tmp/jaxgan-example", {"seed": 0})):
       ...     pass
     """
