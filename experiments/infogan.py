@@ -8,19 +8,13 @@ that the discriminator reads in held-out digits are their classes, after the bes
 to the other; in infogan.json. Of other data there have to be labels for that, and for nothing else.
 """
 
-from pathlib import Path
-
 import dcgan
-import jax.numpy as jnp
-import numpy as np
-from scipy.optimize import linear_sum_assignment
 
-from jaxgan import data, load_discriminator, losses
-from jaxgan.files import write_json
+from jaxgan import losses
 from jaxgan.methods import infogan
 from jaxgan.training import generation
 from jaxgan.training.config import expect_field
-from jaxgan.training.sources import load_splits
+from jaxgan.training.reports import infogan_report
 
 
 def get_config():
@@ -50,23 +44,5 @@ def make_game(config, source, key):
     return generation.game_of(config, key, generator, discriminator, method, *txs)
 
 
-def report(config, workdir):
-    """Prints and writes how many held-out digits are of the class that their code stands for."""
-    test = load_splits(config)[1]
-    if test is None or not test.num_classes:
-        return
-    arrays = data.load_arrays(test, image_size=config.image_size, channels=config.channels)
-    discriminate = load_discriminator(workdir)
-    parts = np.array_split(arrays["image"], -(-len(test) // 500))
-    logits = [discriminate(jnp.float32(part) / 255)[1][:, : config.categories] for part in parts]
-    found = np.zeros((config.categories, test.num_classes), int)
-    np.add.at(found, (np.argmax(np.concatenate(logits), axis=1), arrays["label"]), 1)
-    error = 1 - found[linear_sum_assignment(-found)].sum() / len(test)
-    figures = {"split": config.evaluate_on, "error": float(error)}
-    file = write_json(Path(workdir) / "infogan.json", figures)
-    print(f"\n{error:.2%} of {config.evaluate_on} images are of another class than their code")
-    print(file)
-
-
 if __name__ == "__main__":
-    generation.main(get_config, make_game, report=report)
+    generation.main(get_config, make_game, report=infogan_report.report)

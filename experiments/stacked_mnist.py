@@ -11,23 +11,13 @@ equally frequent ones, as the digit classifier reads them, in stacked_mnist.json
 unseen digits stand beside.
 """
 
-import functools
-from pathlib import Path
-
 import dcgan
-import jax.numpy as jnp
-import numpy as np
 
-from jaxgan import data, load_generator, metrics
-from jaxgan.evaluation.features import generated_batches, real_batches
-from jaxgan.files import write_json
-from jaxgan.metrics.lenet import load_lenet
-from jaxgan.runs.evaluations import format_table
 from jaxgan.training import adversarial
 from jaxgan.training.config import expect_field, falling_adams
+from jaxgan.training.reports import stacked_mnist_report
 
 VARIANTS = ("quick", "packed", "plain")
-NUM_IMAGES = 26_000
 
 
 def get_config(variant):
@@ -54,31 +44,5 @@ def make_players(config):
     return generator, discriminator, *tx
 
 
-def report(config, workdir):
-    """Prints and writes what the images of a finished run have of the modes."""
-    network = load_lenet()
-
-    def modes(images):
-        read = [jnp.argmax(network(images[..., c : c + 1])["logits"], 1) for c in range(3)]
-        return metrics.count_modes(np.asarray(100 * read[0] + 10 * read[1] + read[2]), 1000)
-
-    def count(batches):
-        total = functools.reduce(metrics.merge_modes, map(modes, batches))
-        return {
-            "modes": float(metrics.modes_caught(total)),
-            "reverse_kl": metrics.reverse_kl(total),
-        }
-
-    look = {"image_size": config.image_size, "channels": config.channels}
-    figures = {
-        "generated": count(generated_batches(load_generator(workdir), NUM_IMAGES)),
-        "real": count(real_batches(data.stacked_mnist(config.evaluate_on), NUM_IMAGES, **look)),
-    }
-    record = {"split": config.evaluate_on, **figures}
-    file = write_json(Path(workdir) / "stacked_mnist.json", record)
-    print(format_table(f"{NUM_IMAGES} images", figures))
-    print(file)
-
-
 if __name__ == "__main__":
-    adversarial.main(get_config, make_players, VARIANTS, report)
+    adversarial.main(get_config, make_players, VARIANTS, stacked_mnist_report.report)

@@ -12,23 +12,12 @@ and captions.tsv, lines of a path, a tab and a caption. Each stage is a run in a
 stage1 and stage2; --stage=1 or --stage=2 trains one of them alone.
 """
 
-import contextlib
-import functools
-import math
-
-import jax
 from absl import flags
 
-from jaxgan import UserError, data
-from jaxgan.inference.captions import restore_stage
-from jaxgan.runs.recorder import save_config
-from jaxgan.training import captioned, sharding, stackgan_stages
-from jaxgan.training.config import base_config, expect_field
+from jaxgan.training import stackgan_stages
+from jaxgan.training.config import base_config
 from jaxgan.training.experiment import run_experiment
-from jaxgan.training.loop import is_finished
 from jaxgan.training.reports import stackgan_report
-from jaxgan.training.sources import load_split, load_splits
-from jaxgan.training.workdir import lock_workdir, open_workdir
 
 
 def get_config():
@@ -62,49 +51,8 @@ def get_config():
     return config
 
 
-def train(config, workdir, change_config, stage=None):
-    """Trains the stages "1", "2" or "both", by default what `--stage` says."""
-    stage = stage or flags.FLAGS.stage
-    for name in ("embedding_dim", "matching_steps", "condition_dim", "text_dim", "latent_dim",
-                 "stage_one_size", "stage_one_steps", "stage_one_width", "stage_one_disc_width",
-                 "width", "disc_width"):  # fmt: skip
-        expect_field(config, name, config[name] >= 1, "1 or more")
-    for name in ("batch_size", "matching_batch_size"):
-        expect_field(config, name, config[name] >= 2, "2 or more")
-    expect_field(config, "ema_decay", 0 < config.ema_decay < 1, "a number between 0 and 1")
-    for name in ("kl_weight", "matching_weight"):
-        right = config[name] >= 0 and math.isfinite(config[name])
-        expect_field(config, name, right, "a number of at least 0")
-    expect_field(config, "residual_blocks", config.residual_blocks >= 0, "0 or more")
-    stackgan_stages.check_sizes(config)
-    sharding.check_batch_size(config.batch_size, sharding.make_mesh())
-    if config.embeddings:
-        # Its rows belong to images by their numbers, and say nothing of other images.
-        expect = functools.partial(expect_field, config)
-        expect("on_bad_image", config.on_bad_image == "stop", "stop where embeddings are given")
-        expect("evaluate_on", config.evaluate_on == "test", "test, with embeddings")
-        load = data.load_captioned if config.dataset == "scenes" else data.load
-        source, test = load_split(config, "train", load), None
-        captions = captioned.given(captioned.read_embeddings(config.embeddings, len(source)))
-    else:
-        source, test = load_splits(config, captioned.load)
-    workdir = open_workdir(workdir, config.to_dict(), change_config=change_config)
-    with lock_workdir(workdir) if jax.process_index() == 0 else contextlib.nullcontext():
-        if stage == "2" and not is_finished(workdir / "stage1"):
-            raise UserError(f"stage: 2 needs a finished Stage I, expected one in {workdir}/stage1")
-        save_config(workdir, config.to_dict())
-        if not config.embeddings:
-            captions = captioned.prepare(config, source, workdir)
-        run = functools.partial(
-            stackgan_stages.train, config, source, test or source, captions, workdir, change_config
-        )
-        if stage != "2":
-            run("stage1", stackgan_stages.make_stage_one)
-        if stage != "1":
-            first = restore_stage(workdir / "stage1")
-            run("stage2", functools.partial(stackgan_stages.make_stage_two, first))
-
-
 if __name__ == "__main__":
     flags.DEFINE_enum("stage", "both", ("both", "1", "2"), "Which of the stages to train.")
-    run_experiment(get_config, train, report=stackgan_report.report, more_flags=("stage",))
+    run_experiment(
+        get_config, stackgan_stages.train, report=stackgan_report.report, more_flags=("stage",)
+    )

@@ -193,5 +193,5 @@ def test_docstring_examples_run(name, tmp_path, monkeypatch):
 
 def test_every_folder_of_code_is_a_package():
     """One without `__init__.py` is not in the wheel."""
-    folders = {path.parent for path in (ROOT / "jaxgan").rglob("*.py")}
+    folders = {path.parent for path in FILES}
     assert [str(folder) for folder in folders if not (folder / "__init__.py").exists()] == []

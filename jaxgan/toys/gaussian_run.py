@@ -1,16 +1,40 @@
 """A run of `gaussians.py`: trials trained at once, measured against what is known."""
 
+from collections.abc import Callable
+
 import grain
+from absl import flags
 from ml_collections import config_dict
 
-from jaxgan import networks
+from jaxgan import cpu, networks
+from jaxgan.errors import UserError
 from jaxgan.files import write_json
 from jaxgan.runs.recorder import Recorder
 from jaxgan.toys import gaussian_figures
 from jaxgan.toys.gaussian_trials import check_config, make_trials
+from jaxgan.training import command_line
 from jaxgan.training.experiment import origin
 from jaxgan.training.loop import Checkpoints, Hook, fit
 from jaxgan.training.workdir import check_workdir, open_workdir
+
+
+def main(get_config: Callable, variants: tuple[str, ...]) -> None:
+    """Runs the experiment from the command line."""
+
+    def start():
+        variant = command_line.read_variant(variants)
+        flags.DEFINE_bool("change_config", False, "Go on with an old run under another config.")
+
+        def with_variant(config, workdir):
+            if config.variant != variant:
+                raise UserError(f"config.variant: got {config.variant!r}, expected --variant=NAME")
+            cpu.keep_memory()
+            train(config, workdir, flags.FLAGS.change_config)
+
+        names = ("variant", "change_config")
+        command_line.run_with_config(get_config(variant), with_variant, names)
+
+    command_line.reporting_errors(start)
 
 
 def train(config: config_dict.ConfigDict, workdir: str, change_config: bool) -> None:

@@ -17,6 +17,7 @@ from jaxgan import UserError, data, load_discriminator, load_generator
 from jaxgan.runs.page import read_metrics
 from jaxgan.training import adversarial, generation, sources
 from jaxgan.training.config import check_config
+from jaxgan.training.reports import stacked_mnist_report
 
 SMALL = {"num_steps": 2, "batch_size": 8, "latent_dim": 6, "log_every": 1, "width": 16}
 
@@ -120,7 +121,7 @@ def test_other_images_than_three_digits_have_no_thousand_modes(field, value, exp
 
 
 def test_packed_noisy_and_augmented_it_trains_and_tells_the_modes(tmp_path, monkeypatch):
-    monkeypatch.setattr(stacked_mnist, "NUM_IMAGES", 1000)
+    monkeypatch.setattr(stacked_mnist_report, "NUM_IMAGES", 1000)
     # Grey digits are read in no time; the network sees them in three channels.
     monkeypatch.setattr(sources, "load_split", lambda config, split, *_: data.load("mnist", split))
     look = {"augment": "translation,cutout", "instance_noise": 0.1, "label_smoothing": 0.1}
@@ -129,7 +130,7 @@ def test_packed_noisy_and_augmented_it_trains_and_tells_the_modes(tmp_path, monk
     assert any("eval/accuracy_fake" in row for row in rows)
     discriminate = load_discriminator(tmp_path / "run")
     assert discriminate(np.zeros((4, 28, 28, 3))).shape == (2,)
-    stacked_mnist.report(config, tmp_path / "run")
+    stacked_mnist_report.report(config, tmp_path / "run")
     figures = json.loads((tmp_path / "run" / "stacked_mnist.json").read_text())
     # Of 1000 draws out of 1000 modes 1 - 1/e are some mode; the classifier reads nearly all.
     assert 580 < figures["real"]["modes"] < 680

@@ -80,7 +80,7 @@ def finished(folder, tmp_path_factory):
     make = stackgan_stages.make_train_step
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stackgan_stages, "make_train_step", make_train_step)
-        stackgan.train(config_of(folder), str(workdir), False, "both")
+        stackgan_stages.train(config_of(folder), str(workdir), False, "both")
     return workdir
 
 
@@ -142,7 +142,7 @@ def test_broken_off_and_started_again_it_ends_bit_for_bit_the_same(finished, fol
     shutil.rmtree(workdir / "stage2" / "checkpoints" / "4")
     summary = json.loads((workdir / "stage2" / "summary.json").read_text())
     (workdir / "stage2" / "summary.json").write_text(json.dumps({**summary, "status": "running"}))
-    stackgan.train(config_of(folder), str(workdir), False, "both")
+    stackgan_stages.train(config_of(folder), str(workdir), False, "both")
     np.testing.assert_array_equal(draw(workdir), draw(finished))
 
 
@@ -182,7 +182,7 @@ def test_captions_are_drawn_and_unknown_words_told(finished, monkeypatch, capsys
 )
 def test_bad_input_is_told_before_anything_is_trained(folder, tmp_path, changes, message):
     with pytest.raises(UserError, match=f"^{message}"):
-        stackgan.train(config_of(folder, **changes), str(tmp_path / "run"), False, "both")
+        stackgan_stages.train(config_of(folder, **changes), str(tmp_path / "run"), False, "both")
     assert not (tmp_path / "run").exists()
 
 
@@ -192,7 +192,7 @@ def test_an_encoder_of_other_captions_is_not_taken(finished, folder, tmp_path):
     with pytest.raises(
         UserError, match=r"^captions: .*encoders.msgpack was trained for other captions"
     ):
-        stackgan.train(other, str(tmp_path / "run"), True, "both")
+        stackgan_stages.train(other, str(tmp_path / "run"), True, "both")
 
 
 def test_a_caption_is_drawn_as_it_is():
@@ -202,7 +202,7 @@ def test_a_caption_is_drawn_as_it_is():
 
 def test_stage_two_needs_stage_one(folder, tmp_path):
     with pytest.raises(UserError, match=r"^stage: 2 needs a finished Stage I, expected one in "):
-        stackgan.train(config_of(folder), str(tmp_path / "run"), False, "2")
+        stackgan_stages.train(config_of(folder), str(tmp_path / "run"), False, "2")
 
 
 def test_captions_without_images_and_images_without_captions_are_refused(tmp_path):
@@ -214,9 +214,9 @@ def test_captions_without_images_and_images_without_captions_are_refused(tmp_pat
     ):
         (tmp_path / "captions.tsv").write_text(text)
         with pytest.raises(UserError, match=message):
-            stackgan.train(config_of(tmp_path), str(tmp_path / "run"), False, "both")
+            stackgan_stages.train(config_of(tmp_path), str(tmp_path / "run"), False, "both")
     with pytest.raises(UserError, match=r"^dataset: 'mnist' has no captions"):
-        stackgan.train(config_of("", dataset="mnist"), str(tmp_path / "run"), False, "both")
+        stackgan_stages.train(config_of("", dataset="mnist"), str(tmp_path / "run"), False, "both")
     assert not (tmp_path / "run").exists()
 
 
@@ -224,7 +224,7 @@ def test_embeddings_of_one_s_own_take_the_place_of_captions(folder, tmp_path):
     rows = np.random.default_rng(0).normal(size=(COUNT, 6)).astype(np.float32)
     np.save(tmp_path / "rows.npy", rows)
     config = config_of(folder, embeddings=str(tmp_path / "rows.npy"))
-    stackgan.train(config, str(tmp_path / "run"), False, "1")
+    stackgan_stages.train(config, str(tmp_path / "run"), False, "1")
     generate = load_stackgan(tmp_path / "run" / "stage1")
     assert generate.embed is None
     assert generate(np.zeros((2, generate.noise_dim), np.float32), rows[:2]).shape == (2, 16, 16, 3)
@@ -232,7 +232,7 @@ def test_embeddings_of_one_s_own_take_the_place_of_captions(folder, tmp_path):
         generate(np.zeros((2, generate.noise_dim), np.float32), rows[:2, :3])
     np.save(tmp_path / "rows.npy", rows[1:])
     with pytest.raises(UserError, match=r"^embeddings: got float32 of shape \(9, 6\), expected"):
-        stackgan.train(config, str(tmp_path / "other"), False, "1")
+        stackgan_stages.train(config, str(tmp_path / "other"), False, "1")
 
 
 def test_what_is_said_and_what_is_read():

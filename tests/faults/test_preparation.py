@@ -15,7 +15,7 @@ from PIL import Image
 
 from jaxgan import UserError, data
 from jaxgan.metrics.lenet import load_lenet
-from jaxgan.training import captioned, short_training
+from jaxgan.training import captioned, classifying, short_training, stackgan_stages
 from jaxgan.training.signals import Stopped
 from jaxgan.training.state_file import read_state
 from jaxgan.training.workdir import lock_workdir
@@ -169,15 +169,15 @@ def test_a_stopped_classifier_ends_bit_for_bit_the_same(images, tmp_path, monkey
             "epochs": 2,
         }
     )
-    classifier.train(config, tmp_path / "unbroken")
+    classifying.train(config, tmp_path / "unbroken")
     name = f"{images.name.replace('-', '_')}.msgpack"
     expected = (tmp_path / "unbroken" / name).read_bytes()
     stopping_at(4, monkeypatch)  # in the second epoch
     with pytest.raises(Stopped, match="after step 4"):
-        classifier.train(config, tmp_path / "run")
+        classifying.train(config, tmp_path / "run")
     # Weights that have not learnt to the end are nobody's to measure with.
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["unfinished.msgpack"]
-    classifier.train(config, tmp_path / "run")
+    classifying.train(config, tmp_path / "run")
     assert (tmp_path / "run" / name).read_bytes() == expected
     assert [path.name for path in (tmp_path / "run").iterdir()] == [name]
     load_lenet(tmp_path / "run" / name)
@@ -185,7 +185,7 @@ def test_a_stopped_classifier_ends_bit_for_bit_the_same(images, tmp_path, monkey
         lock_workdir(tmp_path / "run"),
         pytest.raises(UserError, match="another run is writing"),
     ):
-        classifier.train(config, tmp_path / "run")
+        classifying.train(config, tmp_path / "run")
 
 
 def stackgan_config(images):
@@ -229,7 +229,7 @@ def test_a_second_stackgan_on_one_folder_is_refused(images, tmp_path):
     workdir = tmp_path / "run"
     workdir.mkdir()
     with lock_workdir(workdir), pytest.raises(UserError, match="another run is writing"):
-        stackgan.train(stackgan_config(images), workdir, False, "both")
+        stackgan_stages.train(stackgan_config(images), workdir, False, "both")
     assert list(workdir.iterdir()) == []
 
 

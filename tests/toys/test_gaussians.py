@@ -22,7 +22,7 @@ from scripts import QUICK, final_state
 from jaxgan import UserError
 from jaxgan.networks.points import PointGenerator
 from jaxgan.runs.page import read_metrics
-from jaxgan.toys import gaussian_figures, gaussian_toys, gaussian_trials
+from jaxgan.toys import gaussian_figures, gaussian_run, gaussian_toys, gaussian_trials
 
 SCRIPT = Path(__file__).parents[2] / "experiments" / "gaussians.py"
 SHORT = {
@@ -46,7 +46,7 @@ def run(workdir, variant, **changes):
     config = gaussians.get_config(variant)
     config.update(changes)
     with contextlib.redirect_stdout(io.StringIO()) as told:
-        gaussians.train(config, workdir, change_config=False)
+        gaussian_run.train(config, workdir, change_config=False)
     return told.getvalue()
 
 
