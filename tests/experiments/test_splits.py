@@ -11,7 +11,14 @@ import stacked_mnist
 import stackgan
 
 from jaxgan import UserError, data
-from jaxgan.training import captioned, generation, sources, translation
+from jaxgan.training import (
+    captioned,
+    classifying,
+    generation,
+    sources,
+    stackgan_stages,
+    translation,
+)
 from jaxgan.training.sources import load_splits
 
 
@@ -32,12 +39,12 @@ EXPERIMENTS = {
     "acgan": (acgan.get_config, of_images(None)),
     "sgan": (sgan.get_config, of_images(None)),
     "stacked_mnist": (lambda: stacked_mnist.get_config("quick"), of_images(None)),
-    "classifier": (classifier.get_config, classifier.train),
+    "classifier": (classifier.get_config, classifying.train),
     "cyclegan": (cyclegan.get_config, of_domains(None)),
     "discogan": (discogan.get_config, of_domains(None)),
     "stackgan": (
         stackgan.get_config,
-        lambda config, workdir: stackgan.train(config, workdir, False, "both"),
+        lambda config, workdir: stackgan_stages.train(config, workdir, False, "both"),
     ),
 }
 

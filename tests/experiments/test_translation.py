@@ -83,7 +83,7 @@ def test_a_run_leaves_pictures_curves_and_how_to_use_it(finished):
     assert [row["step"] for row in rows if "eval/cycle_a" in row] == [2, 4]
     assert all(np.isfinite(list(row.values())).all() for row in rows)
     page = (workdir / "index.html").read_text()
-    assert "translate.py --workdir" in page
+    assert "jaxgan translate --workdir" in page
     assert "Rows: images of a, their translations, the way back; then the same of b." in page
 
 

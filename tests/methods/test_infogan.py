@@ -16,6 +16,7 @@ from tiny import difference
 from jaxgan import Context, UserError, losses
 from jaxgan.methods import infogan
 from jaxgan.training import generation
+from jaxgan.training.reports import infogan_report
 
 DIM, K, CODES, TX = 5, 3, 2, optax.sgd(0.1)
 RNG = np.random.default_rng(0)
@@ -94,11 +95,11 @@ def test_the_script_trains_and_reports_the_error_of_its_codes(tmp_path, capsys):
     config.update(dict.fromkeys(("num_steps", "log_every", "checkpoint_every"), 2))
     config.update({"dataset": f"folder:{tmp_path}/images", "batch_size": 8, "categories": 3})
     generation.train(experiment.make_game, config, str(tmp_path / "run"), False)
-    experiment.report(config, tmp_path / "run")
+    infogan_report.report(config, tmp_path / "run")
     figures = json.loads((tmp_path / "run" / "infogan.json").read_text())
     # Of three classes, alike in number, a third at least is right after the best assignment.
     assert 0 <= figures["error"] <= 2 / 3
     assert f"{figures['error']:.2%} of test images" in capsys.readouterr().out
     config.codes = config.latent_dim
-    with pytest.raises(UserError, match=r"^codes: got 64, expected less than latent_dim"):
+    with pytest.raises(UserError, match=r"^codes: got 16, expected less than latent_dim"):
         experiment.make_game(config, None, jax.random.key(0))
