@@ -25,7 +25,7 @@ def get_config():
 def make_players(config, b1=0.5, b2=0.999, **options):
     """The networks with further options of `networks.dcgan`, and Adam with these betas.
 
-    Where the discriminator pays a penalty it has no batch norm, since a slope is that of one image.
+    Where the discriminator pays a penalty it has no batch norm, since its gradient is by one image.
     """
     generator, discriminator = networks.dcgan(
         config.image_size,

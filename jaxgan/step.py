@@ -113,8 +113,8 @@ def make_train_step(
     Returns:
       (state, batch) -> (state, metrics). `batch` is a pytree of arrays (disc_steps * B, ...);
       `metrics` are float32 scalars: those of the objective, `discriminator_loss`,
-      `generator_loss`, and `generator_slope`, the mean norm of the generator's gradient at each
-      generated example. Jit it with `donate_argnums=0`.
+      `generator_loss`, and `generator_gradient_norm`, the mean norm of the generator's gradient at
+      each generated example. Jit it with `donate_argnums=0`.
 
     Raises:
       UserError: a `disc_steps` or `ema_decay` out of range; while tracing, a batch that
@@ -220,8 +220,8 @@ def make_train_step(
         if ema_decay is not None:
             gen = gen.replace(ema_params=_average(gen, state.step, ema_decay))
 
-        metrics = {"generator_loss": loss, "generator_slope": _slope(by_fakes), **aux.metrics}
-        metrics = pmean({**disc_metrics, **metrics})
+        gen_metrics = {"generator_loss": loss, "generator_gradient_norm": _gradient_norm(by_fakes)}
+        metrics = pmean({**disc_metrics, **gen_metrics, **aux.metrics})
         extra = extra if aux.extra is None else aux.extra
         new_state = state.replace(
             step=state.step + 1, generator=gen, discriminator=disc, extra=extra
@@ -336,7 +336,7 @@ def _is_moment(path: tuple[str, ...], statistics: PyTree) -> bool:
     return path in pair and pair <= statistics.keys()
 
 
-def _slope(by_fakes: PyTree) -> jax.Array:
+def _gradient_norm(by_fakes: PyTree) -> jax.Array:
     """Mean over examples of the norm of each one's loss gradient, from that of the mean loss.
 
     Taken at the images, it costs next to nothing; the norm over parameters would cost an MLP as

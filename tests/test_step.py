@@ -58,7 +58,7 @@ def test_a_step_changes_both_players_and_counts(compiled):
     assert all(np.isfinite(value) and value.shape == () for value in metrics.values())
     assert {"discriminator_loss", "discriminator_loss_real", "discriminator_loss_fake",
             "generator_loss", "d_real", "d_fake", "accuracy_real", "accuracy_fake", "d_ratio",
-            "jsd_lower_bound", "diversity", "generator_slope"} == set(metrics)  # fmt: skip
+            "jsd_lower_bound", "diversity", "generator_gradient_norm"} == set(metrics)  # fmt: skip
 
 
 def test_discriminator_loss_is_the_sum_of_its_parts_and_gives_the_bound(reference):
@@ -108,7 +108,7 @@ def test_updates_by_hand():
     assert float(metrics["disc_seen"]) == pytest.approx(3.2)
     assert float(state.generator.params) == pytest.approx(2.12)
     # Each fake's own loss is -a times it.
-    assert float(metrics["generator_slope"]) == pytest.approx(3.2)
+    assert float(metrics["generator_gradient_norm"]) == pytest.approx(3.2)
     # At step 0 the decay is 1/10.
     assert float(state.generator.ema_params) == pytest.approx(0.1 * 2 + 0.9 * 2.12)
     # One pass of each player commits its model state, whatever else was computed.

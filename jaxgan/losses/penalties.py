@@ -1,4 +1,4 @@
-"""Penalties on the slope of a critic, added to the discriminator's loss.
+"""Penalties on the gradient norm of a critic, added to the discriminator's loss.
 
 Every one is called as `penalty(critic, real, fake, key)` and gives a scalar, to be weighted by the
 caller. The critic is a function, images (B, ...) -> logits (B,), over which parameters, labels and
@@ -9,15 +9,15 @@ keys are closed:
 
     loss = real_part + fake_part + 0.5 * gamma * penalties.r1(critic, images, fakes, key)
 
-    penalty            slope at                                     pulled to
+    penalty            gradient norm at                             pulled to
     r1                 real images                                  0
     r2                 generated images                             0
     gradient_penalty   points between real and generated images     1
     dragan             real images, a little beside them            1
 
-The slope of each logit is taken by its own image. Where logits depend on the whole batch, as under
-batch norm, there is no such thing, and the critic is refused as it is traced (one that was jitted
-and traced before goes unseen). A layer of one's own says so by `couples_examples = True`.
+The gradient of each logit is taken by its own image. Where logits depend on the whole batch, as
+under batch norm, there is no such thing, and the critic is refused as it is traced (one that was
+jitted and traced before goes unseen). A layer of one's own says so by `couples_examples = True`.
 
 An augmentation is part of the critic, D(view(x)), so that gradients are by the images before it and
 a weight means what it means to the authors of R3GAN. Of a critic that judges m images as one, the
@@ -45,7 +45,7 @@ Critic = Callable[[jax.Array], jax.Array]
 def r1(
     critic: Critic, real: jax.Array, fake: jax.Array | None = None, key: jax.Array | None = None
 ) -> jax.Array:
-    """The squared slope at real images, which lets training converge where it would circle.
+    """The squared gradient norm at real images, which lets training converge where it would circle.
 
         R1 = E[|| grad D(x) ||^2]
 
@@ -69,13 +69,13 @@ def r1(
     equation 9.
     """
     _check("real", real)
-    return jnp.mean(_squared_slopes(critic, real))
+    return jnp.mean(_squared_gradient_norms(critic, real))
 
 
 def r2(
     critic: Critic, real: jax.Array | None, fake: jax.Array, key: jax.Array | None = None
 ) -> jax.Array:
-    """The squared slope at generated images.
+    """The squared gradient norm at generated images.
 
         R2 = E[|| grad D(G(z)) ||^2]
 
@@ -98,7 +98,7 @@ def r2(
     equation 10; Huang et al. 2024, "The GAN is dead; long live the GAN! A Modern Baseline GAN".
     """
     _check("fake", fake)
-    return jnp.mean(_squared_slopes(critic, fake))
+    return jnp.mean(_squared_gradient_norms(critic, fake))
 
 
 def gradient_penalty(
@@ -109,7 +109,7 @@ def gradient_penalty(
     *,
     axis_name: str | None = None,
 ) -> jax.Array:
-    """Holds the slope at 1 along the way from real to generated images (WGAN-GP).
+    """Holds the gradient norm at 1 along the way from real to generated images (WGAN-GP).
 
         GP = E[(|| grad D(u x + (1 - u) G(z)) || - 1)^2],  u ~ U[0, 1], one for each pair
 
@@ -144,7 +144,7 @@ def gradient_penalty(
         axis_name,
     )
     between = shares * real + (1 - shares) * fake
-    return jnp.mean(jnp.square(_slopes(critic, between) - 1))
+    return jnp.mean(jnp.square(_gradient_norms(critic, between) - 1))
 
 
 def dragan(
@@ -156,12 +156,12 @@ def dragan(
     std: float = 0.25,
     axis_name: str | None = None,
 ) -> jax.Array:
-    """Holds the slope at 1 around real images.
+    """Holds the gradient norm at 1 around real images.
 
         E[(|| grad D(x + d) || - 1)^2],  d ~ N(0, std^2 I)
 
     Differs from the authors' code: its noise is uniform, from 0 to half the standard deviation of a
-    batch's pixels, and the slope is taken at a random point between an image and the noisy one.
+    batch's pixels, and the gradient is taken at a random point between an image and the noisy one.
 
     Args:
       critic: images (B, ...) -> logits (B,).
@@ -188,7 +188,7 @@ def dragan(
     noise = make_rows(
         lambda shape: jax.random.normal(key, shape, real.dtype), real.shape, axis_name
     )
-    return jnp.mean(jnp.square(_slopes(critic, real + std * noise) - 1))
+    return jnp.mean(jnp.square(_gradient_norms(critic, real + std * noise) - 1))
 
 
 def lazily(penalty: Callable[[], jax.Array], step: jax.Array, interval: int) -> jax.Array:
@@ -231,7 +231,7 @@ def _check(name: str, images: jax.Array) -> None:
         raise UserError(f"{name}: got {dtype} of shape {shape}, expected floats (B, ...)")
 
 
-def _squared_slopes(critic: Critic, images: jax.Array) -> jax.Array:
+def _squared_gradient_norms(critic: Critic, images: jax.Array) -> jax.Array:
     """|| grad D ||^2 of each image, (B,)."""
     with nn.intercept_methods(_refuse_coupled):
         logits, pullback = jax.vjp(critic, images)
@@ -239,14 +239,14 @@ def _squared_slopes(critic: Critic, images: jax.Array) -> jax.Array:
         raise UserError(
             f"critic: got logits {logits.shape}, expected {images.shape[:1]}, one for each image"
         )
-    # No logit depends on another's image, so the slope of their sum is that of each.
-    (slopes,) = pullback(jnp.ones_like(logits))
-    slopes = slopes.astype(jnp.promote_types(slopes.dtype, jnp.float32))
-    return jnp.sum(jnp.square(slopes), axis=tuple(range(1, slopes.ndim)))
+    # No logit depends on another's image, so the gradient of their sum is that of each.
+    (grads,) = pullback(jnp.ones_like(logits))
+    grads = grads.astype(jnp.promote_types(grads.dtype, jnp.float32))
+    return jnp.sum(jnp.square(grads), axis=tuple(range(1, grads.ndim)))
 
 
-def _slopes(critic: Critic, images: jax.Array) -> jax.Array:
-    squares = _squared_slopes(critic, images)
+def _gradient_norms(critic: Critic, images: jax.Array) -> jax.Array:
+    squares = _squared_gradient_norms(critic, images)
     # The root has no derivative at 0; there it is taken as 0, where autodiff alone gives NaN.
     flat = squares == 0
     return jnp.where(flat, 0, jnp.sqrt(jnp.where(flat, 1, squares)))

@@ -89,7 +89,7 @@ def class_consistency(class_logits: jax.Array, other_logits: jax.Array) -> jax.A
 
     Args:
       class_logits: (B, K) float, l.
-      other_logits: (B, K) float, l'; the slope is of both.
+      other_logits: (B, K) float, l'; the gradient goes to both.
 
     Returns:
       float32 scalar, from 0 to 2.

@@ -9,7 +9,7 @@ __all__ = ["SpectralNorm"]
 
 
 class SpectralNorm(nn.SpectralNorm):
-    """Divides a layer's kernel by its largest singular value, which bounds its slope by 1.
+    """Divides a layer's kernel by its largest singular value, which makes it 1-Lipschitz.
 
         W / s(W),  s(W) = v^T W u
 

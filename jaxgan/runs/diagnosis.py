@@ -110,12 +110,12 @@ def _saturated(rows):
     # for good had 1.000 and 0.999.
     if not (min(real, fake) > 0.99 and d_real - d_fake > 0.95):
         return None
-    slope = _mean(rows, "generator_slope")
+    gradient_norm = _mean(rows, "generator_gradient_norm")
     return Finding(
         "saturated",
         f"The discriminator is right on {real:.1%} of real and {fake:.1%} of generated images, "
         f"and sure of it: D(x) {d_real:.3f}, D(G(z)) {d_fake:.3f}; the gradient that it gives to a "
-        f"generated image has norm {slope:.2g}.",
+        f"generated image has norm {gradient_norm:.2g}.",
         "Make the discriminator weaker: a lower learning rate, dropout, instance noise, R1 or "
         "augmentation; or beta1 0.5 in Adam. With the minimax loss, take the non-saturating one.",
     )

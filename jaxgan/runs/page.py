@@ -1,6 +1,6 @@
 """One self-contained HTML page about a run.
 
-What the page shows is read by page_files.py; page_charts.py says which curves share a chart; the
+What the page shows is read by page_files.py; charts.py says which curves share a chart; the
 HTML is that of templates/.
 """
 
@@ -15,8 +15,8 @@ import jinja2
 
 from jaxgan.errors import UserError
 from jaxgan.files import write_atomically
+from jaxgan.runs.charts import make_charts, thin
 from jaxgan.runs.diagnosis import WINDOW, diagnose_run
-from jaxgan.runs.page_charts import make_charts, thin
 from jaxgan.runs.page_files import ANIMATION_BUDGET, Run, is_finite, read_rows, read_run
 
 __all__ = ["read_metrics", "write_report"]

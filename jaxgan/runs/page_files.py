@@ -29,6 +29,8 @@ MOST_GRIDS = 24
 IMAGE_BUDGET = 3_400_000
 # A larger animation is left beside the page: the slider plays the same grids.
 ANIMATION_BUDGET = 1_800_000
+# Metrics of older runs, and their names of today.
+_RENAMED = {"train/generator_slope": "train/generator_gradient_norm"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -195,7 +197,9 @@ def _parse_row(line: str) -> dict:
         row = json.loads(line)
     except ValueError:
         return {}
-    return row if isinstance(row, dict) and is_finite(row.get("step")) else {}
+    if not isinstance(row, dict) or not is_finite(row.get("step")):
+        return {}
+    return {_RENAMED.get(key, key): value for key, value in row.items()}
 
 
 def _numbered(folder: Path, prefix: str) -> list[tuple[int, Path]]:

@@ -12,59 +12,15 @@ from PIL import Image
 
 from jaxgan.errors import UserError
 from jaxgan.files import write_atomically
+from jaxgan.runs.charts import pictured_charts
 
 # The grey of the lines between images: lighter than a digit's black, darker than its white.
 LINE_GREY = 72
 # Browsers slow a GIF frame below 20 ms down to 100 ms, and GIF counts in units of 10 ms.
 SHORTEST_FRAME = 20
 
-_REAL, _FAKE, _GENERATOR = "#2f6fb3", "#d9772b", "#3a8f5c"
-# One panel: title, lower and upper limit (None: from the data), dotted line, curves.
-# A curve: key, label, colour.
-_PANELS = (
-    (
-        "Loss",
-        None,
-        None,
-        (
-            ("train/discriminator_loss_real", "discriminator, real", _REAL),
-            ("train/discriminator_loss_fake", "discriminator, fake", _FAKE),
-            ("train/generator_loss", "generator", _GENERATOR),
-        ),
-    ),
-    (
-        "Probability of being real",
-        (0.0, 1.0),
-        0.5,
-        (
-            ("train/d_real", "D(x), real", _REAL),
-            ("train/d_fake", "D(G(z)), fake", _FAKE),
-        ),
-    ),
-    (
-        "Discriminator accuracy",
-        (0.0, 1.0),
-        0.5,
-        (
-            ("train/accuracy_real", "train, real", _REAL),
-            ("train/accuracy_fake", "train, fake", _FAKE),
-            ("eval/accuracy_real", "eval, real", _REAL),
-            ("eval/accuracy_fake", "eval, fake", _FAKE),
-        ),
-    ),
-)
-# In place of the last two, where the loss gives no probabilities.
-_CRITIC_PANEL = (
-    "Critic, mean output",
-    None,
-    None,
-    (
-        ("train/critic_real", "train, real", _REAL),
-        ("train/critic_fake", "train, fake", _FAKE),
-        ("eval/critic_real", "eval, real", _REAL),
-        ("eval/critic_fake", "eval, fake", _FAKE),
-    ),
-)
+# Real, generated, the generator, and three others, by their numbers in a chart's series.
+_COLOURS = ("#2f6fb3", "#d9772b", "#3a8f5c", "#8a5fb0", "#8c8c2f", "#b34a6a")
 
 
 def image_grid(images: np.ndarray, columns: int | None = None, padding: int = 2) -> np.ndarray:
@@ -210,16 +166,15 @@ def plot_curves(path: str | os.PathLike, rows: Sequence[dict], smoothing: float 
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    has_critic = any("train/critic_real" in row for row in rows)
-    panels = (_PANELS[0], _CRITIC_PANEL) if has_critic else _PANELS
+    charts = pictured_charts(list(rows))
     figure = Figure(
-        figsize=(7.5, 0.2 + 2.6 * len(panels)), dpi=144, layout="constrained", facecolor="white"
+        figsize=(7.5, 0.2 + 2.6 * len(charts)), dpi=144, layout="constrained", facecolor="white"
     )
     FigureCanvasAgg(figure)
-    axes = figure.subplots(len(panels), 1, sharex=True)
-    for axis, (title, limits, dotted, curves) in zip(axes, panels, strict=True):
-        _draw_panel(axis, rows, curves, smoothing)
-        _style_panel(axis, title, limits, dotted)
+    axes = figure.subplots(len(charts), 1, sharex=True, squeeze=False)[:, 0]
+    for axis, chart in zip(axes, charts, strict=True):
+        _draw_panel(axis, rows, chart["series"], smoothing)
+        _style_panel(axis, chart)
     axes[-1].set_xlabel("step", color="#444444")
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
@@ -298,13 +253,14 @@ def _smooth(values: Sequence[float], weight: float) -> list[float]:
     return smoothed
 
 
-def _draw_panel(axis, rows, curves, smoothing: float) -> None:
-    for key, label, colour in curves:
-        steps, values = _series(rows, key)
+def _draw_panel(axis, rows, series: list[dict], smoothing: float) -> None:
+    for curve in series:
+        steps, values = _series(rows, curve["key"])
         if all(math.isnan(value) for value in values):
             continue
-        look = {"color": colour, "label": label, "zorder": 3}
-        if key.startswith("eval/"):
+        colour = _COLOURS[curve["colour"]]
+        look = {"color": colour, "label": curve["label"], "zorder": 3}
+        if curve["dots"]:
             dots = {"linestyle": "", "marker": "o", "markersize": 5, "markeredgecolor": "white"}
             axis.plot(steps, values, **dots, **look)
             continue
@@ -314,18 +270,17 @@ def _draw_panel(axis, rows, curves, smoothing: float) -> None:
         axis.plot(steps, _smooth(values, smoothing), linewidth=1.7, marker=marker, **look)
 
 
-def _style_panel(axis, title: str, limits, dotted: float | None) -> None:
-    axis.set_title(title, loc="left", fontsize=11, fontweight="bold", color="#222222")
+def _style_panel(axis, chart: dict) -> None:
+    axis.set_title(chart["title"], loc="left", fontsize=11, fontweight="bold", color="#222222")
     axis.spines[["top", "right"]].set_visible(False)
     axis.spines[["left", "bottom"]].set_color("#bbbbbb")
     axis.tick_params(colors="#555555", labelsize=9)
     axis.grid(axis="y", color="#e8e8e8", linewidth=0.8)
     axis.set_axisbelow(True)
-    if limits is not None:
-        low, high = limits
-        axis.set_ylim(low - 0.03, high + 0.03)
-    if dotted is not None:
-        axis.axhline(dotted, color="#888888", linewidth=0.9, linestyle=(0, (2, 3)), zorder=2)
+    if "high" in chart:
+        axis.set_ylim(chart["low"] - 0.03, chart["high"] + 0.03)
+    if "line" in chart:
+        axis.axhline(chart["line"], color="#888888", linewidth=0.9, linestyle=(0, (2, 3)), zorder=2)
     handles, labels = axis.get_legend_handles_labels()
     if not handles:
         centre = {"transform": axis.transAxes, "ha": "center", "va": "center"}

@@ -3,6 +3,8 @@
 import sys
 import time
 
+from jaxgan.runs.charts import PROGRESS
+
 __all__ = ["Progress"]
 
 
@@ -58,7 +60,7 @@ class Progress:
         parts = [
             f"step {step:{width}d}/{self._num_steps}",
             f"{rate:7.0f} images/s",
-            *(f"{name} {metrics[key]:.3f}" for name, key in _SHOWN.items() if key in metrics),
+            *(f"{label} {metrics[key]:.3f}" for key, label in PROGRESS.items() if key in metrics),
             f"{int(left) // 60:d}:{int(left) % 60:02d} left",
         ]
         self.say("  ".join(parts), live=True)
@@ -73,11 +75,3 @@ class Progress:
             line += "\n"
         sys.stderr.write(line)
         sys.stderr.flush()
-
-
-_SHOWN = {
-    "D loss": "discriminator_loss",
-    "G loss": "generator_loss",
-    "D(x)": "d_real",
-    "D(G(z))": "d_fake",
-}

@@ -173,7 +173,8 @@ def test_the_metrics_of_a_step(reference):
     of_both = ("discriminator_loss", "generator_loss", "cycle", "identity", "d_real", "d_fake")
     assert set(reference[1]) == {f"{name}_{domain}" for name in of_both for domain in "ab"} | {
         "discriminator_loss", "discriminator_loss_real", "discriminator_loss_fake",
-        "generator_loss", "generator_slope", "d_real", "d_fake", "accuracy_real", "accuracy_fake",
+        "generator_loss", "generator_gradient_norm", "d_real", "d_fake", "accuracy_real",
+        "accuracy_fake",
     }  # fmt: skip
 
 

@@ -18,7 +18,7 @@ WELL = {
     "d_real": 0.65,
     "d_fake": 0.35,
     "diversity": 0.95,
-    "generator_slope": 0.5,
+    "generator_gradient_norm": 0.5,
 }
 SATURATED = {"accuracy_real": 1.0, "accuracy_fake": 0.995, "d_real": 0.99, "d_fake": 0.01}
 

@@ -28,3 +28,9 @@ def test_a_line_without_a_step_is_left_out(tmp_path, line):
 def test_read_metrics_without_a_file(tmp_path):
     with pytest.raises(UserError, match=r"metrics\.jsonl"):
         read_metrics(tmp_path / "metrics.jsonl")
+
+
+def test_metrics_of_older_runs_have_their_names_of_today(tmp_path):
+    write_rows(tmp_path, [{"step": 2, "train/generator_slope": 0.5}])
+    row = {"step": 2, "train/generator_gradient_norm": 0.5}
+    assert read_metrics(tmp_path / "metrics.jsonl") == [row]

@@ -247,11 +247,12 @@ def test_curves_of_few_rows_are_seen(tmp_path, rows):
 
 def test_a_critic_has_a_panel_in_place_of_two(tmp_path):
     losses = {"step": 50, "train/generator_loss": 0.8}
+    judged = {**losses, "train/d_real": 0.5, "train/accuracy_real": 0.6}
     critic = {**losses, "train/critic_real": 3.0, "train/critic_fake": -2.0}
     held_out = {"step": 60, "eval/critic_real": 2.5, "eval/critic_fake": -1.5}
     pictures = [
         curves_image(tmp_path / f"{number}.png", rows)
-        for number, rows in enumerate(([losses], [critic], [critic, held_out]))
+        for number, rows in enumerate(([judged], [critic], [critic, held_out]))
     ]
     assert len(pictures[1]) == len(pictures[2]) < len(pictures[0])
     assert inked(pictures[2]) > inked(pictures[1])

@@ -108,8 +108,8 @@ def saliency(run):
     rows = []
     for channel in np.argsort(-np.max(strength, axis=0))[:6]:
         best = images[np.argsort(-strength[:, channel])[:8]]
-        slopes = guided_backpropagation(lambda x, c=channel: responses(x)[:, c], best)
+        gradients = guided_backpropagation(lambda x, c=channel: responses(x)[:, c], best)
         # Where more ink excites the feature; the rest is the checkerboard of strided gradients.
-        largest = jnp.max(slopes, axis=(1, 2, 3), keepdims=True)
-        rows += [best, jnp.maximum(slopes, 0) / jnp.maximum(largest, 1e-12)]
+        largest = jnp.max(gradients, axis=(1, 2, 3), keepdims=True)
+        rows += [best, jnp.maximum(gradients, 0) / jnp.maximum(largest, 1e-12)]
     return pictures.image_grid(np.concatenate(rows), columns=16)

@@ -1,15 +1,27 @@
-"""Which metrics of a run share a chart, and under which names; nothing here knows of HTML."""
+"""The one table of a run's curves: which metrics share a chart, and under which labels.
+
+The page, losses.png and the progress line draw from it; what is not in it gets a chart of its own.
+"""
 
 import math
 import re
 
 from jaxgan.runs.page_files import evenly, is_number
 
-__all__ = ["make_charts", "thin"]
+__all__ = ["PROGRESS", "make_charts", "pictured_charts", "thin"]
 
 # Rows of one kind (one set of keys) that are drawn; more would not be told apart on a screen.
 MOST_ROWS = 1000
 
+PROGRESS = {
+    "discriminator_loss": "D loss",
+    "generator_loss": "G loss",
+    "d_real": "D(x)",
+    "d_fake": "D(G(z))",
+}
+"""The metrics of the progress line, and their labels there."""
+# The charts of losses.png.
+_PICTURED = ("Losses", "Probabilities", "Discriminator accuracy", "Critic")
 # The charts that are known beforehand, in the order of the page. "keys" maps a metric to its
 # label; "low" and "high" fix the axis; "line" is a reference value.
 _KNOWN_CHARTS = (
@@ -42,8 +54,8 @@ _KNOWN_CHARTS = (
     },
     {
         "title": "Discriminator accuracy",
-        "note": "Share of images it judges rightly: real ones as real, generated ones as "
-        "generated. 0.5 is guessing. Dots are measured on held-out images: far below the line "
+        "note": "Share of images that it classifies correctly: real ones as real, generated ones "
+        "as generated. 0.5 is guessing. Dots are measured on held-out images: far below the line "
         "for real ones, it has learnt its training images by heart.",
         "keys": {
             "train/accuracy_real": "real",
@@ -84,6 +96,21 @@ _KNOWN_CHARTS = (
         "line": math.log(2),
     },
     {
+        "title": "Gradient norm of the generator",
+        "note": "The norm of the generator's gradient at a generated image. Near 0 the "
+        "discriminator teaches it nothing; steadily growing, training may blow up.",
+        "keys": {"train/generator_gradient_norm": "at a generated image"},
+        "low": 0,
+    },
+    {
+        "title": "Diversity",
+        "note": "How far generated images spread about their mean, in shares of how far real ones "
+        "do: 1 (dotted) is as varied, near 0 they are all alike.",
+        "keys": {"train/diversity": "generated images"},
+        "low": 0,
+        "line": 1,
+    },
+    {
         "title": "Speed",
         "note": "Real images that went through training in a second.",
         "keys": {"train/images_per_second": "images per second"},
@@ -95,7 +122,7 @@ _FAMILY_NOTES = {
     "fid": "Fréchet distance between features of real and generated images: lower is nearer, "
     "0 is no difference that the features can see.",
     "other losses": "Further terms that a network tries to make small.",
-    "other accuracies": "Share that is judged rightly.",
+    "other accuracies": "Share of examples that are classified correctly.",
     "kl": "In nats: how far the Gaussian about a caption, which images are drawn from, is from the "
     "standard one.",
     "matching": "Cosine of the embeddings of a generated image and of its caption: 1 is a match.",
@@ -103,10 +130,6 @@ _FAMILY_NOTES = {
     "ssim": "Structural similarity of translations and the truth: 1 where they are the same.",
     "cycle": "Mean absolute error after there and back, of [-1, 1] pixels.",
     "read": "Share of digits that a classifier reads after translation.",
-    "diversity": "How far generated images spread about their mean, in shares of how far real ones "
-    "do: 1 is as varied, near 0 they are all alike.",
-    "generator": "Slope: the norm of the generator's gradient at a generated image. Near 0 the "
-    "discriminator teaches it nothing; steadily growing, training may blow up.",
 }
 
 
@@ -129,6 +152,19 @@ def thin(rows: list[dict]) -> list[dict]:
         kinds.setdefault(frozenset(row), []).append(index)
     kept = (index for kind in kinds.values() for index in evenly(kind, MOST_ROWS))
     return [rows[index] for index in sorted(kept)]
+
+
+def pictured_charts(rows: list[dict]) -> list[dict]:
+    """The charts of `make_charts` that losses.png shows, one at least.
+
+    Examples:
+      >>> [chart["title"] for chart in pictured_charts([{"step": 1, "train/critic_real": 0.5}])]
+      ['Critic']
+      >>> pictured_charts([])
+      [{'title': 'Losses', 'series': []}]
+    """
+    charts = [chart for chart in make_charts(rows) if chart["title"] in _PICTURED]
+    return charts or [{"title": "Losses", "series": []}]
 
 
 def make_charts(rows: list[dict]) -> list[dict]:
