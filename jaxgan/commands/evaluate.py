@@ -14,7 +14,6 @@ each class, their mean and the worst. (The classifier that comes with the packag
 import argparse
 
 from jaxgan import data
-from jaxgan.evaluation.classes import CLASS_METRICS
 from jaxgan.evaluation.features import METRICS
 from jaxgan.training import command_line, feature_metrics
 from jaxgan.training.reports.evaluate_run import evaluate_run
@@ -23,7 +22,11 @@ from jaxgan.training.reports.evaluate_run import evaluate_run
 def parse_arguments(given):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     command_line.add_run_arguments(parser)
-    known = f"some of {','.join(METRICS)}, with classes also {','.join(CLASS_METRICS)}"
+    plain, of_labels = (
+        ",".join(name for name, metric in METRICS.items() if metric.of_labels == needed)
+        for needed in (False, True)
+    )
+    known = f"some of {plain}, with classes also {of_labels}"
     parser.add_argument("--metrics", default="fid,kid,prdc", help=f"{known} (fid,kid,prdc)")
     parser.add_argument(
         "--split",

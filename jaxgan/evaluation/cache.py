@@ -75,7 +75,8 @@ def real_features(
 
     def compute():
         batches = real_batches(source, num_samples, batch_size=batch_size, seed=seed, **look)
-        return collect_features(network, batches, num_samples)._asdict()
+        found = collect_features(network, batches, num_samples)
+        return {"features": found.features, "logits": found.logits}
 
     return Features(**load_or_compute(key, compute))
 

@@ -1,9 +1,9 @@
-"""From images to figures: a network's features of real and generated images, and their metrics.
+"""From images to metrics, by way of a network's features of real and generated ones.
 
     real = real_batches(source, 10_000, image_size=28, channels=1)
     fake = generated_batches(generate, 10_000)
     real, fake = (collect_features(network, batches, 10_000) for batches in (real, fake))
-    figures = evaluate_features(real, fake, ("fid", "kid"))
+    values = evaluate_features(real, fake, ("fid", "kid"))
 
 `network` is `load_lenet()`, `load_inception()`, or any function from images to {"features",
 "logits"}. Images are seen a batch at a time; features and logits of all of them are kept.
@@ -38,10 +38,13 @@ class Features(NamedTuple):
     Attributes:
       features: (N, D) float32.
       logits: (N, K) float32.
+      labels: (N,) int, the classes of real images, or those that were asked for of generated ones:
+        see `real_labels` and `requested_labels`. None where no metric needs them.
     """
 
     features: np.ndarray
     logits: np.ndarray
+    labels: np.ndarray | None = None
 
 
 def real_batches(
@@ -194,8 +197,8 @@ def collect_features(
     parts, count = [], 0
     for images in batches:
         of_batch = network(images)
-        parts.append(Features(*(np.asarray(of_batch[name]) for name in Features._fields)))
-        count += len(parts[-1].features)
+        parts.append([np.asarray(of_batch[name]) for name in ("features", "logits")])
+        count += len(parts[-1][0])
     if not 1 <= num_samples <= count:
         raise UserError(f"num_samples: got {num_samples} with {count} images in the batches")
     return Features(*(np.concatenate(rows)[:num_samples] for rows in zip(*parts, strict=True)))
@@ -204,7 +207,7 @@ def collect_features(
 def evaluate_features(
     real: Features, fake: Features, names: Sequence[str] = ("fid", "kid", "is", "prdc", "modes")
 ) -> dict[str, float]:
-    """The figures of generated images against real ones.
+    """Metrics of generated images against real ones.
 
     Args:
       real: of N real images.
@@ -212,36 +215,36 @@ def evaluate_features(
       names: some of `METRICS`: "fid"; "kid" (with its standard error, by at most 10 blocks of at
         most 1000); "is", the inception score; "prdc", precision and recall with k = 3, density
         and coverage with k = 5; "modes", how many of the real images' classes the generated ones
-        have, and the reverse KL divergence between the two, by the network's greatest logits.
+        have, and the reverse KL divergence between the two, by the network's greatest logits. With
+        labels also "accuracy", the share of generated images that the network's greatest logit puts
+        in the class that was asked for; "class_fid", the Fréchet distance between the real and the
+        generated images of each class.
 
     Returns:
       {"fid", "kid", "kid_standard_error", "is", "precision", "recall", "density", "coverage",
-      "modes", "reverse_kl"}, those asked for. The distances are biased by N and M, which belong
-      in their names, see `jaxgan.metrics.metric_name`.
+      "modes", "reverse_kl", "accuracy", "accuracy_0" ..., "class_fid", "class_fid_worst",
+      "class_fid_0" ...}, those asked for: by class of all images, of each class; the mean over the
+      classes, the largest, each. The distances are biased by N and M, which belong in their names,
+      see `jaxgan.metrics.metric_name`; those of a class, of which there are fewer images, more so.
 
     Raises:
-      UserError: an unknown name, or what the functions of `jaxgan.metrics` raise.
+      UserError: an unknown name, no labels where they are needed, fewer than two images of a class
+        that has to have a distance, or what the functions of `jaxgan.metrics` raise.
 
     Examples:
       >>> rng = np.random.default_rng(0)
       >>> real = Features(*rng.normal(size=(2, 100, 3)).astype("float32"))
       >>> evaluate_features(real, real, ("fid", "modes"))["modes"]
       3.0
+
+    Source: Odena et al. 2017, "Conditional Image Synthesis with Auxiliary Classifier GANs",
+    section 4.1, for the accuracy.
     """
     check_metrics(names)
-    figures: dict[str, float] = {}
+    values: dict[str, float] = {}
     for name in names:
-        figures |= METRICS[name].compute(real, fake)
-    return figures
-
-
-def frechet(real: np.ndarray, fake: np.ndarray) -> float:
-    """The Fréchet distance of features (N, D) and (M, D)."""
-    gaussians = [
-        metrics.finish_moments(metrics.add_features(metrics.start_moments(x.shape[1]), x))
-        for x in (real, fake)
-    ]
-    return metrics.frechet_distance(*gaussians)
+        values |= METRICS[name].compute(real, fake)
+    return values
 
 
 def check_metrics(names: Sequence[str], known: Iterable[str] | None = None) -> None:
@@ -258,18 +261,28 @@ class Metric(NamedTuple):
     """A metric of generated images against real ones.
 
     Attributes:
-      compute: (features of real images, of generated ones) -> {figure: value}.
-      better: figure -> "min" or "max", which of its values is better.
+      compute: (features of real images, of generated ones) -> {name: value}.
+      better: name -> "min" or "max", which of its values is better.
       of_classes: whether the network's logits have to be of the classes of the data.
+      of_labels: whether both `Features` need labels.
     """
 
     compute: Callable[[Features, Features], dict[str, float]]
     better: dict[str, str]
     of_classes: bool = False
+    of_labels: bool = False
+
+
+def _frechet(real: np.ndarray, fake: np.ndarray) -> float:
+    gaussians = [
+        metrics.finish_moments(metrics.add_features(metrics.start_moments(x.shape[1]), x))
+        for x in (real, fake)
+    ]
+    return metrics.frechet_distance(*gaussians)
 
 
 def _fid(real: Features, fake: Features) -> dict[str, float]:
-    return {"fid": frechet(real.features, fake.features)}
+    return {"fid": _frechet(real.features, fake.features)}
 
 
 def _kid(real: Features, fake: Features) -> dict[str, float]:
@@ -297,11 +310,50 @@ def _modes(real: Features, fake: Features) -> dict[str, float]:
     return {"modes": float(metrics.modes_caught(fake_modes)), "reverse_kl": reverse_kl}
 
 
+def _labels(real: Features, fake: Features) -> tuple[np.ndarray, np.ndarray, int]:
+    if real.labels is None or fake.labels is None:
+        raise UserError("labels: got none, expected those of real and of generated images")
+    return real.labels, fake.labels, 1 + int(max(real.labels.max(), fake.labels.max()))
+
+
+def _accuracy(real: Features, fake: Features) -> dict[str, float]:
+    _, labels, num_classes = _labels(real, fake)
+    counts = metrics.count_right(fake.logits, labels, num_classes)
+    by_class = metrics.class_accuracy(counts)
+    each = {f"accuracy_{k}": float(share) for k, share in enumerate(by_class)}
+    return {"accuracy": metrics.accuracy(counts), **each}
+
+
+def _class_fid(real: Features, fake: Features) -> dict[str, float]:
+    real_labels, fake_labels, num_classes = _labels(real, fake)
+
+    def of_class(features, labels, kind, k):
+        chosen = features[labels == k]
+        if len(chosen) < 2:
+            raise UserError(
+                f"num: got {len(chosen)} {kind} images of class {k}, expected 2 or more for "
+                "class_fid"
+            )
+        return chosen
+
+    distances = [
+        _frechet(
+            of_class(real.features, real_labels, "real", k),
+            of_class(fake.features, fake_labels, "generated", k),
+        )
+        for k in range(num_classes)
+    ]
+    each = {f"class_fid_{k}": distance for k, distance in enumerate(distances)}
+    return {"class_fid": float(np.mean(distances)), "class_fid_worst": max(distances), **each}
+
+
 METRICS = {
     "fid": Metric(_fid, {"fid": "min"}),
     "kid": Metric(_kid, {"kid": "min"}),
     "is": Metric(_inception_score, {"is": "max"}),
     "prdc": Metric(_prdc, dict.fromkeys(("precision", "recall", "density", "coverage"), "max")),
     "modes": Metric(_modes, {"modes": "max", "reverse_kl": "min"}, of_classes=True),
+    "accuracy": Metric(_accuracy, {"accuracy": "max"}, of_classes=True, of_labels=True),
+    "class_fid": Metric(_class_fid, {"class_fid": "min"}, of_labels=True),
 }
 """All that is known of each metric, by the name that a user asks for it by."""

@@ -20,6 +20,8 @@ from jaxgan.metrics.inception import load_inception
 from jaxgan.metrics.lenet import load_lenet
 from jaxgan.training.sources import splits_of
 
+WHILE_TRAINING = [name for name, metric in METRICS.items() if not metric.of_labels]
+
 
 def split_names(metrics: str) -> list[str]:
     """The names in "fid,kid"."""
@@ -44,7 +46,7 @@ def load_network(
     """
     if features == "inception":
         for name in metrics:
-            if name == "accuracy" or (name in METRICS and METRICS[name].of_classes):
+            if METRICS[name].of_classes:
                 raise UserError(
                     f"metrics: got {name} with inception, which has not the data's classes"
                 )
@@ -96,18 +98,18 @@ class TrainingMetrics:
         self._names = split_names(config.metrics)
         self._network = None
         if self._names:
-            check_metrics(self._names)
+            check_metrics(self._names, WHILE_TRAINING)
             shape = (config.image_size, config.image_size, config.channels)
             self._network = load_network(config.features, self._names, shape)
         self._reference = None
 
     def keep_best(self) -> tuple[str, str] | None:
-        """(figure, "min" or "max") of what `config.keep_best` names."""
+        """(metric, "min" or "max") of what `config.keep_best` names."""
         wanted = self._config.keep_best
         if not wanted:
             return None
-        ways = {figure: (metric, way) for metric, of in METRICS.items()
-                for figure, way in of.better.items()}  # fmt: skip
+        ways = {name: (metric, way) for metric in WHILE_TRAINING
+                for name, way in METRICS[metric].better.items()}  # fmt: skip
         if wanted not in ways:
             raise UserError(f"keep_best: got {wanted!r}, expected one of {', '.join(ways)}")
         metric, way = ways[wanted]
@@ -118,7 +120,7 @@ class TrainingMetrics:
         return metric_name(wanted, self._network.name, self._num), way
 
     def __call__(self, make_generate: Callable[[], Callable]) -> dict[str, float]:
-        """Figures of a generator, by their full names.
+        """Metrics of a generator, by their full names.
 
         Args:
           make_generate: () -> the generator as `load_generator` would give it; not called where
@@ -138,5 +140,5 @@ class TrainingMetrics:
             )
         batches = generated_batches(make_generate(), self._num)
         fake = collect_features(self._network, batches, self._num)
-        figures = evaluate_features(self._reference, fake, self._names)
-        return {metric_name(k, self._network.name, self._num): v for k, v in figures.items()}
+        values = evaluate_features(self._reference, fake, self._names)
+        return {metric_name(k, self._network.name, self._num): v for k, v in values.items()}

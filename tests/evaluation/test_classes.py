@@ -1,21 +1,22 @@
-"""Figures of images that were asked for by class."""
+"""Metrics of images that were asked for by class."""
 
 import numpy as np
 import pytest
 from pixel_images import LOOK, Source, features_of
 
 from jaxgan import UserError
-from jaxgan.evaluation.classes import CLASS_METRICS, evaluate_classes
 from jaxgan.evaluation.features import (
     Features,
-    check_metrics,
     collect_features,
+    evaluate_features,
     generated_batches,
     real_batches,
     real_labels,
     requested_labels,
 )
 from jaxgan.inputs import Classes, Latents
+
+BY_CLASS = ("accuracy", "class_fid")
 
 
 class Labelled(Source):
@@ -61,20 +62,21 @@ def test_figures_are_those_of_their_definitions():
     order = rng.permutation(1200)  # the two sets need not be in one order
     read = labels.copy()
     read[:100], read[400:500] = 1, 2
-    real = Features(real, np.eye(3)[labels])
-    fake = Features(fake[order], np.eye(3)[read][order])
-    figures = evaluate_classes(real, labels, fake, labels[order], 3)
+    real = Features(real, np.eye(3)[labels], labels)
+    fake = Features(fake[order], np.eye(3)[read][order], labels[order])
+    figures = evaluate_features(real, fake, BY_CLASS)
     expected = [(m1 - m2) ** 2 + (s1 - s2) ** 2 for (m1, s1), (m2, s2) in moments]
     assert [figures[f"class_fid_{k}"] for k in range(3)] == pytest.approx(expected)
     assert figures["class_fid"] == pytest.approx(sum(expected) / 3)
     assert figures["class_fid_worst"] == pytest.approx(10)
     assert [figures[f"accuracy_{k}"] for k in range(3)] == [0.75, 0.75, 1]
     assert figures["accuracy"] == pytest.approx(1000 / 1200)
-    alone = evaluate_classes(real, labels, fake, labels[order], 3, ["accuracy"])
+    alone = evaluate_features(real, fake, ["accuracy"])
     assert alone == {name: value for name, value in figures.items() if "fid" not in name}
 
 
-SOME = Features(np.eye(4, 1), np.eye(4, 2))
+def some(labels):
+    return Features(np.eye(4, 1), np.eye(4, 2), np.asarray(labels))
 
 
 @pytest.mark.parametrize(
@@ -83,20 +85,22 @@ SOME = Features(np.eye(4, 1), np.eye(4, 2))
         (lambda: real_labels(Source(5), 3), "source: got images without classes, expected label"),
         (lambda: real_labels(Labelled(5), 6), "num_samples: got 6, expected 1 to 5"),
         (
-            lambda: evaluate_classes(SOME, np.array([0, 0, 0, 1]), SOME, np.arange(4) % 2, 2),
+            lambda: evaluate_features(some([0, 0, 0, 1]), some([0, 1, 0, 1]), BY_CLASS),
             "num: got 1 real images of class 1, expected 2 or more for class_fid",
         ),
         (
-            lambda: evaluate_classes(SOME, np.arange(4) % 2, SOME, np.zeros(4, int), 2),
+            lambda: evaluate_features(some([0, 1, 0, 1]), some([0, 0, 0, 0]), BY_CLASS),
             "num: got 0 generated images of class 1, expected 2 or more for class_fid",
         ),
         (
-            lambda: evaluate_classes(SOME, np.arange(4) % 3, SOME, np.arange(4) % 3, 3),
+            lambda: evaluate_features(some([0, 1, 2, 0]), some([0, 1, 2, 0]), BY_CLASS),
             "predicted: got 2 columns, expected 3",
         ),
         (
-            lambda: check_metrics(["fid", "acc"], ("fid", *CLASS_METRICS)),
-            "metrics: got 'acc', expected some of fid, accuracy, class_fid",
+            lambda: evaluate_features(
+                some([0, 1, 0, 1]), some([0])._replace(labels=None), BY_CLASS
+            ),
+            "labels: got none, expected those of real and of generated images",
         ),
     ],
 )

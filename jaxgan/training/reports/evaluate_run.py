@@ -5,7 +5,6 @@ from pathlib import Path
 
 from jaxgan.errors import UserError
 from jaxgan.evaluation.cache import real_features
-from jaxgan.evaluation.classes import CLASS_METRICS, evaluate_classes
 from jaxgan.evaluation.features import (
     METRICS,
     check_metrics,
@@ -41,7 +40,7 @@ def evaluate_run(
 
     Args:
       workdir: the folder of a run from latents to images.
-      metrics: some of `METRICS` and, of a run with classes, of `CLASS_METRICS`.
+      metrics: some of `METRICS`; those of classes, of a run that has them.
       split: the images of the reference: "train", which the run was trained on, or "test" or
         "validation", which it has not seen.
       num: how many images are generated, and at most how many real ones they are compared with.
@@ -58,7 +57,7 @@ def evaluate_run(
     Raises:
       UserError: a metric, split or number that cannot be, or a run that cannot be loaded.
     """
-    check_metrics(metrics, (*METRICS, *CLASS_METRICS))
+    check_metrics(metrics)
     for name, value, least in (("num", num, 10), ("seed", seed, 0), ("batch_size", batch_size, 1)):
         if value < least:
             raise UserError(f"{name}: got {value}, expected {least} or more")
@@ -66,8 +65,7 @@ def evaluate_run(
     config = generate.config
     if "dataset" not in config:
         raise UserError(f"workdir: {workdir} names no data, expected an experiment's run")
-    plain = [name for name in metrics if name in METRICS]
-    by_class = [name for name in metrics if name in CLASS_METRICS]
+    by_class = [name for name in metrics if METRICS[name].of_labels]
     labels = generate.inputs.get("labels")
     classes = labels and labels.count
     if by_class and classes is None:
@@ -84,35 +82,37 @@ def evaluate_run(
     look = {name: config[name] for name in ("dataset", "image_size", "channels")}
 
     def real(split):
-        """Features and, where they are needed, classes of real images; None without the split."""
+        """Features of real images, with labels where they are needed; None without the split."""
         source = load_split(config, split)
         if source is None:
             return None
         count = min(num, len(source))
         features = real_features(network, source, count, split=split, **look, **drawn)
-        return features, by_class and real_labels(source, count, seed=seed)
+        if by_class:
+            features = features._replace(labels=real_labels(source, count, seed=seed))
+        return features
 
     reference, floor = map(real, splits)
     if reference is None:
         raise UserError(f"split: {config['dataset']} has no {split} images")
     fake = collect_features(network, generated_batches(generate, num, **drawn), num)
-    sets = {"generated": (fake, by_class and requested_labels(num, classes))}
+    if by_class:
+        fake = fake._replace(labels=requested_labels(num, classes))
+    sets = {"generated": fake}
     if floor:
         sets["floor"] = floor
     table, named = {}, {}
     for kind, measured in sets.items():
-        figures = evaluate_features(reference[0], measured[0], plain) if plain else {}
-        if by_class:
-            figures |= evaluate_classes(*reference, *measured, classes, by_class)
-        count = len(measured[0].features)
-        table[f"{kind} ({count})"] = figures
-        named[kind] = {metric_name(k, network.name, count): v for k, v in figures.items()}
+        values = evaluate_features(reference, measured, metrics)
+        count = len(measured.features)
+        table[f"{kind} ({count})"] = values
+        named[kind] = {metric_name(k, network.name, count): v for k, v in values.items()}
     record = {
         "ema": ema,
         "seed": seed,
         "network": {"name": network.name, "version": network.version},
         "split": split,
-        "reference": f"{len(reference[0].features)} {NAMES[split]} images",
+        "reference": f"{len(reference.features)} {NAMES[split]} images",
         **named,
     }
     file = write_evaluation(workdir, generate.step, record, named["generated"])
