@@ -54,9 +54,12 @@ EXPERIMENTS = {
     "cyclegan": PAIRS,
     "discogan": {**PAIRS, "curriculum": 10},
     "stackgan": CAPTIONS,
+    "infogan": {**CLASSES, "categories": 3},
+    "pix2pix": {**SHORT, "dataset": "digits", "image_size": 32, "width": 8},
 }  # fmt: skip
 # What tells of the machine, of the moment, or of the code's version.
 PASSING = ("images_per_second", "seconds", "commit", "command", "use")
+RENAMED = {"train/generator_slope": "train/generator_gradient_norm"}
 
 
 def make_images(folder: Path) -> Path:
@@ -113,7 +116,7 @@ def _lasting(row):
     """A row without what differs from run to run."""
     if not isinstance(row, dict):
         return row
-    kept = {k: v for k, v in row.items() if not k.endswith(PASSING)}
+    kept = {RENAMED.get(k, k): v for k, v in row.items() if not k.endswith(PASSING)}
     return {k: _lasting(v) for k, v in kept.items()}
 
 
@@ -136,8 +139,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("checkout", type=Path, help="the other checkout")
     parser.add_argument("--workdir", type=Path, required=True, help="where the runs go")
-    parser.add_argument("--only", nargs="+", help="names of experiments")
+    parser.add_argument("--only", nargs="+", default=[], help="names of experiments")
     options = parser.parse_args()
+    scripts = {experiment.split()[0] for experiment in EXPERIMENTS}
+    if unknown := {*options.only} - scripts:
+        parser.error(f"--only: got {', '.join(unknown)}, expected some of {', '.join(scripts)}")
     workdir = options.workdir.absolute()
     images = workdir / "images"
     if not images.exists():
@@ -145,6 +151,9 @@ def main() -> None:
     red = 0
     for experiment, config in EXPERIMENTS.items():
         if options.only and experiment.split()[0] not in options.only:
+            continue
+        if not (options.checkout / "experiments" / f"{experiment.split()[0]}.py").is_file():
+            print(f"{experiment:24}  not in {options.checkout}", flush=True)
             continue
         folder = workdir / experiment.replace(" --variant=", "-").replace(" ", "-more")
         before, after, resumed = (folder / name for name in ("before", "after", "resumed"))
