@@ -141,8 +141,8 @@ def main() -> None:
     parser.add_argument("--workdir", type=Path, required=True, help="where the runs go")
     parser.add_argument("--only", nargs="+", default=[], help="names of experiments")
     options = parser.parse_args()
-    scripts = {experiment.split()[0] for experiment in EXPERIMENTS}
-    if unknown := {*options.only} - scripts:
+    scripts = dict.fromkeys(experiment.split()[0] for experiment in EXPERIMENTS)
+    if unknown := set(options.only).difference(scripts):
         parser.error(f"--only: got {', '.join(unknown)}, expected some of {', '.join(scripts)}")
     workdir = options.workdir.absolute()
     images = workdir / "images"

@@ -273,7 +273,8 @@ class Metric(NamedTuple):
     of_labels: bool = False
 
 
-def _frechet(real: np.ndarray, fake: np.ndarray) -> float:
+def frechet(real: np.ndarray, fake: np.ndarray) -> float:
+    """The Fréchet distance of features (N, D) and (M, D)."""
     gaussians = [
         metrics.finish_moments(metrics.add_features(metrics.start_moments(x.shape[1]), x))
         for x in (real, fake)
@@ -282,7 +283,7 @@ def _frechet(real: np.ndarray, fake: np.ndarray) -> float:
 
 
 def _fid(real: Features, fake: Features) -> dict[str, float]:
-    return {"fid": _frechet(real.features, fake.features)}
+    return {"fid": frechet(real.features, fake.features)}
 
 
 def _kid(real: Features, fake: Features) -> dict[str, float]:
@@ -337,7 +338,7 @@ def _class_fid(real: Features, fake: Features) -> dict[str, float]:
         return chosen
 
     distances = [
-        _frechet(
+        frechet(
             of_class(real.features, real_labels, "real", k),
             of_class(fake.features, fake_labels, "generated", k),
         )
