@@ -9,10 +9,12 @@ of 64 digits are read at a glance; D(x) 0.72, D(G(z)) 0.28; of 100 unseen test d
 for real, of 100 generated ones 9.
 """
 
+import functools
+
 import optax
 
 from jaxgan import networks
-from jaxgan.training import adversarial
+from jaxgan.training import adversarial, generation
 from jaxgan.training.config import DTYPES
 
 
@@ -41,4 +43,5 @@ def make_players(config, b1=0.5, b2=0.999, **options):
 
 
 if __name__ == "__main__":
-    adversarial.main(get_config, make_players)
+    make_game = functools.partial(adversarial.make_game, make_players)
+    generation.main(get_config, make_game)

@@ -9,9 +9,11 @@ Differs from the authors' code: it has networks of its own for 112 pixels, unifo
 entries and Adam 1e-3, and sums the squares over the batch, where here is their mean.
 """
 
+import functools
+
 import dcgan
 
-from jaxgan.training import adversarial
+from jaxgan.training import adversarial, generation
 
 
 def get_config():
@@ -21,4 +23,5 @@ def get_config():
 
 
 if __name__ == "__main__":
-    adversarial.main(get_config, dcgan.make_players)
+    make_game = functools.partial(adversarial.make_game, dcgan.make_players)
+    generation.main(get_config, make_game)

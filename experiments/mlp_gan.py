@@ -14,10 +14,12 @@ of them smeared; D(x) 0.55, D(G(z)) 0.45. `batch_norm`, after 32 epochs, clean d
 of them read at a glance; D(x) 0.72, D(G(z)) 0.28.
 """
 
+import functools
+
 import optax
 
 from jaxgan import networks
-from jaxgan.training import adversarial
+from jaxgan.training import adversarial, generation
 from jaxgan.training.config import DTYPES
 
 VARIANTS = ("plain", "dropout", "batch_norm")
@@ -56,4 +58,5 @@ def make_players(config):
 
 
 if __name__ == "__main__":
-    adversarial.main(get_config, make_players, VARIANTS)
+    make_game = functools.partial(adversarial.make_game, make_players)
+    generation.main(get_config, make_game, variants=VARIANTS)

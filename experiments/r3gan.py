@@ -11,10 +11,12 @@ Differs from the authors' code: there the generator's update has real images and
 here those of the discriminator's; and there images are augmented, here with `--config.augment`.
 """
 
+import functools
+
 import optax
 
 from jaxgan import networks
-from jaxgan.training import adversarial
+from jaxgan.training import adversarial, generation
 from jaxgan.training.config import DTYPES
 
 
@@ -49,4 +51,5 @@ def make_players(config, num_classes):
 
 
 if __name__ == "__main__":
-    adversarial.main(get_config, make_players)
+    make_game = functools.partial(adversarial.make_game, make_players)
+    generation.main(get_config, make_game)

@@ -9,4 +9,5 @@ from jaxgan.commands import sample
 from jaxgan.training.command_line import reporting_errors
 
 if __name__ == "__main__":
-    reporting_errors(sample.main)
+    with reporting_errors():
+        sample.main()

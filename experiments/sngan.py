@@ -14,10 +14,12 @@ alike often; there the generator is updated first, with 128 images where the dis
 and the learning rates fall to 0 in a straight line.
 """
 
+import functools
+
 import optax
 
 from jaxgan import networks
-from jaxgan.training import adversarial
+from jaxgan.training import adversarial, generation
 from jaxgan.training.config import DTYPES
 
 
@@ -48,4 +50,5 @@ def make_players(config, num_classes):
 
 
 if __name__ == "__main__":
-    adversarial.main(get_config, make_players)
+    make_game = functools.partial(adversarial.make_game, make_players)
+    generation.main(get_config, make_game)

@@ -11,9 +11,11 @@ equally frequent ones, as the digit classifier reads them, in stacked_mnist.json
 unseen digits stand beside.
 """
 
+import functools
+
 import dcgan
 
-from jaxgan.training import adversarial
+from jaxgan.training import adversarial, generation
 from jaxgan.training.config import expect_field, falling_adams
 from jaxgan.training.reports import stacked_mnist_report
 
@@ -45,4 +47,5 @@ def make_players(config):
 
 
 if __name__ == "__main__":
-    adversarial.main(get_config, make_players, VARIANTS, stacked_mnist_report.report)
+    make_game = functools.partial(adversarial.make_game, make_players)
+    generation.main(get_config, make_game, variants=VARIANTS, report=stacked_mnist_report.report)

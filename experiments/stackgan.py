@@ -54,5 +54,5 @@ def get_config():
 if __name__ == "__main__":
     flags.DEFINE_enum("stage", "both", ("both", "1", "2"), "Which of the stages to train.")
     run_experiment(
-        get_config, stackgan_stages.train, report=stackgan_report.report, more_flags=("stage",)
+        stackgan_stages.train, get_config, report=stackgan_report.report, more_flags=("stage",)
     )

@@ -10,4 +10,5 @@ from jaxgan.commands import stackgan_sample
 from jaxgan.training.command_line import reporting_errors
 
 if __name__ == "__main__":
-    reporting_errors(stackgan_sample.main)
+    with reporting_errors():
+        stackgan_sample.main()

@@ -9,4 +9,5 @@ from jaxgan.commands import translate
 from jaxgan.training.command_line import reporting_errors
 
 if __name__ == "__main__":
-    reporting_errors(translate.main)
+    with reporting_errors():
+        translate.main()

@@ -13,7 +13,7 @@ import functools
 
 import dcgan
 
-from jaxgan.training import adversarial
+from jaxgan.training import adversarial, generation
 
 
 def get_config():
@@ -30,4 +30,5 @@ make_players = functools.partial(dcgan.make_players, b1=0.0, b2=0.9)
 
 
 if __name__ == "__main__":
-    adversarial.main(get_config, make_players)
+    make_game = functools.partial(adversarial.make_game, make_players)
+    generation.main(get_config, make_game)

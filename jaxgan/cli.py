@@ -45,7 +45,8 @@ def main() -> None:
     if command in COMMANDS:
         module = importlib.import_module(f"jaxgan.commands.{COMMANDS[command]}")
         sys.argv = [f"jaxgan {command}", *rest]
-        reporting_errors(module.main)
+        with reporting_errors():
+            module.main()
         return
     script = _script(command, rest)
     sys.argv = [str(script), *rest[1:]]
@@ -64,12 +65,8 @@ def _script(command: str, rest: list[str]) -> Path:
     else:
         return known[rest[0]]
     sys.argv[0] = "jaxgan"
-
-    def refuse() -> None:
+    with reporting_errors():
         raise UserError(f"{got}, expected one of {expected}")
-
-    reporting_errors(refuse)
-    raise AssertionError("unreachable: what is refused ends the program")
 
 
 if __name__ == "__main__":

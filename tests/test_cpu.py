@@ -84,7 +84,7 @@ from jaxgan.training.config import base_config
 experiment.processes.join = lambda: print("join")
 experiment.cpu.keep_memory = lambda: print("tell")
 sys.argv = ["script.py", "--workdir=nowhere", "--distributed"]
-experiment.run_experiment(base_config, lambda *_: print("train"))
+experiment.run_experiment(lambda *_: print("train"), base_config)
 """
 
 

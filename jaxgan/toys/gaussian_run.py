@@ -20,21 +20,15 @@ from jaxgan.training.workdir import check_workdir, open_workdir
 
 def main(get_config: Callable, variants: tuple[str, ...]) -> None:
     """Runs the experiment from the command line."""
-
-    def start():
+    with command_line.reporting_errors():
         variant = command_line.read_variant(variants)
         flags.DEFINE_bool("change_config", False, "Go on with an old run under another config.")
-
-        def with_variant(config, workdir):
-            if config.variant != variant:
-                raise UserError(f"config.variant: got {config.variant!r}, expected --variant=NAME")
-            cpu.keep_memory()
-            train(config, workdir, flags.FLAGS.change_config)
-
         names = ("variant", "change_config")
-        command_line.run_with_config(get_config(variant), with_variant, names)
-
-    command_line.reporting_errors(start)
+        config, workdir = command_line.read_config(get_config(variant), names)
+        if config.variant != variant:
+            raise UserError(f"config.variant: got {config.variant!r}, expected --variant=NAME")
+        cpu.keep_memory()
+        train(config, workdir, flags.FLAGS.change_config)
 
 
 def train(config: config_dict.ConfigDict, workdir: str, change_config: bool) -> None:

@@ -51,28 +51,17 @@ def default_config() -> config_dict.ConfigDict:
     return config
 
 
-def main(
-    get_config: Callable,
-    make_players: Callable,
-    variants: tuple[str, ...] = (),
-    report: Callable | None = None,
-) -> None:
-    """Runs an experiment of the plain game from the command line.
-
-    Args:
-      get_config: () or (variant) -> config.
-      make_players: config -> (generator, discriminator, generator's and discriminator's
-        optimiser). Where the config has a field `conditional` it is called with `num_classes`
-        besides, None if that is False.
-      variants, report: as for `generation.main`.
-    """
-    generation.main(get_config, functools.partial(make_game, make_players), variants, report)
-
-
 def make_game(
     make_players: Callable, config: config_dict.ConfigDict, source, key: jax.Array
 ) -> generation.Game:
-    """Makes what is trained, as the config says."""
+    """Makes what is trained, as the config says.
+
+    Args:
+      make_players: config -> (generator, discriminator, generator's and discriminator's
+        optimiser). Where the config has a field `conditional` it is called with `num_classes`
+        besides, None if that is False.
+      config, source, key: as `generation.main` gives them.
+    """
     check_config(config)
     loss = _loss(config)  # which may be refused, before anything is compiled
     num_classes, options = None, {}

@@ -1,14 +1,16 @@
 """The command line of every script: its flags and config, its errors in one line."""
 
 import argparse
+import contextlib
 import difflib
 import errno
+import faulthandler
 import logging as std_logging
 import os
 import signal
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import jax
@@ -22,10 +24,14 @@ from jaxgan.training.signals import EXIT_CODES, Stopped
 
 # A full disk, a quota, a limit on the size of files, a read-only file system.
 _CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+# Flags of app.run, which is not used: taken, they would do nothing.
+_OF_APP_RUN = {"run_with_pdb", "pdb_post_mortem", "pdb", "run_with_profiling", "profile_file",
+               "use_cprofile_for_profiling", "only_check_args"}  # fmt: skip
 
 
-def reporting_errors(function: Callable[[], None]) -> None:
-    """Runs a script's main function, and ends it by one line on stderr where it does not end well.
+@contextlib.contextmanager
+def reporting_errors() -> Iterator[None]:
+    """Around what a script does: ends it by one line on stderr where that does not end well.
 
     The exit status is 2 after bad input; 75 after SIGTERM and 130 after SIGINT, where all that can
     be saved is saved and the same command goes on.
@@ -46,9 +52,10 @@ def reporting_errors(function: Callable[[], None]) -> None:
     sys.unraisablehook = _pass_over_late_answers
     # What Pillow warns of can be read all the same, or is refused by its name.
     warnings.filterwarnings("ignore", module=r"PIL\.")
+    faulthandler.enable(sys.__stderr__)
     keep_compilations()
     try:
-        function()
+        yield
         sys.stdout.flush()
         processes.part()
     except Stopped as stopped:
@@ -96,23 +103,23 @@ def as_started() -> str:
 
 def start(get_config: Callable, run: Callable) -> None:
     """Runs a script of another kind, `run(config, workdir)`, with the same command line."""
-
-    def alone(config: config_dict.ConfigDict, workdir: str) -> None:
+    with reporting_errors():
+        config, workdir = read_config(get_config())
         cpu.keep_memory()
         run(config, workdir)
 
-    reporting_errors(lambda: run_with_config(get_config(), alone))
 
-
-def run_with_config(
-    config: config_dict.ConfigDict, run: Callable, names: tuple[str, ...] = ()
-) -> None:
-    """Calls `run(config, workdir)` with what the command line makes of the config.
+def read_config(
+    config: config_dict.ConfigDict, names: tuple[str, ...] = ()
+) -> tuple[config_dict.ConfigDict, str]:
+    """What the command line makes of a config, and the run's folder.
 
     Args:
       config: the defaults.
-      run: the script's work.
       names: of the script's own flags, which its --help shows as well.
+
+    Returns:
+      (config, workdir).
     """
     _check_field_names(sys.argv, config)
     flags.DEFINE_string("workdir", None, "The run's folder: made, or gone on with.")
@@ -126,13 +133,13 @@ def run_with_config(
     for name in ("workdir", "config", *names):
         # Only flags of the script itself are shown by --help.
         flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[name])
-
-    def with_flags(_) -> None:
-        if flags.FLAGS.workdir is None:
-            raise UserError("workdir: got none, expected the run's folder, as --workdir runs/")
-        run(flags.FLAGS.config, flags.FLAGS.workdir)
-
-    app.run(with_flags, flags_parser=_parse_flags)
+    for name in _OF_APP_RUN.intersection(flags.FLAGS):
+        delattr(flags.FLAGS, name)
+    app.define_help_flags()
+    _parse_flags(sys.argv)
+    if flags.FLAGS.workdir is None:
+        raise UserError("workdir: got none, expected the run's folder, as --workdir runs/")
+    return flags.FLAGS.config, flags.FLAGS.workdir
 
 
 def read_variant(variants: tuple[str, ...]) -> str:
@@ -191,7 +198,7 @@ def _check_field_names(argv: list[str], config: config_dict.ConfigDict) -> None:
             raise UserError(f"config.{name}: there is no such field; {hint}")
 
 
-def _parse_flags(argv: list[str]) -> list[str]:
+def _parse_flags(argv: list[str]) -> None:
     try:
         rest = flags.FLAGS(argv)
     except SystemExit:
@@ -200,4 +207,3 @@ def _parse_flags(argv: list[str]) -> list[str]:
         raise UserError(" ".join(str(error).split())) from None
     if len(rest) > 1:
         raise UserError(f"got the argument {rest[1]!r}, expected flags, as in --workdir runs/")
-    return rest

@@ -26,8 +26,9 @@ from jaxgan.training.workdir import check_workdir
 
 
 def run_experiment(
-    get_config: Callable,
     train: Callable,
+    get_config: Callable,
+    *parts: Any,
     variants: tuple[str, ...] = (),
     report: Callable | None = None,
     more_flags: tuple[str, ...] = (),
@@ -35,18 +36,18 @@ def run_experiment(
     """Runs an experiment from the command line.
 
     Args:
+      train: (*parts, config, workdir, change_config) -> None.
       get_config: () or (variant) -> config.
-      train: (config, workdir, change_config) -> None.
+      parts: what the experiment gives to `train`.
       variants: names that `--variant` takes, the first being the default.
       report: (config, workdir) -> None, called when the run is finished, also if it was before.
       more_flags: names of flags of the experiment alone.
     """
-
-    def begin() -> None:
+    with command_line.reporting_errors():
         names = ("change_config", "distributed", *more_flags)
         if variants:
             variant, names = command_line.read_variant(variants), ("variant", *names)
-        config = get_config(variant) if variants else get_config()
+        defaults = get_config(variant) if variants else get_config()
         flags.DEFINE_bool("change_config", False, "Go on with an old run under another config.")
         flags.DEFINE_bool(
             "distributed",
@@ -54,25 +55,20 @@ def run_experiment(
             "One of several processes that train together. Where a TPU pod, Slurm or Open MPI does "
             "not tell them, set JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID.",
         )
-
-        def run(config, workdir) -> None:
-            if variants and config.variant != variant:
-                raise UserError(f"config.variant: got {config.variant!r}, expected --variant=NAME")
-            check_config(config)
-            # Now, and not when minutes have gone into data and networks.
-            check_workdir(workdir, config.to_dict(), change_config=flags.FLAGS.change_config)
-            if flags.FLAGS.distributed:
-                processes.join()
-            cpu.keep_memory()
-            train(config, workdir, flags.FLAGS.change_config)
-            if report and jax.process_count() == 1:
-                report(config, workdir)
-            elif report and jax.process_index() == 0:
-                print("The same command without --distributed ends with a report.")
-
-        command_line.run_with_config(config, run, names)
-
-    command_line.reporting_errors(begin)
+        config, workdir = command_line.read_config(defaults, names)
+        if variants and config.variant != variant:
+            raise UserError(f"config.variant: got {config.variant!r}, expected --variant=NAME")
+        check_config(config)
+        # Now, and not when minutes have gone into data and networks.
+        check_workdir(workdir, config.to_dict(), change_config=flags.FLAGS.change_config)
+        if flags.FLAGS.distributed:
+            processes.join()
+        cpu.keep_memory()
+        train(*parts, config, workdir, flags.FLAGS.change_config)
+        if report and jax.process_count() == 1:
+            report(config, workdir)
+        elif report and jax.process_index() == 0:
+            print("The same command without --distributed ends with a report.")
 
 
 def fit_images(

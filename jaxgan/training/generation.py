@@ -100,22 +100,6 @@ def game_of(
     return Game(generator, discriminator, state, step, method.evaluate, *inputs, **more)
 
 
-def main(
-    get_config: Callable,
-    make_game: Callable,
-    variants: tuple[str, ...] = (),
-    report: Callable | None = None,
-) -> None:
-    """Runs an experiment from latents to images from the command line.
-
-    Args:
-      get_config: () or (variant) -> config.
-      make_game: (config, source of training images, key) -> `Game`.
-      variants, report: as for `run_experiment`.
-    """
-    run_experiment(get_config, functools.partial(train, make_game), variants, report)
-
-
 def train(
     make_game: Callable, config: config_dict.ConfigDict, workdir: str, change_config: bool
 ) -> None:
@@ -202,6 +186,14 @@ def train(
         sources=(source, test),
         keep_best=keep_best,
     )
+
+
+main = functools.partial(run_experiment, train)
+"""Runs an experiment from latents to images from the command line: main(get_config, make_game).
+
+`make_game` is (config, source of training images, key) -> `Game`; the rest is as for
+`run_experiment`.
+"""
 
 
 def make_sample(inputs: Inputs, generate: Callable, key: jax.Array) -> Callable:

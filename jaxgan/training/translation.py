@@ -51,11 +51,8 @@ def main(get_config: Callable, make_game: Callable, paired: bool = False) -> Non
       make_game: (config, key) -> what `game_of` returns.
       paired: image i of b is what image i of a should become, in training, too.
     """
-    run_experiment(
-        get_config,
-        functools.partial(train, make_game, paired=paired),
-        report=functools.partial(translation_report.report, paired=paired),
-    )
+    report = functools.partial(translation_report.report, paired=paired)
+    run_experiment(functools.partial(train, paired=paired), get_config, make_game, report=report)
 
 
 def make_both(generator, discriminator):

@@ -60,8 +60,8 @@ def status_of(monkeypatch):
     before = signal.getsignal(signal.SIGTERM)
 
     def call(function):
-        with pytest.raises(SystemExit) as left:
-            command_line.reporting_errors(function)
+        with pytest.raises(SystemExit) as left, command_line.reporting_errors():
+            function()
         return left.value.code
 
     yield call
