@@ -8,10 +8,9 @@ from jaxgan.latent.interpolation import (
     latent_grid,
     smooth_path,
 )
-from jaxgan.latent.prior import across_classes, onto_prior, sample_latents
+from jaxgan.latent.prior import onto_prior, sample_latents
 
 __all__ = [
-    "across_classes",
     "analogy",
     "interpolate",
     "interpolate_linear",

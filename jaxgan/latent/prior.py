@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxgan.devices import make_rows
 from jaxgan.errors import UserError
 
-__all__ = ["across_classes", "check_prior", "onto_prior", "sample_latents"]
+__all__ = ["check_prior", "onto_prior", "sample_latents"]
 
 
 def sample_latents(
@@ -91,25 +91,6 @@ def onto_prior(latents: jax.Array, prior: str = "normal") -> jax.Array:
         return jnp.clip(latents, -1.0, 1.0)
     norms = jnp.linalg.norm(latents, axis=-1, keepdims=True)
     return latents * (jnp.sqrt(float(latents.shape[-1])) / jnp.where(norms > 0, norms, 1.0))
-
-
-def across_classes(latents: jax.Array, num_classes: int) -> tuple[jax.Array, jax.Array]:
-    """Gives every latent every class, so that a grid of that many columns shows what each is for.
-
-    Args:
-      latents: (B, D).
-      num_classes: K.
-
-    Returns:
-      (latents (B K, D), labels (B K,) int32): each latent K times in turn, with labels 0 to K - 1.
-
-    Examples:
-      >>> latents, labels = across_classes(jnp.zeros((2, 100)), 3)
-      >>> latents.shape, labels.tolist()
-      ((6, 100), [0, 1, 2, 0, 1, 2])
-    """
-    labels = jnp.tile(jnp.arange(num_classes, dtype=jnp.int32), len(latents))
-    return jnp.repeat(latents, num_classes, axis=0), labels
 
 
 def check_prior(prior: str) -> None:

@@ -8,9 +8,9 @@ grow with the number of images:
   `finish_moments`;
 - the inception score: `start_inception`, `add_logits`, `merge_inception`, `finish_inception`
   (`inception_score` where all logits are there, with splits);
-- modes and classes: counts of a batch (`count_modes`, `count_point_modes`, `count_right`), which
-  `merge_modes` and `merge_right` add; then `modes_caught`, `high_quality_share`, `reverse_kl`,
-  `accuracy`, `class_accuracy`;
+- modes: counts of a batch (`count_modes`, `count_point_modes`), which `merge_modes` adds; then
+  `modes_caught`, `high_quality_share`, `reverse_kl`;
+- classes: `count_right`, then `accuracy`, `class_accuracy`;
 - `ssim` and `mean_squared_error`: one value an image pair.
 
 `kernel_distance`, `precision_recall` and `density_coverage` compare samples with one another and
@@ -24,7 +24,6 @@ from jaxgan.metrics.classification import (
     accuracy,
     class_accuracy,
     count_right,
-    merge_right,
 )
 from jaxgan.metrics.frechet import (
     Gaussian,
@@ -91,7 +90,6 @@ __all__ = [
     "merge_inception",
     "merge_modes",
     "merge_moments",
-    "merge_right",
     "metric_name",
     "modes_caught",
     "precision_recall",

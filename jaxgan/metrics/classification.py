@@ -8,7 +8,7 @@ from jax.typing import ArrayLike
 from jaxgan.errors import UserError
 from jaxgan.metrics.checks import check_ids, check_rows
 
-__all__ = ["ClassCounts", "accuracy", "class_accuracy", "count_right", "merge_right"]
+__all__ = ["ClassCounts", "accuracy", "class_accuracy", "count_right"]
 
 
 class ClassCounts(NamedTuple):
@@ -59,28 +59,6 @@ def count_right(predicted: ArrayLike, requested: ArrayLike, num_classes: int) ->
         np.bincount(requested[predicted == requested], minlength=num_classes),
         np.bincount(requested, minlength=num_classes),
     )
-
-
-def merge_right(first: ClassCounts, second: ClassCounts) -> ClassCounts:
-    """The counts of two disjoint sets of samples together.
-
-    Args:
-      first, second: of the two sets.
-
-    Returns:
-      New `ClassCounts`.
-
-    Raises:
-      UserError: counts of different numbers of classes.
-
-    Examples:
-      >>> batch = count_right(np.array([0, 1]), np.array([0, 0]), 2)
-      >>> merge_right(batch, batch).count.tolist()
-      [4, 0]
-    """
-    if first.count.shape != second.count.shape:
-        raise UserError(f"second: got {len(second.count)} classes, expected {len(first.count)}")
-    return ClassCounts(first.right + second.right, first.count + second.count)
 
 
 def accuracy(counts: ClassCounts) -> float:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jaxgan import UserError
-from jaxgan.metrics import accuracy, class_accuracy, count_right, merge_right
+from jaxgan.metrics import accuracy, class_accuracy, count_right
 
 
 def draw(count=80, classes=5, seed=0):
@@ -37,21 +37,6 @@ def test_against_loops_from_logits_and_from_predictions():
     assert 0 < accuracy(counts) < 1
 
 
-@pytest.mark.parametrize("cuts", [[], [1], [79], [10, 11, 60]], ids=str)
-def test_batches_add_up(cuts):
-    logits, requested = draw()
-    parts = [
-        count_right(*part, 5)
-        for part in zip(np.split(logits, cuts), np.split(requested, cuts), strict=True)
-    ]
-    merged = parts[0]
-    for part in parts[1:]:
-        merged = merge_right(part, merged)
-    whole = count_right(logits, requested, 5)
-    np.testing.assert_array_equal(merged.right, whole.right)
-    np.testing.assert_array_equal(merged.count, whole.count)
-
-
 def test_every_sample_weighs_the_same_in_the_total_and_within_its_class():
     counts = count_right(np.array([0] * 9 + [0]), np.array([0] * 9 + [1]), 2)
     assert accuracy(counts) == 0.9
@@ -78,9 +63,3 @@ def test_every_sample_weighs_the_same_in_the_total_and_within_its_class():
 def test_errors(predicted, requested, named):
     with pytest.raises(UserError, match=rf"^{named}[^\n]*$"):
         count_right(predicted, requested, 2)
-
-
-def test_counts_of_other_classes_are_not_added():
-    one, two = (count_right(np.zeros(1, int), np.zeros(1, int), classes) for classes in (2, 3))
-    with pytest.raises(UserError, match=r"^second: got 3 classes, expected 2$"):
-        merge_right(one, two)
