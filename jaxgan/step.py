@@ -6,7 +6,7 @@ be jitted, scanned, sharded or mapped by whoever calls it.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import flax.linen as nn
 import jax
@@ -81,8 +81,21 @@ class Objective(NamedTuple):
     gen_loss: Callable[..., tuple[jax.Array, Aux]]
 
 
+class ObjectiveLike(Protocol):
+    """What `make_train_step` asks for: an `Objective`, or a `Method`, which has more."""
+
+    @property
+    def generate(self) -> Callable[..., tuple[PyTree, PyTree]]: ...
+
+    @property
+    def disc_loss(self) -> Callable[..., tuple[jax.Array, Aux]]: ...
+
+    @property
+    def gen_loss(self) -> Callable[..., tuple[jax.Array, Aux]]: ...
+
+
 def make_train_step(
-    objective: Objective,
+    objective: ObjectiveLike,
     gen_tx: optax.GradientTransformation,
     disc_tx: optax.GradientTransformation,
     *,
@@ -371,8 +384,8 @@ def _split(batch: PyTree, count: int) -> PyTree:
 def _average(gen: Player, step: jax.Array, decay: float) -> PyTree:
     if gen.ema_params is None:
         raise UserError("ema_decay: the generator has no ema_params; create_player(..., ema=True)")
-    decay = jnp.minimum(decay, (1 + step) / (10 + step))
-    return optax.incremental_update(gen.params, gen.ema_params, 1 - decay)
+    kept = jnp.minimum(decay, (1 + step) / (10 + step))
+    return optax.incremental_update(gen.params, gen.ema_params, 1 - kept)
 
 
 def _varying(x: jax.Array, axis_name: str) -> jax.Array:

@@ -123,8 +123,12 @@ def read_undamaged(
 def _read(manager: ocp.CheckpointManager, read: Callable[[int], Any], step: int) -> Any:
     """What `read` gives of a step, or, in all processes alike, `Damaged`."""
     problem = result = None
-    first = jax.process_index() == 0
-    for attempt in (lambda: first and checkpoint.check_files(manager, step), lambda: read(step)):
+
+    def check() -> None:
+        if jax.process_index() == 0:
+            checkpoint.check_files(manager, step)
+
+    for attempt in (check, lambda: read(step)):
         try:
             result = attempt()
         except Damaged as error:

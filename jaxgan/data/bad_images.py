@@ -51,7 +51,7 @@ def without_bad_images(source: RandomAccessDataSource) -> RandomAccessDataSource
     """
     check_source(source)
 
-    def read(start):
+    def read(start: int) -> dict[int, str]:
         bad: dict[int, str] = {}
         for index in range(start, min(start + _EXAMPLES_PER_TASK, len(source))):
             try:

@@ -141,12 +141,12 @@ def load_domains(
     if dataset == "emoji":
         return _both_drawings(split)
     if dataset.startswith("folder:"):
-        domains = _two_folders(dataset, split)
+        a, b = _two_folders(dataset, split)
     else:
-        domains = tfds_domains(dataset, whole(split), data_dir) or (None, None)
-    if None in domains:
+        a, b = tfds_domains(dataset, whole(split), data_dir) or (None, None)
+    if a is None or b is None:
         return None
-    return tuple(cut(_checked(domain, on_bad_image), split) for domain in domains)
+    return cut(_checked(a, on_bad_image), split), cut(_checked(b, on_bad_image), split)
 
 
 def load_pairs(
@@ -184,14 +184,13 @@ def load_pairs(
         raise UserError(
             f"dataset: got {dataset!r}, expected 'emoji', 'digits' or 'folder:PATH_A,PATH_B'"
         )
-    pairs = _two_folders(dataset, split)
-    if None in pairs:
+    a, b = _two_folders(dataset, split)
+    if a is None or b is None:
         return None
-    a, b = (source.stems for source in pairs)
-    if a != b:
-        alone = sorted(set(a) ^ set(b))
+    if a.stems != b.stems:
+        alone = sorted(set(a.stems) ^ set(b.stems))
         raise UserError(f"dataset: {alone[0]!r} is in one folder alone, expected the same names")
-    return tuple(cut(source, split) for source in pairs)
+    return cut(a, split), cut(b, split)
 
 
 def _both_drawings(split):

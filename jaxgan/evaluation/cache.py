@@ -15,12 +15,13 @@ from grain.sources import RandomAccessDataSource
 from jaxgan import data
 from jaxgan.evaluation.features import Features, collect_features, real_batches
 from jaxgan.files import write_atomically
+from jaxgan.metrics.network import Network
 
 __all__ = ["load_or_compute", "real_features"]
 
 
 def real_features(
-    network: Callable,
+    network: Network,
     source: RandomAccessDataSource,
     num_samples: int,
     *,
@@ -38,7 +39,7 @@ def real_features(
     are prepared otherwise, are not taken for what they were.
 
     Args:
-      network: with attributes `name` and `version`, such as `load_lenet` gives.
+      network: such as `load_lenet` gives.
       source: the data.
       num_samples: how many of its images.
       dataset, split: what it is called.

@@ -10,19 +10,21 @@
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import jax
 import numpy as np
 from grain.sources import RandomAccessDataSource
+from jax.typing import ArrayLike
 
 from jaxgan import data, metrics
 from jaxgan.errors import UserError
-from jaxgan.inputs import draw_inputs
+from jaxgan.inputs import Inputs, draw_inputs
 
 __all__ = [
     "METRICS",
     "Features",
+    "Generate",
     "collect_features",
     "evaluate_features",
     "generated_batches",
@@ -110,8 +112,16 @@ def _drawn(source, num_samples, seed):
     return np.random.default_rng(seed).permutation(len(source))[:num_samples]
 
 
+class Generate(Protocol):
+    """What makes images (B, H, W, C) in [0, 1] of its inputs."""
+
+    inputs: Inputs
+
+    def __call__(self, *arrays: jax.Array) -> jax.Array: ...
+
+
 def generated_batches(
-    generate: Callable[[jax.Array], jax.Array],
+    generate: Generate,
     num_samples: int,
     *,
     batch_size: int = 500,
@@ -120,8 +130,7 @@ def generated_batches(
     """Draws images from a generator, in batches of one size.
 
     Args:
-      generate: latents (B, D) -> images in [0, 1], or of what else its `inputs` say, such as
-        `load_generator` gives.
+      generate: such as `load_generator` gives.
       num_samples: how many images; their latents do not depend on the batch size.
       batch_size: B.
       seed: of the latents. The classes are those of `requested_labels`.
@@ -172,8 +181,8 @@ def _batches(rows, batch_size):
 
 
 def collect_features(
-    network: Callable[[jax.Array], dict[str, jax.Array]],
-    batches: Iterable[jax.Array],
+    network: Callable[..., dict[str, jax.Array]],
+    batches: Iterable[ArrayLike],
     num_samples: int,
 ) -> Features:
     """Features and logits of the first images that batches hold.

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, cast
 
 import flax.linen as nn
 import jax
@@ -19,6 +19,7 @@ from jaxgan.step import standing_statistics
 
 __all__ = [
     "Stage",
+    "TextToImage",
     "load_stackgan",
     "make_text_to_image",
     "measure_text_statistics",
@@ -26,7 +27,20 @@ __all__ = [
 ]
 
 
-def load_stackgan(workdir: str | Path, *, ema: bool = True, step: int | None = None) -> Callable:
+class TextToImage(Protocol):
+    """A stage as a function, with the attributes that `load_stackgan` tells of."""
+
+    noise_dim: int
+    first: Callable[[jax.Array, jax.Array], jax.Array] | None
+    vocabulary: Vocabulary | None
+    embed: Callable[[Sequence[str]], jax.Array] | None
+    step: int
+    config: dict[str, Any]
+
+    def __call__(self, noise: jax.Array, embeddings: jax.Array) -> jax.Array: ...
+
+
+def load_stackgan(workdir: str | Path, *, ema: bool = True, step: int | None = None) -> TextToImage:
     """Loads either stage of a StackGAN as a function from captions' embeddings to images.
 
     Args:
@@ -116,7 +130,7 @@ def restore_stage(workdir: str | Path, *, ema: bool = True, step: int | None = N
 
 def make_text_to_image(
     generator: nn.Module, variables: PyTree, extra: PyTree, stage_one: nn.Module | None = None
-) -> Callable[[jax.Array, jax.Array], jax.Array]:
+) -> TextToImage:
     """Makes of either stage's generator the function that `load_stackgan` gives.
 
     Args:
@@ -154,9 +168,9 @@ def make_text_to_image(
         small = 2 * first(noise, embeddings) - 1
         return draw_images(generator, variables, small, noise[:, first_dim:], embeddings)
 
-    generate.noise_dim = noise_dim
-    generate.first = stage_one and first
-    return generate
+    made = cast(TextToImage, generate)
+    made.noise_dim, made.first = noise_dim, None if stage_one is None else first
+    return made
 
 
 def measure_text_statistics(
@@ -176,7 +190,7 @@ def measure_text_statistics(
     draw = make_text_to_image(generator, variables, extra, stage_one)
     noise = jax.random.normal(jax.random.key(0), (len(embeddings), draw.noise_dim))
     inputs = [noise, embeddings]
-    if stage_one is not None:
+    if draw.first is not None:
         small = 2 * draw.first(noise, embeddings) - 1
         inputs = [small, noise[:, -generator.condition_dim :], embeddings]
     batches = [array.reshape(10, -1, *array.shape[1:]) for array in inputs]

@@ -3,11 +3,12 @@
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, cast
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from jaxgan import networks
 from jaxgan.augment import pack
@@ -29,6 +30,8 @@ from jaxgan.state import PyTree
 from jaxgan.step import standing_statistics
 
 __all__ = [
+    "Discriminate",
+    "Generate",
     "draw_images",
     "load_discriminator",
     "load_generator",
@@ -39,6 +42,34 @@ __all__ = [
 ]
 
 
+class Generate(Protocol):
+    """A generator as a function of what it takes.
+
+    Attributes:
+      generator: the module.
+      inputs: what it takes, see `jaxgan.inputs`.
+      step, config: of a run, when it was saved, and the run's, a dict.
+    """
+
+    generator: nn.Module
+    inputs: Inputs
+    step: int
+    config: dict[str, Any]
+
+    def __call__(self, *arrays: ArrayLike) -> jax.Array: ...
+
+
+class Discriminate(Protocol):
+    """A discriminator as a function, with the attributes that `load_discriminator` tells of."""
+
+    takes_labels: bool
+    features: Callable[..., jax.Array]
+    step: int
+    config: dict[str, Any]
+
+    def __call__(self, images: jax.Array, *labels: jax.Array) -> PyTree: ...
+
+
 def load_generator(
     workdir: str | Path,
     *,
@@ -46,7 +77,7 @@ def load_generator(
     step: int | None = None,
     truncation: float | None = None,
     generator: nn.Module | None = None,
-) -> Callable[[jax.Array], jax.Array]:
+) -> Generate:
     """Loads a trained generator as a jitted function.
 
     Args:
@@ -99,7 +130,7 @@ def make_generate(
     *,
     averaged: bool,
     truncation: float | None = None,
-) -> Callable[..., jax.Array]:
+) -> Generate:
     """Makes of a generator and its variables the function that `load_generator` gives.
 
     Args:
@@ -134,8 +165,9 @@ def make_generate(
         )
         return draw_images(generator, variables, *scaled)
 
-    generate.inputs = inputs
-    return generate
+    made = cast(Generate, generate)
+    made.generator, made.inputs = generator, inputs
+    return made
 
 
 def inputs_of(description: dict[str, Any]) -> Inputs | None:
@@ -156,7 +188,7 @@ def load_discriminator(
     step: int | None = None,
     discriminator: nn.Module | None = None,
     value_range: tuple[float, float] | None = None,
-) -> Callable[[jax.Array], jax.Array]:
+) -> Discriminate:
     """Loads a trained discriminator as a function of images.
 
     Its batch norm uses the running statistics of training, which mix real and generated batches:
@@ -192,10 +224,11 @@ def load_discriminator(
     low, high = value_range
     packing = description.get("packing", 1)
 
-    def discriminate(images: jax.Array, *labels: jax.Array) -> jax.Array:
+    def judge(images: jax.Array, *labels: jax.Array) -> PyTree:
         shown = pack(low + (high - low) * jnp.asarray(images), packing)
         return discriminator.apply(variables, shown, *labels, train=False)
 
+    discriminate = cast(Discriminate, judge)
     if "disc_inputs" in description:
         discriminate.takes_labels = "labels" in description["disc_inputs"]
     else:  # a run from before its description had them

@@ -1,14 +1,12 @@
 """From a run that translates images to the function that does."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import flax.linen as nn
-import jax
 
 from jaxgan import networks
 from jaxgan.errors import UserError
-from jaxgan.inference.load import inputs_of, make_generate, restore_player
+from jaxgan.inference.load import Generate, inputs_of, make_generate, restore_player
 from jaxgan.inputs import Images
 from jaxgan.methods.translation import variables_of
 from jaxgan.state import PyTree
@@ -25,7 +23,7 @@ def load_translator(
     *,
     step: int | None = None,
     generator: nn.Module | None = None,
-) -> Callable[[jax.Array], jax.Array]:
+) -> Generate:
     """Loads a generator of a CycleGAN, a DiscoGAN or a pix2pix as a jitted function.
 
     Args:
@@ -59,13 +57,12 @@ def load_translator(
     if direction not in ways:
         raise UserError(f"direction: got {direction!r}, expected 'ab', the only one of {workdir}")
     translate = ways[direction]
-    translate.generator = generator
     translate.step = step
     translate.config = description.get("config", {})
     return translate
 
 
-def make_translate(generator: nn.Module, variables: PyTree) -> Callable[[jax.Array], jax.Array]:
+def make_translate(generator: nn.Module, variables: PyTree) -> Generate:
     """Makes of a generator and its variables the function that `load_translator` gives.
 
     Args:
@@ -79,6 +76,7 @@ def make_translate(generator: nn.Module, variables: PyTree) -> Callable[[jax.Arr
       UserError: when called, other arrays.
 
     Examples:
+      >>> import jax
       >>> generator, _ = networks.cyclegan(image_size=28, width=4, blocks=1)
       >>> images = jax.numpy.zeros((2, 28, 28, 3))
       >>> make_translate(generator, generator.init(jax.random.key(0), images))(images).shape
@@ -89,9 +87,7 @@ def make_translate(generator: nn.Module, variables: PyTree) -> Callable[[jax.Arr
     return make_generate(generator, variables, inputs, averaged=False)
 
 
-def make_translations(
-    generator: nn.Module, variables: PyTree
-) -> dict[str, Callable[[jax.Array], jax.Array]]:
+def make_translations(generator: nn.Module, variables: PyTree) -> dict[str, Generate]:
     """The functions of `make_translate`, by their directions.
 
     Args:

@@ -71,10 +71,9 @@ def acgan(
     Source: Odena et al. 2017, "Conditional Image Synthesis with Auxiliary Classifier GANs",
     section 3.
     """
-    inputs = latent_inputs(Latents(latent_dim, prior), num_classes)
-    generate = make_generate(
-        generator, inputs["latents"], lambda batch: (class_labels(batch),), axis_name
-    )
+    latents = Latents(latent_dim, prior)
+    inputs = latent_inputs(latents, num_classes)
+    generate = make_generate(generator, latents, lambda batch: (class_labels(batch),), axis_name)
 
     def disc_loss(disc_vars: PyTree, fakes: jax.Array, batch: PyTree, context: Context):
         images, labels = real_images(batch, fakes), class_labels(batch)
@@ -120,13 +119,13 @@ def acgan(
         latent_key, gen_key, disc_key = jax.random.split(key, 3)
         latents = sample_latents(latent_key, images.shape[0], latent_dim, prior=prior)
         fakes, _ = apply_train(generator, state.generator.variables, latents, labels, key=gen_key)
-        counts, judged = {"count": jnp.sum(mask)}, []
+        counts, judged = {"count": jnp.sum(mask)}, {}
         for kind, shown in (("real", images), ("fake", fakes)):
             variables = state.discriminator.variables
             (logits, classes), _ = apply_train(discriminator, variables, shown, key=disc_key)
-            judged.append(logits)
+            judged[kind] = logits
             counts[f"class_accuracy_{kind}"] = jnp.sum(mask * _right(classes, labels))
-        return {**counts, **judge_held_out(loss, *judged, mask)}
+        return {**counts, **judge_held_out(loss, judged["real"], judged["fake"], mask)}
 
     def examples(batch: PyTree):
         return one_of_each(inputs), (jnp.zeros((1, *batch["image"].shape[1:])),)

@@ -100,12 +100,13 @@ def adversarial(
       ... )
     """
 
-    inputs = latent_inputs(Latents(latent_dim, prior), num_classes)
+    latents = Latents(latent_dim, prior)
+    inputs = latent_inputs(latents, num_classes)
 
     def labels(batch: PyTree) -> tuple[jax.Array, ...]:
         return () if num_classes is None else (class_labels(batch),)
 
-    generate = make_generate(generator, inputs["latents"], labels, axis_name)
+    generate = make_generate(generator, latents, labels, axis_name)
 
     def shown(images: jax.Array, key: jax.Array, context: Context) -> jax.Array:
         if view is not None:

@@ -100,7 +100,7 @@ def cyclegan(
         metrics, parts = verdicts(least_squares, real, fake), {}
         for name in ("a", "b"):
             parts[name] = least_squares.discriminator(real[name], fake[name])
-            metrics[f"discriminator_loss_{name}"] = sum(parts[name])
+            metrics[f"discriminator_loss_{name}"] = parts[name][0] + parts[name][1]
         metrics["discriminator_loss_real"] = parts["a"][0] + parts["b"][0]
         metrics["discriminator_loss_fake"] = parts["a"][1] + parts["b"][1]
         loss = metrics["discriminator_loss_real"] + metrics["discriminator_loss_fake"]

@@ -1,5 +1,6 @@
 """DiscoGAN: relations between domains found by reconstruction and by matched features."""
 
+import functools
 import math
 from collections.abc import Mapping
 
@@ -19,7 +20,7 @@ from jaxgan.methods.translation import (
     verdicts,
 )
 from jaxgan.state import PyTree
-from jaxgan.step import Aux, Context, local_key
+from jaxgan.step import Aux, Context, Metrics, local_key
 
 __all__ = ["discogan"]
 
@@ -102,7 +103,7 @@ def discogan(
         for name in ("a", "b"):
             both = non_saturating.discriminator(real[name], fake[name])
             parts[name] = [0.5 * part for part in both]
-            metrics[f"discriminator_loss_{name}"] = sum(parts[name])
+            metrics[f"discriminator_loss_{name}"] = parts[name][0] + parts[name][1]
         metrics["discriminator_loss_real"] = parts["a"][0] + parts["b"][0]
         metrics["discriminator_loss_fake"] = parts["a"][1] + parts["b"][1]
         loss = metrics["discriminator_loss_real"] + metrics["discriminator_loss_fake"]
@@ -117,14 +118,16 @@ def discogan(
         _, real_features, _ = judge(disc_vars, reals, real_key)
         logits, fake_features, _ = judge(disc_vars, made, fake_key)
         back = reconstruct(generators, gen_vars, fakes, cycle_key)
-        share, metrics, loss = jnp.where(context.step < curriculum, starting_rate, rate), {}, 0.0
+        metrics: Metrics = {}
+        share, loss = jnp.where(context.step < curriculum, starting_rate, rate), 0.0
         for name in ("a", "b"):
             layers = zip(real_features[name], fake_features[name], strict=True)
             adversarial = non_saturating.generator(logits[name])
-            matching = sum(
+            parts = [
                 feature_matching(real, fake, axis_name=axis_name) / math.prod(real.shape[1:])
                 for real, fake in layers
-            )
+            ]
+            matching = functools.reduce(jnp.add, parts)
             cycle = jnp.mean(jnp.square(back[name] - batch[name]))
             metrics |= {
                 f"generator_loss_{name}": adversarial,

@@ -1,12 +1,12 @@
 """What the methods share whose generator makes images of latents, and of classes or not."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxgan.inputs import Classes, Inputs, Latents
+from jaxgan.inputs import Classes, Latents
 from jaxgan.latent import sample_latents
 from jaxgan.methods.batches import entry
 from jaxgan.state import PyTree
@@ -48,13 +48,13 @@ def make_generate(
     return generate
 
 
-def latent_inputs(latents: Latents, num_classes: int | None) -> Inputs:
+def latent_inputs(latents: Latents, num_classes: int | None) -> Mapping[str, Latents | Classes]:
     """The `inputs` of a method from latents, and from classes if there are so many."""
     classes = {} if num_classes is None else {"labels": Classes(num_classes)}
     return {"latents": latents, **classes}
 
 
-def one_of_each(inputs: Inputs) -> tuple[jax.Array, ...]:
+def one_of_each(inputs: Mapping[str, Latents | Classes]) -> tuple[jax.Array, ...]:
     """An example of each input, zero, with a first axis of 1."""
     return tuple(
         jnp.zeros((1,), jnp.int32) if isinstance(of, Classes) else jnp.zeros((1, of.dim))

@@ -140,11 +140,11 @@ def infogan(
         draw_key, gen_key, disc_key = jax.random.split(key, 3)
         drawn = draw(draw_key, len(batch["image"]))
         fakes, _ = apply_train(generator, state.generator.variables, *drawn, key=gen_key)
-        logits = [
+        real_logits, fake_logits = (
             apply_train(discriminator, state.discriminator.variables, images, key=disc_key)[0][0]
             for images in (batch["image"], fakes)
-        ]
-        counts = judge_held_out(loss, *logits, batch["mask"])
+        )
+        counts = judge_held_out(loss, real_logits, fake_logits, batch["mask"])
         return {**counts, "count": jnp.sum(batch["mask"])}
 
     def examples(batch: PyTree):

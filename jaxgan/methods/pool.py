@@ -20,7 +20,7 @@ class Pool(NamedTuple):
     """
 
     images: jax.Array
-    count: jax.Array
+    count: jax.Array  # type: ignore[assignment]
 
 
 def empty_pool(size: int, image_shape: tuple[int, int, int]) -> Pool:

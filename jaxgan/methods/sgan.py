@@ -100,9 +100,10 @@ def sgan(
 
         return (make_rows(labels, (batch_size,), axis_name),) if conditional else ()
 
-    inputs = latent_inputs(Latents(latent_dim, prior), num_classes if conditional else None)
+    latents = Latents(latent_dim, prior)
+    inputs = latent_inputs(latents, num_classes if conditional else None)
     generate = make_generate(
-        generator, inputs["latents"], lambda batch: requested(len(entry(batch, "image"))), axis_name
+        generator, latents, lambda batch: requested(len(entry(batch, "image"))), axis_name
     )
 
     def disc_loss(disc_vars: PyTree, fakes: jax.Array, batch: PyTree, context: Context):
@@ -164,7 +165,8 @@ def sgan(
 
     def evaluate(state: TrainState, batch: PyTree, key: jax.Array) -> Metrics:
         mask = batch["mask"]
-        logits = discriminator.apply(state.discriminator.variables, batch["image"], train=False)
+        variables = state.discriminator.variables
+        logits = jnp.asarray(discriminator.apply(variables, batch["image"], train=False))
         right = jnp.argmax(logits, axis=1) == batch["label"]
         return {"accuracy": jnp.sum(mask * right), "count": jnp.sum(mask)}
 

@@ -278,7 +278,7 @@ def _matching_aware(
         logits, _ = apply_train(discriminator, disc_vars, fakes, embeddings, key=key)
         kl = gaussian_kl(*generator.apply(gen_vars, embeddings, method="condition"))
         total, metrics = loss.generator(logits) + kl_weight * kl, {"kl": kl}
-        if matching_weight:
+        if encode is not None and matching_weight:
             found = cosine_similarities(encode(context.extra, fakes), embeddings)
             metrics["matching"] = jnp.mean(jnp.diagonal(found))
             total += matching_weight * (1 - metrics["matching"])

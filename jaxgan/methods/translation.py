@@ -138,6 +138,7 @@ def verdicts(
       >>> print(f"{metrics['d_real_a']:.2f} {metrics['d_real_b']:.2f} {metrics['d_real']:.2f}")
       1.00 0.50 0.75
     """
+    assert loss.log_probabilities is not None
     metrics = {}
     for kind, logits, sign in (("real", real_logits, 1), ("fake", fake_logits, -1)):
         log_d, log_not_d = {}, {}
@@ -176,8 +177,8 @@ def make_init(
     ) -> TrainState:
         images = dict(zip("ab", _images(batch), strict=True))
         images = {name: jnp.zeros((1, *of.shape[1:])) for name, of in images.items()}
-        *keys, train_key = jax.random.split(key, 5)
-        keys = dict(zip(("ab", "ba", "a", "b"), keys, strict=True))
+        *each, train_key = jax.random.split(key, 5)
+        keys = dict(zip(("ab", "ba", "a", "b"), each, strict=True))
         variables = {}
         for name, module in {**generators, **discriminators}.items():
             source = images[name[0]]

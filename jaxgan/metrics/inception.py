@@ -10,6 +10,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import flax.linen as nn
 import jax
@@ -18,6 +19,7 @@ import numpy as np
 
 from jaxgan.errors import UserError
 from jaxgan.metrics.inception_weights import convert_weights, fetch_weights
+from jaxgan.metrics.network import Network
 from jaxgan.metrics.torch_file import read_torch_file
 
 __all__ = ["InceptionV3", "load_inception", "prepare_images"]
@@ -63,9 +65,7 @@ class InceptionV3(nn.Module):
         return features, nn.Dense(1008, precision=_PRECISION, name="fc")(features)
 
 
-def load_inception(
-    path: str | os.PathLike | None = None,
-) -> Callable[[jax.Array], dict[str, jax.Array]]:
+def load_inception(path: str | os.PathLike | None = None) -> Network:
     """Loads the network as a function of images.
 
     Args:
@@ -97,7 +97,8 @@ def load_inception(
     images = jax.ShapeDtypeStruct((1, SIDE, SIDE, 3), jnp.float32)
     like = jax.eval_shape(InceptionV3().init, jax.random.key(0), images)
     # An argument and not a constant of the compiled function, which would hold another copy.
-    network = functools.partial(_apply, jax.device_put(convert_weights(tensors, like)))
+    weights = jax.device_put(convert_weights(tensors, like))
+    network = cast(Network, functools.partial(_apply, weights))
     network.name = "inception"
     network.version = hashlib.sha256(Path(path).read_bytes()).hexdigest()[:8]
     return network

@@ -8,16 +8,17 @@ import functools
 import hashlib
 import importlib.resources
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, cast
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from flax import serialization
+from jax.typing import ArrayLike
 
 from jaxgan.errors import UserError
+from jaxgan.metrics.network import Network
 
 __all__ = ["VERSION", "LeNet", "load_lenet", "pack_lenet"]
 
@@ -56,9 +57,14 @@ class LeNet(nn.Module):
         return features, nn.Dense(self.num_classes, precision=_PRECISION)(features)
 
 
-def load_lenet(
-    path: str | os.PathLike | None = None,
-) -> Callable[[jax.Array], dict[str, jax.Array]]:
+class Classifier(Network, Protocol):
+    """A `Network` of images of one shape, which tells so many classes apart."""
+
+    image_shape: tuple[int, int, int]
+    num_classes: int
+
+
+def load_lenet(path: str | os.PathLike | None = None) -> Classifier:
     """Loads the network as a function of images.
 
     Args:
@@ -93,7 +99,7 @@ def load_lenet(
     variables, image_shape, num_classes = _unpack(packed, path)
     module = LeNet(num_classes)
 
-    def network(images: jax.Array) -> dict[str, jax.Array]:
+    def classify(images: ArrayLike) -> dict[str, jax.Array]:
         shape, dtype = jnp.shape(images), jnp.result_type(images)
         if len(shape) != 4 or shape[1:] != image_shape or not shape[0]:
             expected = ", ".join(map(str, image_shape))
@@ -102,6 +108,7 @@ def load_lenet(
             raise UserError(f"images: got dtype {dtype}, expected floating point in [0, 1]")
         return _apply(module, variables, images)
 
+    network = cast(Classifier, classify)
     network.name = name
     network.version = version
     network.image_shape = image_shape

@@ -90,7 +90,7 @@ class GroupedConv(Conv):
       group_size: input channels of a group.
     """
 
-    group_size: int = 16
+    group_size: int = 16  # type: ignore[assignment]  # a field, which Conv has not
 
     function = staticmethod(grouped_conv)
 

@@ -5,6 +5,7 @@ The page, losses.png and the progress line draw from it; what is not in it gets 
 
 import math
 import re
+from typing import Any
 
 from jaxgan.runs.page_files import evenly, is_number
 
@@ -24,7 +25,7 @@ PROGRESS = {
 _PICTURED = ("Losses", "Probabilities", "Discriminator accuracy", "Critic")
 # The charts that are known beforehand, in the order of the page. "keys" maps a metric to its
 # label; "low" and "high" fix the axis; "line" is a reference value.
-_KNOWN_CHARTS = (
+_KNOWN_CHARTS: tuple[dict[str, Any], ...] = (
     {
         "title": "Losses",
         "note": "What each network tries to make small. They pull against each other, so neither "

@@ -89,8 +89,8 @@ def write_report(workdir: str | os.PathLike) -> Path:
     rows = thin(run.rows)
     status = _text(summary.get("status")) or "unknown"
     kind = status.split(":")[0].strip()
-    use = summary.get("use") if isinstance(summary.get("use"), dict) else {}
-    use = {**use, "How it was started": summary.get("command")}
+    use = summary.get("use")
+    use = {**(use if isinstance(use, dict) else {}), "How it was started": summary.get("command")}
     page = _TEMPLATES.get_template("page.html").render(
         run=run,
         summary=summary,

@@ -8,7 +8,7 @@ import struct
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from jaxgan.errors import UserError
 from jaxgan.files import read_object
@@ -174,12 +174,12 @@ def evenly(items: Sequence, count: int) -> list:
     return [items[round(place * (len(items) - 1) / (count - 1))] for place in range(count)]
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: Any) -> TypeGuard[float]:
     """Whether a value read from JSON is a number; NaN and infinity are, true and false are not."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def is_finite(value: Any) -> bool:
+def is_finite(value: Any) -> TypeGuard[float]:
     """Whether a value read from JSON is a number, and neither NaN nor infinite."""
     # By comparison, since an integer may be too large to become a float at all.
     return is_number(value) and abs(value) <= sys.float_info.max

@@ -164,7 +164,7 @@ class Recorder:
             self._pool.shutdown()
         self._raise_failures()
 
-    def _later(self, task: Callable[[], None]) -> None:
+    def _later(self, task: Callable[[], object]) -> None:
         self._raise_failures()
         self._pending.append(self._pool.submit(task))
 

@@ -24,7 +24,8 @@ from jaxgan.training import adversarial
 from jaxgan.training.config import SCHEDULE, check_numbers, expect_field, expect_policy
 from jaxgan.training.experiment import guarded
 
-_AXES = TrainState(step=None, key=0, generator=0, discriminator=0, extra=None)
+# The axes of a state's arrays, in their places.
+_AXES = TrainState(step=None, key=0, generator=0, discriminator=0, extra=None)  # type: ignore[arg-type]
 
 
 class Trials(NamedTuple):

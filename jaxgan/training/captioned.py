@@ -128,13 +128,13 @@ def _read_encoders(file: Path) -> tuple[dict[str, Any], dict[str, Any]] | None:
     before = file.with_suffix(".json")
     if before.exists():  # of before there were digests
         extra = serialization.msgpack_restore(file.read_bytes())
-        saved = extra, json.loads(before.read_text())
+        about = json.loads(before.read_text())
     else:
         saved = read_state(file)
-    if saved is None:
-        return None
+        if saved is None:
+            return None
+        extra, about = saved
     # An encoder may have been described when networks had other fields.
-    extra, about = saved
     encoders = {name: about[name] for name in ("text_encoder", "image_encoder") if name in about}
     now = {name: networks.from_description(encoder) for name, encoder in encoders.items()}
     return extra, {**about, **{name: networks.describe(encoder) for name, encoder in now.items()}}

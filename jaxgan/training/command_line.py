@@ -180,7 +180,8 @@ def parse_arguments(
 
 def keep_compilations() -> None:
     """Keeps compiled programs on disk, so that a second start does not compile them again."""
-    if jax.config.jax_compilation_cache_dir is None:
+    # JAX makes the attributes of its options as it is imported.
+    if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined]
         cache = Path.home() / ".cache" / "jaxgan" / "compiled"
         jax.config.update("jax_compilation_cache_dir", str(cache))
     # The dozens of small programs too, which together take as long as a large one.

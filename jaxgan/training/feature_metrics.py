@@ -10,6 +10,8 @@ from jaxgan.errors import UserError
 from jaxgan.evaluation.cache import real_features
 from jaxgan.evaluation.features import (
     METRICS,
+    Features,
+    Generate,
     check_metrics,
     collect_features,
     evaluate_features,
@@ -18,6 +20,7 @@ from jaxgan.evaluation.features import (
 from jaxgan.metrics import metric_name
 from jaxgan.metrics.inception import load_inception
 from jaxgan.metrics.lenet import load_lenet
+from jaxgan.metrics.network import Network
 from jaxgan.training.sources import splits_of
 
 WHILE_TRAINING = [name for name, metric in METRICS.items() if not metric.of_labels]
@@ -34,7 +37,7 @@ def load_network(
     image_shape: tuple[int, int, int],
     inception_weights: str | None = None,
     num_classes: int | None = None,
-) -> Callable:
+) -> Network:
     """The feature network, which has to take images of the run's shape.
 
     Args:
@@ -96,12 +99,12 @@ class TrainingMetrics:
         self._source = source
         self._num = min(num, len(source))
         self._names = split_names(config.metrics)
-        self._network = None
+        self._network: Network | None = None
         if self._names:
             check_metrics(self._names, WHILE_TRAINING)
             shape = (config.image_size, config.image_size, config.channels)
             self._network = load_network(config.features, self._names, shape)
-        self._reference = None
+        self._reference: Features | None = None
 
     def keep_best(self) -> tuple[str, str] | None:
         """(metric, "min" or "max") of what `config.keep_best` names."""
@@ -113,32 +116,32 @@ class TrainingMetrics:
         if wanted not in ways:
             raise UserError(f"keep_best: got {wanted!r}, expected one of {', '.join(ways)}")
         metric, way = ways[wanted]
-        if metric not in self._names:
+        if self._network is None or metric not in self._names:
             raise UserError(
                 f"keep_best: {wanted} needs {metric} among metrics, got {self._config.metrics!r}"
             )
         return metric_name(wanted, self._network.name, self._num), way
 
-    def __call__(self, make_generate: Callable[[], Callable]) -> dict[str, float]:
+    def __call__(self, make_generate: Callable[[], Generate]) -> dict[str, float]:
         """Metrics of a generator, by their full names.
 
         Args:
           make_generate: () -> the generator as `load_generator` would give it; not called where
             no metrics are asked for.
         """
-        if not self._names:
+        config, network = self._config, self._network
+        if network is None:
             return {}
-        config = self._config
         if self._reference is None:
             look = {name: config[name] for name in ("dataset", "image_size", "channels")}
             self._reference = real_features(
-                self._network,
+                network,
                 self._source,
                 self._num,
                 split=data.TRAIN_ON[config.evaluate_on],
                 **look,
             )
         batches = generated_batches(make_generate(), self._num)
-        fake = collect_features(self._network, batches, self._num)
+        fake = collect_features(network, batches, self._num)
         values = evaluate_features(self._reference, fake, self._names)
-        return {metric_name(k, self._network.name, self._num): v for k, v in values.items()}
+        return {metric_name(k, network.name, self._num): v for k, v in values.items()}

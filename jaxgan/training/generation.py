@@ -5,6 +5,7 @@ import itertools
 import math
 import shlex
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -101,7 +102,7 @@ def game_of(
 
 
 def train(
-    make_game: Callable, config: config_dict.ConfigDict, workdir: str, change_config: bool
+    make_game: Callable, config: config_dict.ConfigDict, workdir: str | Path, change_config: bool
 ) -> None:
     """Trains a generator of images from latents as the config says."""
     check_latents(config)
@@ -210,7 +211,7 @@ def make_sample(inputs: Inputs, generate: Callable, key: jax.Array) -> Callable:
     grid, columns = draw_grid(inputs, samples_key, 64)
     # The walk stays within the first class.
     walk = [
-        interpolate(*ends, WALK, prior=of.prior)
+        interpolate(ends[0], ends[1], WALK, prior=of.prior)
         if isinstance(of, Latents)
         else jnp.zeros(WALK, jnp.int32)
         for of, ends in zip(inputs.values(), draw_inputs(inputs, path_key, 2), strict=True)

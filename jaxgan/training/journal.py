@@ -20,6 +20,8 @@ from jaxgan.step import Metrics
 
 __all__ = ["Journal", "NotFinite"]
 
+Arrays = dict[str, np.ndarray]
+
 
 class NotFinite(UserError):
     """Metrics or a state that are not finite, or too many steps that were left out for that.
@@ -142,7 +144,7 @@ class Journal:
         if not self._recorder:
             return
         shown = {name: self.counts[name] for name in ("skipped_steps", "rollbacks")}
-        summary = {name: count for name, count in shown.items() if count}
+        summary: dict[str, Any] = {name: count for name, count in shown.items() if count}
         summary |= {"step": step, "status": status, "seconds": round(self.progress.seconds, 1)}
         summary |= {"images_per_second": round(self._rate, 1)} if self._rate else {}
         self._recorder.page(num_steps=self._num_steps, **summary)
@@ -154,7 +156,7 @@ class Journal:
             self._recorder.wait()
         self.page(self._num_steps, "finished")
 
-    def _count_skipped(self, first: int, values: Metrics, taken: np.ndarray, position) -> None:
+    def _count_skipped(self, first: int, values: Arrays, taken: np.ndarray, position) -> None:
         """Counts the steps that were left out and tells of them; too many in a row are an error."""
         for index in range(len(taken)):
             in_a_row = 0 if taken[index] else self.counts["skipped_in_a_row"] + 1
@@ -183,5 +185,5 @@ class Journal:
         self._wrong = {finding.name for finding in findings}
 
 
-def _not_finite(values: Metrics, index: int) -> list[str]:
+def _not_finite(values: Arrays, index: int) -> list[str]:
     return [f"{name} is {of[index]}" for name, of in values.items() if not np.isfinite(of[index])]

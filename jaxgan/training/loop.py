@@ -173,13 +173,14 @@ def fit(
         progress.say("compiling", live=True)
         # Set aside like all that follows: pictures and records have imports of their own, during
         # which the step is better compiled.
-        set_aside = [functools.partial(journal.begin, start)]
+        set_aside: list[Callable[[], None]] = [functools.partial(journal.begin, start)]
         if start == 0:
             for hook in hooks:
                 if hook.at_start:
                     set_aside.append(functools.partial(journal.keep, 0, hook.call(state)))
 
-        step, pending = start, []
+        step = start
+        pending: list[Metrics] = []
 
         def due(interval: int) -> bool:
             return step % interval == 0 or step == num_steps

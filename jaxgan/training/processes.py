@@ -57,7 +57,11 @@ def join() -> None:
         start_new_session=True,  # Ctrl-C is for this process alone
     )
     try:
-        jax.distributed.initialize(**numbers, heartbeat_timeout_seconds=HEARTBEAT_SECONDS)
+        jax.distributed.initialize(
+            num_processes=numbers["num_processes"],
+            process_id=numbers["process_id"],
+            heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
+        )
         _index = jax.process_index()
     except (RuntimeError, ValueError) as error:
         raise UserError(f"distributed: {' '.join(str(error).split())}") from None
@@ -101,10 +105,13 @@ def part() -> None:
         _say_goodbye()
 
 
-def leave(status: int) -> None:
-    """Ends with this exit status; if it has joined others, without waiting for them."""
+def leave(status: int | str) -> None:
+    """Ends as `sys.exit` does; if it has joined others, without waiting for them."""
     if not joined():
         sys.exit(status)
+    if isinstance(status, str):
+        print(status, file=sys.stderr)
+        status = 1
     sys.stdout.flush()
     sys.stderr.flush()
     _say_goodbye()
@@ -116,7 +123,6 @@ def leave(status: int) -> None:
 
 def _say_goodbye() -> None:
     global _watcher
-    _watcher.stdin.write(b".")
-    _watcher.stdin.close()
-    _watcher.wait()
+    if _watcher is not None:
+        _watcher.communicate(b".")  # and waits for its end
     _watcher = None

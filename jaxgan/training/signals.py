@@ -82,6 +82,6 @@ def signal_anywhere(caught: list[str]) -> str | None:
     """
     if jax.process_count() == 1:
         return caught[0] if caught else None
-    number = np.int32(signal.Signals[caught[0]] if caught else 0)
-    number = int(multihost_utils.process_allgather(number).max())
+    own = np.int32(signal.Signals[caught[0]] if caught else 0)
+    number = int(multihost_utils.process_allgather(own).max())
     return signal.Signals(number).name if number else None

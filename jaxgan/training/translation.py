@@ -3,6 +3,8 @@
 import functools
 import shlex
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +14,7 @@ from ml_collections import config_dict
 
 from jaxgan import data, networks
 from jaxgan.errors import UserError
+from jaxgan.inference.load import Generate
 from jaxgan.inference.translator import BOTH, make_translations
 from jaxgan.inputs import describe_inputs
 from jaxgan.methods import Method
@@ -77,7 +80,7 @@ def game_of(
 def train(
     make_game: Callable,
     config: config_dict.ConfigDict,
-    workdir: str,
+    workdir: str | Path,
     change_config: bool,
     paired: bool = False,
 ) -> None:
@@ -99,9 +102,9 @@ def train(
         arrays = dict(zip("ab", both, strict=True))
         batches = data.domain_index_iterator(*map(len, sources), **order)
     else:
-        look = {**pixels, "load_size": config.load_size or None, "flip": config.flip}
-        look["value_range"] = generator.value_range
-        batches = data.domain_iterator(*sources, **order, **look)
+        look: dict[str, Any] = {**pixels, "value_range": generator.value_range}
+        look |= {"load_size": config.load_size or None, "flip": config.flip}
+        batches = data.domain_iterator(sources[0], sources[1], **order, **look)
     shown = tests or sources
     columns = min(COLUMNS, *map(len, shown))
     shown = [data.spread_images(source, columns, **pixels) for source in shown]
@@ -116,7 +119,7 @@ def train(
             batch = data.take_domains(arrays, batch, generator.value_range)
         return play(state, batch)
 
-    def translations(state: TrainState) -> dict[str, Callable]:
+    def translations(state: TrainState) -> dict[str, Generate]:
         """By direction, from images in [0, 1] to such images."""
         # Of this process alone: each translates the same images on a device of its own.
         return make_translations(generator, jax.device_get(state.generator.variables))
@@ -124,7 +127,8 @@ def train(
     def sample(state: TrainState):
         """For each direction: images, their translations, the truth where known, and back."""
         rows, ways = [], translations(state)
-        for (source, target), there in ways.items():
+        for way, there in ways.items():
+            source, target = way[0], way[1]
             made = there(shown[source])
             rows += [shown[source], made, *([shown[target]] if knows_truth else [])]
             rows += [ways[target + source](made)] if len(ways) == 2 else []

@@ -14,7 +14,7 @@ from jaxgan.files import read_object
 try:
     import fcntl
 except ImportError:  # not on this platform: nobody is kept out
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 __all__ = [
     "check_workdir",
@@ -83,7 +83,7 @@ def check_workdir(
         old = read_object(folder / _CONFIG)
         if not old:
             # Lost, or cut short: the checkpoints know it as well.
-            old = saved_config(folder)
+            old = saved_config(folder) or {}
     except OSError as error:
         raise _not_to_write_to(workdir, error.strerror) from None
     if not os.access(there, os.W_OK | os.X_OK):

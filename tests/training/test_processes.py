@@ -1,5 +1,6 @@
 """Two processes that train together, on this machine: the same result, and one way to stop."""
 
+import os
 import signal
 
 import jax
@@ -9,6 +10,7 @@ from scripts import final_state
 from small_run import SmallRun, make_images, pair_environments
 
 from jaxgan.runs.page import read_metrics
+from jaxgan.training import processes
 
 CONFIG = {"num_steps": 60, "batch_size": 16, "sample_every": 30, "eval_every": 60}
 
@@ -28,6 +30,16 @@ def start(tmp_path):
     yield start
     for run in started:
         run.kill()
+
+
+def test_one_of_several_leaves_with_a_text_as_sys_exit_does(monkeypatch, capsys):
+    left = []
+    monkeypatch.setattr(processes, "joined", lambda: True)
+    monkeypatch.setattr(processes, "_say_goodbye", lambda: None)
+    monkeypatch.setattr(os, "_exit", left.append)
+    processes.leave("no such variant")
+    assert left == [1]
+    assert capsys.readouterr().err == "no such variant\n"
 
 
 @pytest.mark.long

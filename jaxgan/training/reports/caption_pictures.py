@@ -26,7 +26,7 @@ def draw(captions: list[str], columns: dict[str, np.ndarray]) -> np.ndarray:
     width = words + len(columns) * (side + margin)
     height = head + len(captions) * (side + margin)
     figure = Figure(figsize=(width / dpi, height / dpi), dpi=dpi, facecolor="white")
-    FigureCanvasAgg(figure)
+    canvas = FigureCanvasAgg(figure)
 
     def write(x, y, text):
         figure.text(x / width, 1 - y / height, text, fontsize=7.5, va="top", parse_math=False)
@@ -35,8 +35,8 @@ def draw(captions: list[str], columns: dict[str, np.ndarray]) -> np.ndarray:
         write(words + number * (side + margin), 2, name)
     for row, caption in enumerate(captions):
         write(4, head + row * (side + margin) + 4, "\n".join(textwrap.wrap(caption, 30)))
-    figure.canvas.draw()
-    picture = np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
+    canvas.draw()
+    picture = np.asarray(canvas.buffer_rgba())[..., :3].copy()
     for number, images in enumerate(columns.values()):
         for row, image in enumerate(np.asarray(images)):
             y, x = head + row * (side + margin), words + number * (side + margin)

@@ -15,6 +15,7 @@ from jaxgan.evaluation.features import (
     requested_labels,
 )
 from jaxgan.inference.load import load_generator
+from jaxgan.inputs import Classes
 from jaxgan.metrics import metric_name
 from jaxgan.runs.evaluations import format_table, write_evaluation
 from jaxgan.training import feature_metrics
@@ -67,7 +68,7 @@ def evaluate_run(
         raise UserError(f"workdir: {workdir} names no data, expected an experiment's run")
     by_class = [name for name in metrics if METRICS[name].of_labels]
     labels = generate.inputs.get("labels")
-    classes = labels and labels.count
+    classes = labels.count if isinstance(labels, Classes) else None
     if by_class and classes is None:
         raise UserError(f"metrics: got {by_class[0]}, but the run has no classes")
     network = feature_metrics.load_network(
@@ -96,7 +97,7 @@ def evaluate_run(
     if reference is None:
         raise UserError(f"split: {config['dataset']} has no {split} images")
     fake = collect_features(network, generated_batches(generate, num, **drawn), num)
-    if by_class:
+    if by_class and classes is not None:
         fake = fake._replace(labels=requested_labels(num, classes))
     sets = {"generated": fake}
     if floor:

@@ -13,10 +13,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.typing import ArrayLike
 from ml_collections import config_dict
 
 from jaxgan import cpu, data, metrics
 from jaxgan.evaluation.features import collect_features, frechet, real_batches
+from jaxgan.inference.load import Generate
 from jaxgan.inference.translator import load_translator, make_translate
 from jaxgan.metrics.lenet import load_lenet
 from jaxgan.runs.evaluations import format_table, write_evaluation
@@ -26,7 +28,7 @@ from jaxgan.training.config import falling, falling_adams, image_shape
 from jaxgan.training.sources import load_splits
 
 SUPERVISED_STEPS = 1_000
-Ways = Mapping[str, Callable[[jax.Array], jax.Array]]
+Ways = Mapping[str, Callable[[ArrayLike], ArrayLike]]
 """By direction, "ab" or "ba", from images in [0, 1] to such images."""
 
 
@@ -53,7 +55,7 @@ class Figures:
             {"a": numbers[0][first : first + size], "b": numbers[1][first : first + size]}
             for first in range(0, num, size)
         ]
-        self._read = {
+        self._read: dict[str, Callable[[np.ndarray], np.ndarray]] = {
             name: functools.partial(data.read_images, source, **look)
             for name, source in zip("ab", tests, strict=True)
         }
@@ -122,18 +124,19 @@ def report(config: config_dict.ConfigDict, workdir, paired: bool = False) -> Non
     print(f"\nmeasuring it on {min(map(len, tests)):,} {config.evaluate_on} images")
     measure = Figures(config, tests, paired=paired)
     directions = ("ab",) if paired else ("ab", "ba")
-    ways = {"run": {way: load_translator(workdir, way) for way in directions}}
+    run = {way: load_translator(workdir, way) for way in directions}
+    ways: dict[str, Ways] = {"run": run}
     look = {"image_size": config.image_size, "channels": config.channels}
     if knows_truth(config, paired):
         ways["identity"] = dict.fromkeys(directions, np.asarray)
     if paired and config.dataset in ("digits", "emoji"):
         pairs = [data.load_arrays(source, **look)["image"] for source in sources]
         tx = falling_adams(config, config.num_steps)[0]
-        module = ways["run"]["ab"].generator
+        module = run["ab"].generator
         alone = train_on_error(config, module, pairs, config.num_steps, tx, jnp.abs)
         ways["L1 alone"] = {"ab": alone}
     elif are_digits(config):
-        ways["with pairs"] = train_with_pairs(config, sources[0], ways["run"]["ab"].generator)
+        ways["with pairs"] = train_with_pairs(config, sources[0], run["ab"].generator)
     if are_digits(config):
         real = [
             collect_features(
@@ -147,7 +150,7 @@ def report(config: config_dict.ConfigDict, workdir, paired: bool = False) -> Non
         if are_digits(config):
             for way, features in measure.features(both).items():
                 table[name][f"fid_{way[1]}"] = frechet(real["ab".index(way[1])], features)
-    step = ways["run"]["ab"].step
+    step = run["ab"].step
     file = write_evaluation(workdir, step, {"split": config.evaluate_on, **table}, table["run"])
     print("\n" + format_table(f"step {step}, {min(map(len, tests))} images", table))
     print(file)
@@ -155,8 +158,8 @@ def report(config: config_dict.ConfigDict, workdir, paired: bool = False) -> Non
 
 def train_with_pairs(config: config_dict.ConfigDict, source, module: nn.Module) -> Ways:
     """The run's generators, trained on digits and what each should become, by squared error."""
-    plain = data.load_arrays(source, image_size=config.image_size, channels=config.channels)
-    plain = plain["image"]
+    look = {"image_size": config.image_size, "channels": config.channels}
+    plain = data.load_arrays(source, **look)["image"]
     pairs = (plain, data.recolour(plain[..., :1]))
     tx = optax.adam(falling(1e-3, SUPERVISED_STEPS), b1=0.5)
     both = {"ab": pairs, "ba": pairs[::-1]}
@@ -174,7 +177,7 @@ def train_on_error(
     tx: optax.GradientTransformation,
     error: Callable[[jax.Array], jax.Array],
     number: int = 0,
-) -> Callable[[jax.Array], jax.Array]:
+) -> Generate:
     """Trains a generator on the mean error of its images alone, with the run's seed and batches.
 
     Args:
