@@ -52,7 +52,8 @@ def reporting_errors() -> Iterator[None]:
     sys.unraisablehook = _pass_over_late_answers
     # What Pillow warns of can be read all the same, or is refused by its name.
     warnings.filterwarnings("ignore", module=r"PIL\.")
-    faulthandler.enable(sys.__stderr__)
+    if sys.__stderr__ is not None:
+        faulthandler.enable(sys.__stderr__)
     keep_compilations()
     try:
         yield
