@@ -7,6 +7,8 @@ run operation by operation.
 """
 
 import functools
+import tomllib
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -15,8 +17,10 @@ import pytest
 from compiling import AS_USERS_DO
 from loss_tables import GAMES
 from method_tables import CASES, batch, first_state, step
+from packaging.requirements import Requirement
 
 from jaxgan import augment, cpu, losses, penalties
+from jaxgan.metrics.inception import prepare_images
 from jaxgan.metrics.lenet import load_lenet
 from jaxgan.networks import DCGANDiscriminator
 from jaxgan.networks.convolution import conv, conv_transpose
@@ -48,6 +52,13 @@ def check(function, *inputs, tolerance=1e-4, least=0.0):
 
 def draw(*shape, seed=0, scale=1.0):
     return jnp.asarray(scale * np.random.default_rng(seed).standard_normal(shape), jnp.float32)
+
+
+def test_the_version_that_loses_terms_is_not_installed():
+    project = Path(__file__).parents[1] / "pyproject.toml"
+    required = map(Requirement, tomllib.loads(project.read_text())["project"]["dependencies"])
+    (versions,) = (each.specifier for each in required if each.name == "jax")
+    assert [*versions.filter(["0.10.1", "0.10.2", "0.12.0.1"])] == ["0.10.1", "0.12.0.1"]
 
 
 @pytest.mark.parametrize("compiled", [compile_as_experiments_do, compile_as_users_do])
@@ -83,6 +94,17 @@ def test_losses_of_many_features_and_classes():
         )
 
     check(values, draw(ROWS, 3), draw(ROWS, 3, seed=1), jnp.arange(ROWS) % 3)
+
+
+def test_losses_of_many_captions():
+    def values(images, texts, tokens):
+        return (
+            losses.image_text_matching(5 * losses.cosine_similarities(images[:200], texts[:200])),
+            losses.barlow_twins(images, texts),
+            losses.word_prediction(images, tokens),
+        )
+
+    check(values, draw(ROWS, 3), draw(ROWS, 3, seed=1), jnp.arange(2 * ROWS).reshape(-1, 2) % 3)
 
 
 @pytest.mark.parametrize(
@@ -129,6 +151,10 @@ def test_augmentations():
 def test_features_of_digits():
     images = jnp.clip(draw(*IMAGES, scale=0.3), 0, 1)
     check(load_lenet(), images)
+
+
+def test_images_as_inception_is_shown_them():
+    check(prepare_images, draw(2, 28, 28, 1))
 
 
 @pytest.mark.long

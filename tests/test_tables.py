@@ -56,6 +56,26 @@ def test_every_result_says_what_it_came_from():
             assert "jax" in run["versions"]
 
 
+def test_figures_are_of_the_test_part_and_of_seeds_that_no_choice_has_seen():
+    """Those of the JAX that computes wrongly say of themselves that they are to be made again."""
+    for path in results.RESULTS.glob("*.json"):
+        content = json.loads(path.read_text())
+        seen = re.findall(r"seeds? ((?:\d+(?:, | and )?)+)", content.get("chosen_on", ""))
+        looked_at = {int(seed) for seeds in seen for seed in re.findall(r"\d+", seeds)}
+        for run in content.get("runs", []):
+            if run["versions"]["jax"] != table_contents.WRONG_SUMS:
+                assert run["seed"] not in looked_at, path
+                assert run["split"] in ("test", "unseen", None), path  # the toys have none
+
+
+def test_published_modes_stand_beside_ours_with_their_networks_and_budgets():
+    text = (ROOT / "experiments/README.md").read_text()
+    (table,) = (block for block in tables.BLOCK.finditer(text) if block[2] == "stacked_mnist")
+    assert re.search("published", table[0])
+    said = text[table.end() :].strip().split("\n\n")[0]
+    assert all(word in said for word in ("published", "channels", "batches"))
+
+
 def run_of(seed, value, **rest):
     figures = {"generated": {"fid": value}}
     run = {"seed": seed, "split": "test", "versions": {"jax": "0.11"}, "figures": figures}

@@ -110,7 +110,9 @@ class _Manager(ocp.CheckpointManager):
         except Exception:  # whoever waits for the checkpoint is told
             return
         folder = Path(self.directory) / str(step)
-        sync(folder.parent)
+        # What Orbax writes after `_sync_files`: a mark that all is written, and the name.
+        for path in (*folder.glob("*.txt"), folder.parent):
+            sync(path)
         digests.write_file_digests(folder)
 
     def _sync_files(self) -> None:

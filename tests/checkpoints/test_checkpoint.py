@@ -104,6 +104,27 @@ def test_saving_is_safe_under_donation(tmp_path):
     assert tiny.difference(restored.generator.params, expected) == 0
 
 
+def test_its_files_are_on_the_disk_before_it_has_its_name(trained, tmp_path, monkeypatch):
+    """As of any file, what a loss of power would leave is told by the order of the calls."""
+    synced, sealed = {"temporary": set(), "2": set()}, set()
+
+    def record(path):
+        folder, *name = (*path.relative_to(tmp_path / "checkpoints").parts, "")
+        synced["2" if folder == "2" else "temporary"].add("/".join(name[:-1]))
+
+    def seal(folder):
+        sealed.update(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+        assert sealed <= synced["temporary"] | synced["2"]
+
+    monkeypatch.setattr(checkpoint, "sync", record)
+    monkeypatch.setattr(checkpoint.digests, "write_file_digests", seal)
+    with checkpoint.open_checkpoints(tmp_path, keep=1) as manager:
+        checkpoint.save(manager, trained, data().get_state(), {})
+    assert len(sealed) > 10
+    # Orbax writes that it has written all just before the name, and reads it nowhere.
+    assert sealed - synced["temporary"] <= {"commit_success.txt"}
+
+
 def test_another_architecture_is_refused(run):
     wide = networks.DCGANGenerator(4, (8, 6), 1, 3, True)
     state = tiny.state()

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import shutil
 import sys
 
 import acgan as experiment
@@ -37,12 +38,17 @@ def images(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def finished(images, tmp_path_factory):
-    workdir = tmp_path_factory.mktemp("acgan") / "run"
+def config(images):
     steps = ("num_steps", "log_every", "sample_every", "eval_every", "checkpoint_every")
     small = {"batch_size": 16, "latent_dim": 8, "dataset": f"folder:{images}"}
     config = experiment.get_config()
     config.update(dict.fromkeys(steps, 2) | small)
+    return config
+
+
+@pytest.fixture(scope="module")
+def finished(config, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("acgan") / "run"
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         generation.train(experiment.make_game, config, str(workdir), False)
         acgan_report.report(config, workdir)
@@ -229,6 +235,20 @@ def test_both_are_judged_with_statistics_of_real_images_alone(images):
         np.testing.assert_allclose(first, second, rtol=1e-5, atol=1e-6)
     right = [acgan_report.find_right(module, of, test, (-1, 1)) for of in (mixed, of_real[1])]
     assert right[0].sum() < right[1].sum()
+
+
+def test_the_report_judges_both_by_those(config, workdir, monkeypatch, tmp_path):
+    copy, of_real = shutil.copytree(workdir, tmp_path / "run"), "of real images"
+    monkeypatch.setattr(acgan_report, "train_alone", lambda *_: (None, {}))
+    monkeypatch.setattr(acgan_report, "real_statistics", lambda *_: of_real)
+    monkeypatch.setattr(
+        acgan_report, "find_right", lambda module, variables, *_: np.array([variables == of_real])
+    )
+    acgan_report.report(config, copy)
+    record = json.loads((copy / "classifiers.json").read_text())
+    for name in ("discriminator", "trained without generator"):
+        assert record[name]["accuracy"] == 1
+        assert record[name]["accuracy, statistics of training"] == 0
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,14 @@ limit on the size of files stands in for them.
 """
 
 import contextlib
+import errno
 import json
 import os
 import resource
 import shutil
+import signal
 import subprocess
+import sys
 import time
 
 import looped
@@ -21,6 +24,7 @@ from scripts import QUICK, command
 from jaxgan import UserError, load_generator
 from jaxgan.checkpoints import digests
 from jaxgan.files import write_atomically
+from jaxgan.training import command_line
 
 
 @contextlib.contextmanager
@@ -121,6 +125,26 @@ def test_what_cannot_be_written_leaves_the_old_file(tmp_path):
             write_atomically(path, bytes(100_000))
         assert path.read_bytes() == b"old"
         assert list(folder.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", ["ENOSPC", "EDQUOT", "EFBIG", "EROFS"])
+def test_what_a_command_writes_beside_runs_is_told_of_too(name, monkeypatch, capsys):
+    """Pictures by sample.py, say, and the weights of a classifier."""
+    number = getattr(errno, name)
+
+    def write():
+        raise OSError(number, os.strerror(number), "grid.png")
+
+    monkeypatch.setattr(sys, "argv", ["command.py"])
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.raises(SystemExit) as left:
+            command_line.reporting_errors(write)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert left.value.code == 2
+    told = f"command.py: error: cannot write grid.png: {os.strerror(number)}\n"
+    assert capsys.readouterr().err == told
 
 
 def end(workdir, images, *arguments, limit=None, **config):

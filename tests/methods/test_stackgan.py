@@ -206,6 +206,19 @@ def test_the_generator_pays_for_its_pairs_and_for_its_gaussians():
     assert float(jax.grad(paid)(jnp.float32(2.0))) == pytest.approx(0.25 * 3 * 2.0, rel=1e-5)
 
 
+def test_by_default_a_gaussian_of_128_entries_weighs_what_the_authors_code_gives_it():
+    """There it is the mean over examples and entries, times 2."""
+    game = stage_one_game(Told(condition_dim=128), Agreement())
+
+    def paid(mean):
+        return game.gen_loss(
+            {"params": {"mean": jnp.float32(mean)}}, {"params": {"scale": jnp.ones(())}},
+            jnp.asarray(FAKE).reshape(4, 1, 1, 1), batch_of_four(), CONTEXT,
+        )[0]  # fmt: skip
+
+    assert float(paid(3.0) - paid(0.0)) == pytest.approx(2 * 0.5 * 3.0**2, rel=1e-5)
+
+
 def test_the_generator_pays_for_images_that_a_frozen_encoder_does_not_find():
     rng = np.random.default_rng(0)
     texts = rng.standard_normal((4, 2)).astype(np.float32)

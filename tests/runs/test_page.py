@@ -185,6 +185,15 @@ def test_each_metric_is_in_one_chart(run):
     ]
 
 
+def test_the_bound_of_held_out_images_stands_beside_that_of_images_trained_on(run):
+    write_rows(run, [{"step": 1, "train/jsd_lower_bound": 0.5, "eval/jsd_lower_bound": 0.2}])
+    (chart,) = page_of(run).data["charts"]
+    assert {series["key"]: series["label"] for series in chart["series"]} == {
+        "train/jsd_lower_bound": "training images",
+        "eval/jsd_lower_bound": "held-out images",
+    }
+
+
 def test_what_is_no_number_is_not_drawn(run):
     write_rows(run, [{"step": 1, "note": "text", "flag": True, "list": [1], "train/d_real": 0.5}])
     charts = page_of(run).data["charts"]

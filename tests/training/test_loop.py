@@ -25,6 +25,7 @@ from PIL import Image, ImageSequence
 
 from jaxgan import UserError
 from jaxgan.checkpoints import checkpoint
+from jaxgan.runs import recorder
 from jaxgan.training.loop import Stopped
 
 
@@ -91,6 +92,23 @@ def test_cut_off_anywhere_it_ends_where_the_unbroken_run_does(unbroken, step, tm
     # Nor does TensorBoard know a step twice.
     events = tensorboard_events(tmp_path / "run")
     assert tensorboard_steps(events, "train/generator_loss") == [2, 4, 6, 8, 10, 12]
+
+
+def test_what_was_logged_is_on_the_disk_before_a_checkpoint_says_so(step, tmp_path, monkeypatch):
+    metrics, save, on_disk, saved = tmp_path / "run" / "metrics.jsonl", checkpoint.save, [""], []
+
+    def sync(path):
+        if path == metrics:
+            on_disk.append(path.read_text())
+
+    def saving(manager, state, *others):
+        saved.append((int(state.step), json.loads(on_disk[-1].splitlines()[-1])["step"]))
+        save(manager, state, *others)
+
+    monkeypatch.setattr(recorder, "sync", sync)
+    monkeypatch.setattr(checkpoint, "save", saving)
+    train(tmp_path / "run", step)
+    assert saved == [(4, 4), (8, 8), (12, 12)]
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
