@@ -30,7 +30,7 @@ pytestmark = pytest.mark.skipif(not shutil.which("bash"), reason="it is a script
 @pytest.fixture
 def ci(tmp_path):
     """Runs it; (its status, the calls of pytest)."""
-    for name in ("told", "ruff"):
+    for name in ("told", "ruff", "mypy"):
         (tmp_path / name).write_text(TOLD)
     for path in (tmp_path / "python3", tmp_path / "python3.13"):
         path.write_text(PYTHON)

@@ -20,13 +20,22 @@ from scripts import QUICK, run
 DRIVER = Path(__file__).with_name("many_commands.py")
 EXPERIMENTS = {
     **dict.fromkeys(("dcgan", "sngan", "r3gan", "acgan", "sgan", "cyclegan", "discogan"), ()),
-    **dict.fromkeys(("stackgan", "classifier"), ()),
+    **dict.fromkeys(("stackgan", "classifier", "infogan", "pix2pix"), ()),
     "mlp_gan": ("plain",),
     "stacked_mnist": ("quick",),
     "gaussians": ("ring",),
 }
 MAY_BE_ZERO = (
-    *("seed", "device_data_mb", "load_size", "curriculum", "blocks", "residual_blocks", "shift"),
+    *(
+        "seed",
+        "device_data_mb",
+        "load_size",
+        "curriculum",
+        "blocks",
+        "residual_blocks",
+        "shift",
+        "codes",
+    ),
 )
 MAY_BE_ANY_TEXT = ("data_dir", "features")  # the latter where no metrics are asked for
 
@@ -59,6 +68,7 @@ OTHERS = [
     ("config.xyz: there is no such field; expected one of", "gaussians", "--config.xyz=3"),
     ("Unknown command line flag 'steps'", "dcgan", "--steps=5"),
     ("Unknown command line flag 'distributed'", "classifier", "--distributed"),
+    ("Unknown command line flag 'pdb'", "dcgan", "--pdb"),
     ("got the argument '5'", "dcgan", "5"),
     ("variant: got 'large', expected one of plain", "mlp_gan", "--variant=large"),
     ("variant: got no name, expected one of plain", "mlp_gan", "--variant"),

@@ -131,15 +131,11 @@ def test_what_cannot_be_written_leaves_the_old_file(tmp_path):
 def test_what_a_command_writes_beside_runs_is_told_of_too(name, monkeypatch, capsys):
     """Pictures by sample.py, say, and the weights of a classifier."""
     number = getattr(errno, name)
-
-    def write():
-        raise OSError(number, os.strerror(number), "grid.png")
-
     monkeypatch.setattr(sys, "argv", ["command.py"])
     before = signal.getsignal(signal.SIGTERM)
     try:
-        with pytest.raises(SystemExit) as left:
-            command_line.reporting_errors(write)
+        with pytest.raises(SystemExit) as left, command_line.reporting_errors():
+            raise OSError(number, os.strerror(number), "grid.png")
     finally:
         signal.signal(signal.SIGTERM, before)
     assert left.value.code == 2
