@@ -97,7 +97,7 @@ def acgan() -> str:
         ("statistics of its training", "accuracy, statistics of training"),
     ):
         for name, what in judged:
-            text = f"held-out digits read rightly by {name}, {statistics}"
+            text = f"held-out digits classified correctly by {name}, {statistics}"
             rows.append([text, _maybe(result, what, figure, 1, percent=True), ""])
     return _table(["", "ACGAN", "real digits"], rows, [result], "generated")
 

@@ -1,4 +1,4 @@
-"""The checkpoint at which a figure of the evaluation was best, beside the newest ones.
+"""The checkpoint at which a metric of the evaluation was best, beside the newest ones.
 
 It goes only when the next one stands: Orbax deletes an older checkpoint once the new one is
 complete. Where the next one is of the same step, the older one waits in WORKDIR/best/replaced.
@@ -26,7 +26,7 @@ class BestCheckpoint:
 
     Args:
       workdir: the run's folder.
-      name: the figure, as the evaluation names it.
+      name: the metric, as the evaluation names it.
       mode: "min" or "max", which of its values are best.
 
     Examples:
@@ -42,33 +42,33 @@ class BestCheckpoint:
         _take_back(self._replaced, folder / "checkpoints")
         self._manager = checkpoint.open_checkpoints(folder, keep=1)
         self._best = math.inf
-        # Of the run before it was cut off; another figure's best says nothing.
+        # Of the run before it was cut off; another metric's best says nothing.
         figure = newest_description(self._manager).get(_FIGURE, {})
         if figure.get("name") == name:
             self._best = self._sign * figure["value"]
 
     def consider(
         self,
-        figures: dict[str, float],
+        values: dict[str, float],
         state: TrainState,
         position: dict[str, Any],
         description: dict[str, Any],
     ) -> float | None:
-        """Saves a state whose figure is better than all before.
+        """Saves a state whose metric is better than all before.
 
         Args:
-          figures: of the evaluation of this state.
+          values: of the evaluation of this state.
           state, position, description: as for `checkpoint.save`.
 
         Returns:
-          The figure if it is the best so far, else None. One that is not a number never is.
+          The value if it is the best so far, else None. One that is not a number never is.
 
         Raises:
-          UserError: the evaluation has no such figure.
+          UserError: the evaluation has no such metric.
         """
-        if self._name not in figures:
-            raise UserError(f"keep_best: got {self._name!r}, expected one of {', '.join(figures)}")
-        value = figures[self._name]
+        if self._name not in values:
+            raise UserError(f"keep_best: got {self._name!r}, expected one of {', '.join(values)}")
+        value = values[self._name]
         if not self._sign * value < self._best:
             return None
         self._best = self._sign * value

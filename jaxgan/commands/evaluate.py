@@ -5,7 +5,7 @@
 
 The reference is as many training images, drawn by the seed, or with --split as many test or
 validation images, of which the run has seen none. The floor is what real images reach: the same
-figures of the others of the two, against the same reference. Of a run with classes, accuracy is the
+metrics of the others of the two, against the same reference. Of a run with classes, accuracy is the
 share of images that the classifier puts in the class that was asked for, and class_fid the FID of
 each class, their mean and the worst. (The classifier that comes with the package was trained on all
 60,000 training digits of MNIST, those of validation among them.)

@@ -114,7 +114,7 @@ def kept_for_validation(digit: int, colour: int, place: int) -> bool:
         (2 colour + 9 place) mod 12 < 6
 
     15 of the 30 that are kept out, three at each place, two or three of each colour and at most
-    three of a digit; the other 15 are for the figures that are reported.
+    three of a digit; the other 15 are for the metrics that are reported.
 
     Args:
       digit, colour, place: as in `Thing`.

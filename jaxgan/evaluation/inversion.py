@@ -37,7 +37,7 @@ class Memorisation(NamedTuple):
       train: median error of the training images.
       test: median error of images that were never trained on.
       gap: (test - train) / test: near 0 where the generator knows both alike, towards 1 where it
-        knows its training images by heart.
+        has memorised its training images.
     """
 
     train: float
@@ -138,7 +138,7 @@ def compare_errors(train: Inversion, test: Inversion) -> Memorisation:
         gap = (median of test errors - median of train errors) / median of test errors
 
     A nearest neighbour says little, since a copy that is shifted by a pixel is far from its
-    original; what a generator has learnt by heart it can reconstruct. Invert both with the same
+    original; what a generator has memorised it can reconstruct. Invert both with the same
     settings.
 
     Args:

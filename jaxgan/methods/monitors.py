@@ -23,7 +23,7 @@ def adversarial_metrics(loss: Loss, real_logits: jax.Array, fake_logits: jax.Arr
       and `jsd_lower_bound` log 2 + 1/2 E[log D(x)] + 1/2 E[log(1 - D(G(z)))] in nats, which on
       images that the discriminator was not trained on is at most the Jensen-Shannon divergence of
       data and generator, itself at most log 2. On training images it can be more, by what the
-      discriminator knows by heart; and where batch norm tells it the statistics of each batch, it
+      discriminator has memorised; and where batch norm tells it the statistics of each batch, it
       is of batches and not of single images. Where the loss gives logits no probability:
       `critic_real` and `critic_fake`, their means, of which only the difference means something.
 

@@ -62,8 +62,8 @@ def sgan(
       num_classes: K.
       loss: L_D and L_G, from `jaxgan.losses`.
       feature_matching: False for the generator's L_G.
-      consistency: w, at least 0, of being of one mind about a real image that is judged twice,
-        with other noise and dropout. 0 judges once.
+      consistency: w, at least 0, the weight of the consistency term: two passes over a real image,
+        with other noise and dropout, are to give the same class probabilities. 0 makes one pass.
       prior: "normal" or "uniform".
       conditional: the generator is given a class, each as often as any other, and its loss has
         E[-log p(y | G(z, y), real)] besides.

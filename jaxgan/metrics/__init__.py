@@ -1,4 +1,4 @@
-"""How good generated samples are: figures from features, logits, classes, points or image pairs.
+"""How good generated samples are: metrics from features, logits, classes, points or image pairs.
 
 Pure functions of arrays, on the host in float64; which network made the features is no matter of
 theirs, and goes into the name (`metric_name`). What can be streamed is, in memory that does not

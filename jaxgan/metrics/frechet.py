@@ -173,8 +173,8 @@ def frechet_distance(real: Gaussian, fake: Gaussian) -> float:
     product of all three would be the squares of those, and the root of their rounding much larger:
     visible where covariances are singular, as those of fewer samples than features are.
 
-    With finite samples the distance is biased upwards, more with fewer samples: compare figures of
-    the same number of samples only, and put it in the name (`metric_name`).
+    With finite samples the distance is biased upwards, more with fewer samples: compare distances
+    of the same number of samples only, and put it in the name (`metric_name`).
 
     Args:
       real, fake: from `finish_moments`; the distance is symmetric in them.

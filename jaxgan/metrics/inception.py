@@ -77,7 +77,7 @@ def load_inception(path: str | os.PathLike | None = None) -> Network:
       (B, 2048), "logits": (B, 1008)}, float32. The images are prepared by `prepare_images`. The
       logits include the biases, which the first code of the Inception Score left out. Its
       attributes `name` ("inception") and `version` (the beginning of the file's SHA-256) tell
-      figures of different weights apart.
+      metrics of different weights apart.
 
     Raises:
       UserError: the file cannot be fetched or read, or is of another network; when called, as

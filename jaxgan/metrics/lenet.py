@@ -24,7 +24,7 @@ __all__ = ["VERSION", "LeNet", "load_lenet", "pack_lenet"]
 
 PyTree = Any
 
-# Of the shipped weights. Figures of two versions cannot be compared.
+# Of the shipped weights. Metrics by two versions cannot be compared.
 VERSION = 1
 # Accelerators would else round to bfloat16 or TF32, which shows in the metrics.
 _PRECISION = jax.lax.Precision.HIGHEST

@@ -34,7 +34,7 @@ class PrecisionRecall(NamedTuple):
 
 
 class DensityCoverage(NamedTuple):
-    """Two figures that are about 1 for fakes like real samples.
+    """Two metrics that are about 1 for fakes like real samples.
 
     Attributes:
       density: how many real balls a fake is in, over k, on average; at least 0, with no bound

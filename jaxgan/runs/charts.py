@@ -57,7 +57,7 @@ _KNOWN_CHARTS: tuple[dict[str, Any], ...] = (
         "title": "Discriminator accuracy",
         "note": "Share of images that it classifies correctly: real ones as real, generated ones "
         "as generated. 0.5 is guessing. Dots are measured on held-out images: far below the line "
-        "for real ones, it has learnt its training images by heart.",
+        "for real ones, it has memorised its training images.",
         "keys": {
             "train/accuracy_real": "real",
             "train/accuracy_fake": "generated",
@@ -74,7 +74,7 @@ _KNOWN_CHARTS: tuple[dict[str, Any], ...] = (
         "note": "The mean output on real and on generated images. Only the difference means "
         "something: with the Wasserstein loss it estimates how far the generator is from the "
         "data, and falls as it learns. Dots are measured on held-out images: far from the line of "
-        "the training images, those were learnt by heart.",
+        "the training images, those were memorised.",
         "keys": {
             "train/critic_real": "real",
             "train/critic_fake": "generated",
@@ -87,8 +87,9 @@ _KNOWN_CHARTS: tuple[dict[str, Any], ...] = (
         "title": "Jensen–Shannon divergence, lower bound",
         "note": "In nats: the real and the generated distribution are at least this far apart, by "
         "what the discriminator shows. 0: it sees no difference; at most log 2 = 0.693 (dotted): "
-        "it tells every image. Below 0 it does worse than saying 0.5 to all. Dots are measured on "
-        "held-out images; the line is of training images and counts what it has learnt by heart.",
+        "it tells every image apart. Below 0 it does worse than saying 0.5 to all. Dots are "
+        "measured on held-out images; the line is of training images and counts what it has "
+        "memorised.",
         "keys": {
             "train/jsd_lower_bound": "training images",
             "eval/jsd_lower_bound": "held-out images",

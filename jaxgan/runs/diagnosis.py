@@ -1,8 +1,8 @@
 """What goes wrong in a run, named in words, from the metrics that it logs.
 
     finding        what is seen over ten logging points
-    saturated      the discriminator judges nearly every image rightly and is sure of it, so that
-                   what it tells the generator is of little use
+    saturated      the discriminator classifies nearly every image correctly and with
+                   certainty, so that what it tells the generator is of little use
     collapsed      generated images differ much less from one another than real ones
     oscillating    the discriminator's judgement of generated images keeps turning around
 
@@ -24,7 +24,7 @@ class Finding(NamedTuple):
 
     Attributes:
       name: "saturated", "collapsed" or "oscillating".
-      text: what is seen, in words and figures.
+      text: what is seen, in words and numbers.
       advice: what to try.
     """
 

@@ -13,10 +13,10 @@ __all__ = ["format_table", "write_evaluation"]
 
 
 def format_table(title: str, columns: Mapping[str, Mapping[str, float]]) -> str:
-    """Figures side by side.
+    """Metrics side by side.
 
     Args:
-      title: of the first column, whose entries are the figures' names.
+      title: of the first column, whose entries are the metrics' names.
       columns: head -> {name: value}; all of the same names.
 
     Returns:

@@ -139,7 +139,7 @@ def _health(rows: list[dict]) -> dict[str, Any] | None:
 
 
 def _measured(evaluation: dict) -> dict[str, Any]:
-    """The dicts of figures in it, as columns, and what else it says.
+    """The dicts of metrics in it, as columns, and what else it says.
 
     Those that share no name with the first stand in another table.
     """

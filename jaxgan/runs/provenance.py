@@ -1,4 +1,4 @@
-"""What a figure came from: the code, the packages and the machine."""
+"""What a result came from: the code, the packages and the machine."""
 
 import importlib.metadata
 import os
@@ -13,7 +13,7 @@ _PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")
 
 
 def provenance(*packages: str) -> dict[str, Any]:
-    """Returns what made the figures of this process.
+    """Returns what made the results of this process.
 
     Args:
       *packages: whose versions are told besides those of JAX, Flax, Optax and NumPy.

@@ -10,7 +10,7 @@ from jaxgan import cpu, networks
 from jaxgan.errors import UserError
 from jaxgan.files import write_json
 from jaxgan.runs.recorder import Recorder
-from jaxgan.toys import gaussian_figures
+from jaxgan.toys import gaussian_metrics
 from jaxgan.toys.gaussian_trials import check_config, make_trials
 from jaxgan.training import command_line
 from jaxgan.training.experiment import origin
@@ -36,13 +36,13 @@ def train(config: config_dict.ConfigDict, workdir: str, change_config: bool) -> 
     check_config(config)
     check_workdir(workdir, config.to_dict(), change_config=change_config)
     trials = make_trials(config)
-    shown = (gaussian_figures.Line if config.variant == "line" else gaussian_figures.Plane)(
+    shown = (gaussian_metrics.Line if config.variant == "line" else gaussian_metrics.Plane)(
         config, trials
     )
     folder = open_workdir(workdir, config.to_dict(), change_config=change_config)
 
     def measure(state):
-        return gaussian_figures.flatten(shown.measure(state))
+        return gaussian_metrics.flatten(shown.measure(state))
 
     summary = {"title": f"gaussians, {config.variant}", **origin()}
     description = {
@@ -69,10 +69,10 @@ def train(config: config_dict.ConfigDict, workdir: str, change_config: bool) -> 
         images_per_step=config.trials * config.disc_steps * config.batch_size,
         rollback=config.on_nonfinite == "rollback",
     )
-    figures = shown.measure(state)
-    summary = gaussian_figures.summarize(figures)
+    values = shown.measure(state)
+    summary = gaussian_metrics.summarize(values)
     record = {"step": config.num_steps, "num_samples": config.num_samples}
-    record |= {**summary, "trials": [gaussian_figures.without_nan(trial) for trial in figures]}
+    record |= {**summary, "trials": [gaussian_metrics.without_nan(trial) for trial in values]}
     file = write_json(folder / "gaussians.json", record)
-    print(gaussian_figures.format_summary(summary))
+    print(gaussian_metrics.format_summary(summary))
     print(f"{file} has them; {folder}/index.html shows the run")

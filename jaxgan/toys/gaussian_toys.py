@@ -104,8 +104,8 @@ def distance_to_optimum(
     return optimum, float(np.mean(np.abs(discriminator - optimum)[support]))
 
 
-def mode_figures(points: np.ndarray, mixture: Mixture) -> dict[str, float]:
-    """The figures of the protocol, of one trial's points (N, D)."""
+def mode_metrics(points: np.ndarray, mixture: Mixture) -> dict[str, float]:
+    """The metrics of the protocol, of one trial's points (N, D)."""
     counts = metrics.count_point_modes(points, mixture.centres, mixture.std)
     return {
         "modes": metrics.modes_caught(counts),

@@ -70,7 +70,7 @@ def _train(config, workdir, num_classes, arrays, batches, test):
         tell=tell,
         images_per_step=config.batch_size,
     )
-    # Only now: a classifier that has not learnt to the end would give other figures.
+    # Only now: a classifier that has not learnt to the end would give other metrics.
     name = re.sub(r"[^a-z0-9]+", "_", Path(config.dataset).name.lower())
     file = write_atomically(
         workdir / f"{name}.msgpack", pack_lenet(jax.device_get(state["variables"]), image_shape)

@@ -44,7 +44,7 @@ def default_config() -> config_dict.ConfigDict:
     config.ema_decay = 0.999  # of the generator's averaged parameters; 0 keeps none
     config.metrics = ""  # at each evaluation, some of fid,kid,is,prdc,modes
     config.features = "lenet"  # that the metrics see; or inception, or a file of classifier.py
-    config.keep_best = ""  # in best/, the checkpoint where a figure of the metrics, as fid, is best
+    config.keep_best = ""  # in best/, the checkpoint where one of the metrics, as fid, is best
     return config
 
 

@@ -111,7 +111,7 @@ def train(
     shown = dict(zip("ab", shown, strict=True))
     real = np.concatenate([data.spread_images(source, 32, **pixels) for source in sources])
     knows_truth = translation_report.knows_truth(config, paired)
-    figures = tests and translation_report.Figures(config, tests, HELD_OUT, paired)
+    measure = tests and translation_report.TranslationMetrics(config, tests, HELD_OUT, paired)
     workdir = open_workdir(workdir, config.to_dict(), change_config=change_config)
 
     def step(state: TrainState, arrays, batch):
@@ -148,7 +148,7 @@ def train(
         arrays=arrays,
         sample=sample,
         real=real,
-        evaluate=figures and (lambda state: figures(translations(state))),
+        evaluate=measure and (lambda state: measure(translations(state))),
         description={
             "generator": networks.describe(generator),
             "discriminator": networks.describe(discriminator),

@@ -93,7 +93,7 @@ def test_the_run_ends_with_the_discriminator_s_reading_of_test_images(finished):
     # Of the difference in all, each has its part alone.
     gap = (first["accuracy"] - second["accuracy"]) * 24
     assert gap == pytest.approx(first["right alone"] - second["right alone"])
-    assert "of 24 test images read rightly" in printed
+    assert "of 24 test images, classified correctly" in printed
     assert f"trained without generator   {second['accuracy']:.2%}" in printed
 
 

@@ -189,7 +189,7 @@ def digits(num):
     tests = data.load_domains("digits", "test")
     numbers = np.linspace(0, 9_999, num).astype(int)
     a, b = (data.read_images(source, numbers, image_size=28, channels=3) for source in tests)
-    return translation_report.Figures(config, tests, num), a, b, tests, numbers
+    return translation_report.TranslationMetrics(config, tests, num), a, b, tests, numbers
 
 
 def test_the_figures_of_the_identity_and_of_the_truth():

@@ -22,7 +22,7 @@ from scripts import QUICK, final_state
 from jaxgan import UserError
 from jaxgan.networks.points import PointGenerator
 from jaxgan.runs.page import read_metrics
-from jaxgan.toys import gaussian_figures, gaussian_run, gaussian_toys, gaussian_trials
+from jaxgan.toys import gaussian_metrics, gaussian_run, gaussian_toys, gaussian_trials
 
 SCRIPT = Path(__file__).parents[2] / "experiments" / "gaussians.py"
 SHORT = {
@@ -149,7 +149,7 @@ def test_the_data_are_the_protocols(variant, count, std):
     errors = points - mixture.centres[nearest]
     assert abs(errors.mean()) < 5 * std / np.sqrt(errors.size)
     assert stats.kstest(errors.ravel() / std, "norm").pvalue > 1e-4
-    figures = gaussian_toys.mode_figures(points, mixture)
+    figures = gaussian_toys.mode_metrics(points, mixture)
     assert figures["modes"] == count
     assert figures["high_quality"] == pytest.approx(1 - np.exp(-4.5), abs=0.005)
     assert figures["reverse_kl"] < 0.005
@@ -191,11 +191,11 @@ def test_the_summary_names_the_worst():
         {"modes": 6, "reverse_kl": float("nan")},
         {"modes": 7, "reverse_kl": 0.3},
     ]
-    summary = gaussian_figures.summarize(figures)
+    summary = gaussian_metrics.summarize(figures)
     assert summary["modes"] == {"mean": 7.0, "std": 1.0, "worst": 6.0}
     assert summary["reverse_kl"] == {"mean": None, "std": None, "worst": None}
-    assert "7.0000" in gaussian_figures.format_summary(summary)
-    assert gaussian_figures.without_nan({"modes": 0, "reverse_kl": math.nan}) == {
+    assert "7.0000" in gaussian_metrics.format_summary(summary)
+    assert gaussian_metrics.without_nan({"modes": 0, "reverse_kl": math.nan}) == {
         "modes": 0.0,
         "reverse_kl": None,
     }

@@ -28,7 +28,7 @@ from jaxgan.training.supervised import make_supervised_step
 
 
 def report(config, workdir):
-    """Prints the figures; evaluation.json and classifiers.json in the run's folder keep them."""
+    """Prints the metrics; evaluation.json and classifiers.json in the run's folder keep them."""
     # The classifier that comes with the package reads no other images.
     if config.dataset == "mnist" and image_shape(config) == (28, 28, 1):
         print()
@@ -52,7 +52,7 @@ def report(config, workdir):
         right[name] = find_right(module, of_real, test, value_range)
         as_trained[name] = find_right(module, variables, test, value_range)
     both = np.all(list(right.values()), axis=0)
-    figures = {
+    values = {
         name: {
             "accuracy": float(np.mean(of)),
             "right alone": int(np.sum(of & ~both)),
@@ -60,10 +60,10 @@ def report(config, workdir):
         }
         for name, of in right.items()
     }
-    record = {"step": step, "split": config.evaluate_on, **figures}
+    record = {"step": step, "split": config.evaluate_on, **values}
     file = write_json(Path(workdir) / "classifiers.json", record)
-    print(f"\nof {len(both)} {config.evaluate_on} images read rightly")
-    for name, of in figures.items():
+    print(f"\nof {len(both)} {config.evaluate_on} images, classified correctly")
+    for name, of in values.items():
         print(
             f"{name:28}{of['accuracy']:.2%}, {of['right alone']} where the other is wrong; "
             f"{of['accuracy, statistics of training']:.2%} with the statistics of its training"

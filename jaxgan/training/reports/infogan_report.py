@@ -24,7 +24,7 @@ def report(config, workdir):
     found = np.zeros((config.categories, test.num_classes), int)
     np.add.at(found, (np.argmax(np.concatenate(logits), axis=1), arrays["label"]), 1)
     error = 1 - found[linear_sum_assignment(-found)].sum() / len(test)
-    figures = {"split": config.evaluate_on, "error": float(error)}
-    file = write_json(Path(workdir) / "infogan.json", figures)
+    values = {"split": config.evaluate_on, "error": float(error)}
+    file = write_json(Path(workdir) / "infogan.json", values)
     print(f"\n{error:.2%} of {config.evaluate_on} images are of another class than their code")
     print(file)

@@ -78,7 +78,7 @@ def inversion(run):
         images = run.real(split, 64)
         found[split] = invert(run.generate, images, jax.random.key(run.arguments.seed), **options)
         print(f"{split}: mean squared error {found[split].errors.mean():.4f} in [-1, 1]")
-    print(f"gap of the medians {compare_errors(**found).gap:+.2f}: 0 is alike, 1 is by heart")
+    print(f"gap of the medians {compare_errors(**found).gap:+.2f}: 0 is alike, 1 is memorised")
     pairs = np.stack([images, found["test"].images], axis=1)
     return pictures.image_grid(pairs.reshape(-1, *images.shape[1:]), columns=16)
 

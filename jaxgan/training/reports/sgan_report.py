@@ -11,9 +11,9 @@ def report(config, workdir):
     rows = read_metrics(Path(workdir) / "metrics.jsonl")
     for row in [row for row in rows if "eval/accuracy" in row][-1:]:
         mine, alone = row["eval/accuracy"], row["eval/accuracy_supervised"]
-        figures = {"split": config.evaluate_on, "labels": config.labels}
-        figures |= {"accuracy": mine, "accuracy_supervised": alone}
-        file = write_json(Path(workdir) / "sgan.json", figures)
+        values = {"split": config.evaluate_on, "labels": config.labels}
+        values |= {"accuracy": mine, "accuracy_supervised": alone}
+        file = write_json(Path(workdir) / "sgan.json", values)
         of = f"{config.evaluate_on} images right"
         print(f"{config.labels} labels: {mine:.2%} of {of}, {alone:.2%} without a GAN")
         print(file)

@@ -32,11 +32,11 @@ def report(config, workdir):
         }
 
     look = {"image_size": config.image_size, "channels": config.channels}
-    figures = {
+    values = {
         "generated": count(generated_batches(load_generator(workdir), NUM_IMAGES)),
         "real": count(real_batches(data.stacked_mnist(config.evaluate_on), NUM_IMAGES, **look)),
     }
-    record = {"split": config.evaluate_on, **figures}
+    record = {"split": config.evaluate_on, **values}
     file = write_json(Path(workdir) / "stacked_mnist.json", record)
-    print(format_table(f"{NUM_IMAGES} images", figures))
+    print(format_table(f"{NUM_IMAGES} images", values))
     print(file)

@@ -2,7 +2,7 @@
 
 A classifier of real scenes reads images made of captions with combinations that training never had,
 of either stage, and as many real scenes of the like. Then one word of each caption is changed. Half
-of those combinations are there to choose settings by, the other half to report on; the figures are
+of those combinations are there to choose settings by, the other half to report on; the metrics are
 of the half that `config.evaluate_on` says.
 """
 
@@ -28,7 +28,7 @@ CHANGES = {"digit": len(DIGITS), "colour": len(COLOURS), "size": len(SIZES), "gr
 
 
 def report(config, workdir):
-    """Prints both stages' figures on unseen captions; stage2/evaluation.json keeps them."""
+    """Prints both stages' metrics on unseen captions; stage2/evaluation.json keeps them."""
     folder = Path(workdir) / "stage2"
     shape = image_shape(config)
     scenes = config.dataset == "scenes" and shape == (SCENE_SIZE, SCENE_SIZE, 3)
@@ -54,8 +54,8 @@ def report(config, workdir):
     table = {}
     for name, make in images.items():
         contents, features = _read_all(read, _made(make, noise, embeddings))
-        figures = scene_reader.shares_right(said, contents)
-        table[name] = {**figures, "fid": frechet(reference, features)}
+        values = scene_reader.shares_right(said, contents)
+        table[name] = {**values, "fid": frechet(reference, features)}
     contents, features = _read_all(read, (real[i : i + BATCH] for i in range(0, NUM, BATCH)))
     table["real"] = {
         **scene_reader.shares_right(said, contents),
@@ -63,7 +63,7 @@ def report(config, workdir):
     }
     changed = measure_changes(generate, read, examples, noise)
     record = {"split": split, **table}
-    record |= {f"{what} changed": figures for what, figures in changed.items()}
+    record |= {f"{what} changed": values for what, values in changed.items()}
     file = write_evaluation(folder, generate.step, record, table["Stage II"])
     print(f"\n{format_table(f'{NUM}, {split}', table)}")
     print(f"\n{format_table('one word changed', changed)}")
@@ -77,7 +77,7 @@ def measure_changes(generate, read, examples, noise):
     where a digit is read at its place at all.
 
     Returns:
-      {what changes: {figure: share}}; "pixels" is the mean absolute difference in [0, 1].
+      {what changes: {metric: share}}; "pixels" is the mean absolute difference in [0, 1].
     """
     rows = [row for row, example in enumerate(examples) if example["digit"][1] < 0][: NUM // 4]
     noise, rng, columns = noise[np.array(rows)], np.random.default_rng(0), {}
@@ -95,13 +95,13 @@ def measure_changes(generate, read, examples, noise):
         now = read(after)[0]
         at = (np.arange(len(rows)), [scene.things[0].place for scene in others])
         new = [_value(scene, what) for scene in others]
-        figures = {"new": np.mean((_read_value(now, what, at) == new) & now.there[at])}
+        values = {"new": np.mean((_read_value(now, what, at) == new) & now.there[at])}
         for name in CHANGES:
             same = _read_value(was, name, at) == _read_value(now, name, at)
-            figures[f"{name} as before"] = np.mean(same & was.there[at] & now.there[at])
-        figures["place as before"] = np.mean(np.all(was.there == now.there, axis=1))
-        figures["pixels"] = np.mean(np.abs(after - before))
-        columns[what] = {name: float(value) for name, value in figures.items()}
+            values[f"{name} as before"] = np.mean(same & was.there[at] & now.there[at])
+        values["place as before"] = np.mean(np.all(was.there == now.there, axis=1))
+        values["pixels"] = np.mean(np.abs(after - before))
+        columns[what] = {name: float(value) for name, value in values.items()}
     return columns
 
 

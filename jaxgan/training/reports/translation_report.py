@@ -32,7 +32,7 @@ Ways = Mapping[str, Callable[[ArrayLike], ArrayLike]]
 """By direction, "ab" or "ba", from images in [0, 1] to such images."""
 
 
-class Figures:
+class TranslationMetrics:
     """Measures translations on held-out images of both domains.
 
     Args:
@@ -81,18 +81,18 @@ class Figures:
         made = {way: np.asarray(there(images[way[0]])) for way, there in ways.items()}
         # From a to b and back to a, and so for b.
         back = {way[0]: np.asarray(ways[way[::-1]](made[way])) for way in ways if way[::-1] in ways}
-        figures = {f"cycle_{name}": _error(back[name], images[name]) for name in back}
+        values = {f"cycle_{name}": _error(back[name], images[name]) for name in back}
         if self._known:
             for way in ways:
                 pair = made[way], images[way[1]]
-                figures[f"mae_{way}"] = _error(*pair)
-                figures[f"mse_{way}"] = 4 * metrics.mean_squared_error(*pair)
-                figures[f"ssim_{way}"] = metrics.ssim(*pair, data_range=1.0)
+                values[f"mae_{way}"] = _error(*pair)
+                values[f"mse_{way}"] = 4 * metrics.mean_squared_error(*pair)
+                values[f"ssim_{way}"] = metrics.ssim(*pair, data_range=1.0)
         if self._digits and back:
             labels = np.array([self._label(index) for index in numbers["a"]])
             for name, pictures in (("aba", back["a"]), ("ba", made["ba"])):
-                figures[f"read_{name}"] = read_digits(pictures) == labels
-        return figures
+                values[f"read_{name}"] = read_digits(pictures) == labels
+        return values
 
     def features(self, ways: Ways) -> dict[str, np.ndarray]:
         """The digit classifier's features of what is made, by direction."""
@@ -116,13 +116,13 @@ def knows_truth(config: config_dict.ConfigDict, paired: bool) -> bool:
 
 
 def report(config: config_dict.ConfigDict, workdir, paired: bool = False) -> None:
-    """Prints the figures of a finished run and keeps them in evaluation.json."""
+    """Prints the metrics of a finished run and keeps them in evaluation.json."""
     load = data.load_pairs if paired else data.load_domains
     sources, tests = load_splits(config, load)
     if tests is None:
         return
     print(f"\nmeasuring it on {min(map(len, tests)):,} {config.evaluate_on} images")
-    measure = Figures(config, tests, paired=paired)
+    measure = TranslationMetrics(config, tests, paired=paired)
     directions = ("ab",) if paired else ("ab", "ba")
     run = {way: load_translator(workdir, way) for way in directions}
     ways: dict[str, Ways] = {"run": run}

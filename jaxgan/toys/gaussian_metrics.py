@@ -20,7 +20,7 @@ MEANINGS = {
 
 
 class Plane:
-    """Points of the plane, drawn from the averaged generators: the figures of the protocol."""
+    """Points of the plane, drawn from the averaged generators: the metrics of the protocol."""
 
     def __init__(self, config, trials):
         self._trials = trials
@@ -35,18 +35,18 @@ class Plane:
 
     def measure(self, state):
         """One dictionary a trial."""
-        return [self._figures(points) for points in np.asarray(self._trials.draw(state))]
+        return [self._measure(points) for points in np.asarray(self._trials.draw(state))]
 
     def sample(self, state):
         """One picture of all trials."""
         return {"samples": self._draw(np.asarray(self._trials.draw(state)))}
 
-    def _figures(self, points):
-        return gaussian_toys.mode_figures(points, self._trials.mixture)
+    def _measure(self, points):
+        return gaussian_toys.mode_metrics(points, self._trials.mixture)
 
     def _draw(self, points):
-        figures = [self._figures(each) for each in points]
-        titles = [f"{f['modes']} modes, {f['high_quality']:.1%} near one" for f in figures]
+        values = [self._measure(each) for each in points]
+        titles = [f"{f['modes']} modes, {f['high_quality']:.1%} near one" for f in values]
         return gaussian_pictures.draw_planes(points, self._trials.mixture, self._real, titles)[None]
 
 
@@ -89,8 +89,8 @@ class Line:
     def sample(self, state):
         """A picture of the first trial."""
         curve = self._curves(state)[0]
-        optimum, figures = self._trial(state, 0, curve)
-        title = f"step {int(state.step)}: mean distance {figures['distance']:.3f}"
+        optimum, values = self._trial(state, 0, curve)
+        title = f"step {int(state.step)}: mean distance {values['distance']:.3f}"
         points = np.asarray(self._trials.draw(state))[0, :, 0]
         return {"samples": self._draw(curve, optimum, points, title)}
 
@@ -115,20 +115,20 @@ class Line:
         ]
 
 
-def summarize(figures):
+def summarize(trials):
     """Dictionaries of the trials -> {name: {mean, std, worst}} over them."""
     summary = {}
-    for name in figures[0]:
-        values = np.array([trial[name] for trial in figures], np.float64)
+    for name in trials[0]:
+        values = np.array([trial[name] for trial in trials], np.float64)
         worst = np.min(values) if name in LOWEST_IS_WORST else np.max(values)
         spread = np.std(values, ddof=1) if len(values) > 1 else 0.0
         summary[name] = {"mean": np.mean(values), "std": spread, "worst": worst}
     return {name: without_nan(row) for name, row in summary.items()}
 
 
-def flatten(figures):
+def flatten(trials):
     """Dictionaries of the trials -> {NAME_mean, NAME_std, NAME_worst}, those that there are."""
-    summary = summarize(figures)
+    summary = summarize(trials)
     named = {f"{name}_{kind}": v for name, row in summary.items() for kind, v in row.items()}
     return {name: value for name, value in named.items() if value is not None}
 
@@ -139,7 +139,7 @@ def without_nan(row):
 
 
 def format_summary(summary):
-    """A table, one figure a line."""
+    """A table, one metric a line."""
     rows = [f"{'':16}{'mean':>10}{'std':>10}{'worst':>10}"]
     for name, row in summary.items():
         cells = ("-" if value is None else f"{value:.4f}" for value in row.values())
