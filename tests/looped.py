@@ -40,7 +40,6 @@ def train(
     eval_every = changes.pop("eval_every", 6)
     hooks += [Hook(eval_every, evaluate, waits=True)] if evaluate else []
     every, keep = changes.pop("checkpoint_every", 4), changes.pop("keep_checkpoints", 2)
-    workdir.mkdir(exist_ok=True)
     return fit(
         start(),
         step,

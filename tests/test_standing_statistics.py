@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxgan import UserError
 from jaxgan.inference.load import make_generate
 from jaxgan.inputs import Latents
 from jaxgan.step import standing_statistics
@@ -148,3 +149,12 @@ def test_averaged_parameters_of_ones_own_generator_draw_images_that_differ():
     stale = module.apply(variables, latents, train=False)
     error = float(jnp.mean(jnp.abs(2 * images - 1 - trained)))
     assert error < 0.1 * float(jnp.mean(jnp.abs(stale - trained)))
+
+
+def test_a_generator_that_does_not_say_its_range_is_refused():
+    class Rangeless(nn.Module):
+        def __call__(self, latents, train=False):
+            return latents[:, :, None, None]
+
+    with pytest.raises(UserError, match=r"^generator: got Rangeless without value_range, expected"):
+        make_generate(Rangeless(), {}, {"latents": Latents(1)}, averaged=False)

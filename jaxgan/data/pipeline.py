@@ -224,7 +224,17 @@ def _read_batch(source, image_size, channels, value_range, indices):
     images = np.stack([fit_image(example["image"], image_size, channels) for example in examples])
     batch = {"image": scale(images, value_range)}
     if "label" in examples[0]:
-        batch["label"] = np.array([example["label"] for example in examples], np.int32)
+        labels = np.array([example["label"] for example in examples], np.int32)
+        num_classes = getattr(source, "num_classes", None)
+        # -1 stands for a label that is not known.
+        wrong = (labels < -1) | (labels >= num_classes) if num_classes else np.zeros(0, bool)
+        if wrong.any():
+            index = int(np.argmax(wrong))
+            raise UserError(
+                f"label: got {labels[index]} of example {indices[index]}, expected 0 to "
+                f"{num_classes - 1}"
+            )
+        batch["label"] = labels
     return batch
 
 

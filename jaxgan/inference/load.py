@@ -106,6 +106,12 @@ def load_generator(
     """
     step, description, variables, averaged = restore_player(workdir, step, "generator", ema)
     inputs = inputs_of(description)
+    if not description:
+        raise UserError(
+            f"workdir: {workdir} holds checkpoints without a description; saved by fit, give "
+            "Checkpoints one that has networks.describe(generator) as generator and "
+            "describe_inputs(method.inputs) as inputs"
+        )
     if inputs is None:
         raise UserError(
             f"workdir: {workdir} holds no generator of images from latents, classes or images; "
@@ -155,6 +161,11 @@ def make_generate(
     """
     if averaged:
         variables = measure_statistics(generator, variables, tuple(inputs.items()), truncation)
+    if not hasattr(generator, "value_range"):
+        raise UserError(
+            f"generator: got {type(generator).__name__} without value_range, expected (low, high), "
+            "the range of its images"
+        )
     low, high = generator.value_range
 
     def generate(*arrays: jax.Array) -> jax.Array:

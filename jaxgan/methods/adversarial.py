@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxgan import augment
+from jaxgan.errors import UserError
 from jaxgan.inputs import Latents
 from jaxgan.latent import sample_latents
 from jaxgan.losses import Loss
@@ -145,7 +146,10 @@ def adversarial(
                 return apply_train(discriminator, disc_vars, viewed, *classes, key=critic_key)[0]
 
             examples = (_in_packs(x, len(real_logits)) for x in (images, fakes))
-            return penalty(critic, *examples, draw_key)
+            value = penalty(critic, *examples, draw_key)
+            if jnp.shape(value) != ():
+                raise UserError(f"penalty: got shape {jnp.shape(value)}, expected a scalar")
+            return value
 
         metrics["penalty"] = lazily(paid, context.step, penalty_interval)
         return real_part + fake_part + metrics["penalty"], Aux(model_state, metrics)

@@ -1,6 +1,7 @@
 """The two players of a game of images, freshly initialised and checked against the data."""
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -54,13 +55,13 @@ def make_init(
         image_shape = jnp.shape(entry(batch, target))[1:]
         batch = jax.tree.map(_shape_of, batch)
         shown_latents, shown_images = examples(batch)
-        made = _output(generator, gen_key, *shown_latents)
+        made = _output("generator", generator, gen_key, *shown_latents)
         if made.shape != (1, *image_shape):
             raise UserError(
                 f"image_size, channels: got data of shape {tuple(image_shape)}, expected "
                 f"{made.shape[1:]}, which is what the generator makes"
             )
-        outputs = _output(discriminator, disc_key, *shown_images)
+        outputs = _output("discriminator", discriminator, disc_key, *shown_images)
         shapes = jax.tree.map(lambda output: output.shape, outputs)
         if not is_right(shapes):
             raise UserError(
@@ -83,7 +84,15 @@ def _shape_of(array: jax.Array | jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(array.shape, jax.dtypes.canonicalize_dtype(array.dtype))
 
 
-def _output(module: nn.Module, key: jax.Array, *inputs: jax.Array) -> PyTree:
+def _output(player: str, module: nn.Module, key: jax.Array, *inputs: jax.Array) -> PyTree:
     """What a module gives for inputs, in shape and dtype alone."""
+    try:
+        inspect.signature(module.__call__).bind(*inputs, train=False)
+    except TypeError as error:
+        shapes = ", ".join(str(jnp.shape(array)) for array in inputs)
+        raise UserError(
+            f"{player}: got {type(module).__name__}, expected a module that is called with arrays "
+            f"{shapes} and train=False ({error})"
+        ) from None
     init = functools.partial(module.init_with_output, train=False)
     return jax.eval_shape(init, key, *inputs)[0]

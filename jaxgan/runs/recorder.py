@@ -135,12 +135,14 @@ class Recorder:
         self.wait()
 
     def final_pictures(self) -> None:
-        """Draws losses.png and progress.gif from what the run's folder holds."""
+        """Draws losses.png and, of samples, progress.gif from what the run's folder holds."""
 
         def draw():
             rows = page.read_metrics(self._metrics)
             pictures.plot_curves(self._workdir / "losses.png", rows)
             frames = [path for path in self._pictures() if path.stem.startswith("samples_")]
+            if not frames:
+                return
             # About five seconds of animation, however long the run.
             chosen = np.unique(np.linspace(0, len(frames) - 1, 40).astype(int))
             pictures.save_animation(

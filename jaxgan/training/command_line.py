@@ -48,6 +48,13 @@ def reporting_errors() -> Iterator[None]:
     # jaxgan speaks for itself. The libraries below it raise what is wrong as well as log it, with
     # the tracebacks of their threads.
     logging.set_verbosity(logging.FATAL)
+    if jax.config.jax_logging_level in (None, "NOTSET"):  # type: ignore[attr-defined]
+        # XLA 0.10 calls features of the very processor that compiled a program an error, a page of
+        # them for each program from the cache. What JAX itself warns of is still told.
+        jax.config.update("jax_logging_level", "CRITICAL")
+        for name in ("jax", "jaxlib"):
+            std_logging.getLogger(name).setLevel(std_logging.WARNING)
+            std_logging.getLogger(name).handlers.clear()
     std_logging.getLogger("asyncio").setLevel(std_logging.CRITICAL)
     sys.unraisablehook = _pass_over_late_answers
     # What Pillow warns of can be read all the same, or is refused by its name.
@@ -137,7 +144,7 @@ def read_config(
     for name in _OF_APP_RUN.intersection(flags.FLAGS):
         delattr(flags.FLAGS, name)
     app.define_help_flags()
-    _parse_flags(sys.argv)
+    _parse_flags(sys.argv, config)
     if flags.FLAGS.workdir is None:
         raise UserError("workdir: got none, expected the run's folder, as --workdir runs/")
     return flags.FLAGS.config, flags.FLAGS.workdir
@@ -200,11 +207,14 @@ def _check_field_names(argv: list[str], config: config_dict.ConfigDict) -> None:
             raise UserError(f"config.{name}: there is no such field; {hint}")
 
 
-def _parse_flags(argv: list[str]) -> None:
+def _parse_flags(argv: list[str], config: config_dict.ConfigDict) -> None:
     try:
         rest = flags.FLAGS(argv)
     except SystemExit:
         sys.exit(0)  # absl ends --help, and only that, as if it were an error
+    except flags.UnrecognizedFlagError as error:
+        hint = f"; did you mean --config.{error.flagname}?" if error.flagname in config else ""
+        raise UserError(f"{error}{hint}") from None
     except (flags.Error, TypeError, ValueError) as error:
         raise UserError(" ".join(str(error).split())) from None
     if len(rest) > 1:

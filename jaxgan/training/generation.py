@@ -158,7 +158,6 @@ def train(
     def evaluate(state):
         return {**(held_out(state) if held_out else {}), **metrics(lambda: generate(state))}
 
-    folder = shlex.quote(str(workdir))
     of_classes = any(isinstance(of, Classes) for of in game.inputs.values())
     fit_images(
         config,
@@ -178,15 +177,23 @@ def train(
             "disc_inputs": describe_inputs(game.disc_inputs),
             **game.description,
         },
-        use={
-            "Sample from this run": f"jaxgan sample --workdir {folder} --num 64 --out grid.png",
-            "Or in Python": f"import jaxgan\n\ngenerate = jaxgan.load_generator({str(workdir)!r})",
-        },
+        use=how_to_use(workdir, generator),
         layout="A latent a row, a class a column." if of_classes else "",
         images_per_step=images_per_step,
         sources=(source, test),
         keep_best=keep_best,
     )
+
+
+def how_to_use(workdir: Path, generator: nn.Module) -> dict[str, str]:
+    """What for -> a command, or Python; the commands build networks of jaxgan alone."""
+    if type(generator).__name__ not in networks.__all__:
+        name = type(generator).__name__
+        load = f"jaxgan.load_generator({str(workdir)!r}, generator={name}(...))"
+        return {"Sample from this run in Python": f"import jaxgan\n\ngenerate = {load}"}
+    command = f"jaxgan sample --workdir {shlex.quote(str(workdir))} --num 64 --out grid.png"
+    load = f"import jaxgan\n\ngenerate = jaxgan.load_generator({str(workdir)!r})"
+    return {"Sample from this run": command, "Or in Python": load}
 
 
 main = functools.partial(run_experiment, train)

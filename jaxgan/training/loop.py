@@ -38,6 +38,7 @@ from jaxgan.checkpoints.best import BestCheckpoint
 from jaxgan.checkpoints.digests import digest_arrays
 from jaxgan.checkpoints.undamaged import restore_newest
 from jaxgan.errors import UserError
+from jaxgan.files import writing
 from jaxgan.nonfinite import all_finite
 from jaxgan.runs.progress import Progress
 from jaxgan.runs.recorder import Recorder, is_finished
@@ -81,7 +82,7 @@ class Checkpoints(NamedTuple):
     """Where, when and with what a run is saved.
 
     Attributes:
-      workdir: the run's folder, which exists.
+      workdir: the run's folder, which is made if it is not there.
       every: an interval in steps.
       keep: how many of the newest to keep.
       description: JSON, saved with each.
@@ -147,6 +148,8 @@ def fit(
         # Before anything slow: a signal while restoring or compiling waits for the first step.
         asked_to_stop = stack.enter_context(catch_signals())
         if first:
+            with writing(workdir):
+                workdir.mkdir(parents=True, exist_ok=True)
             stack.enter_context(lock_workdir(workdir))
         manager = stack.enter_context(checkpoint.open_checkpoints(workdir, keep=checkpoints.keep))
         saved, state = restore_newest(manager, state, batches)

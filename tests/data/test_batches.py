@@ -171,6 +171,18 @@ def test_far_state_is_restored_without_replay():
     assert source.reads <= 4 * (5 + 4)
 
 
+@pytest.mark.parametrize(("num_classes", "label"), [(3, 3), (3, -2)])
+def test_a_label_that_is_no_class_is_refused(num_classes, label):
+    class Wrong(Numbers):
+        def __getitem__(self, index):
+            return {**super().__getitem__(index), "label": np.int32(label if index == 2 else 0)}
+
+    source = Wrong(5)
+    source.num_classes = num_classes
+    with pytest.raises(UserError, match=f"^label: got {label} of example 2, expected 0 to 2"):
+        take(train(source, batch_size=5), 1)
+
+
 class Broken(Numbers):
     def __getitem__(self, index):
         raise UserError("dataset: cannot read 'x.png'")

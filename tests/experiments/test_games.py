@@ -2,8 +2,10 @@
 
 import functools
 import json
+from pathlib import Path
 
 import dcgan
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,7 +15,7 @@ import sngan
 import stacked_mnist
 import wgan_gp
 
-from jaxgan import UserError, data, load_discriminator, load_generator
+from jaxgan import UserError, data, load_discriminator, load_generator, networks
 from jaxgan.runs.page import read_metrics
 from jaxgan.training import adversarial, generation, sources
 from jaxgan.training.config import check_config
@@ -135,3 +137,15 @@ def test_packed_noisy_and_augmented_it_trains_and_tells_the_modes(tmp_path, monk
     # Of 1000 draws out of 1000 modes 1 - 1/e are some mode; the classifier reads nearly all.
     assert 580 < figures["real"]["modes"] < 680
     assert figures["generated"]["modes"] < 100 < 1000 * figures["generated"]["reverse_kl"]
+
+
+def test_the_commands_are_told_of_where_they_know_the_network_alone():
+    class Own(nn.Module):
+        pass
+
+    folder = Path("runs/a b")
+    command, python = generation.how_to_use(folder, networks.mlp("plain")[0]).values()
+    assert command == "jaxgan sample --workdir 'runs/a b' --num 64 --out grid.png"
+    assert python.endswith("load_generator('runs/a b')")
+    (python,) = generation.how_to_use(folder, Own()).values()
+    assert python.endswith("load_generator('runs/a b', generator=Own(...))")

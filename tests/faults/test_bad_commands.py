@@ -69,6 +69,8 @@ OTHERS = [
     ("Unknown command line flag 'steps'", "dcgan", "--steps=5"),
     ("Unknown command line flag 'distributed'", "classifier", "--distributed"),
     ("Unknown command line flag 'pdb'", "dcgan", "--pdb"),
+    ("Unknown command line flag 'batch_size'; did you mean --config.batch_size?", "dcgan",
+     "--batch_size=64"),
     ("got the argument '5'", "dcgan", "5"),
     ("variant: got 'large', expected one of plain", "mlp_gan", "--variant=large"),
     ("variant: got no name, expected one of plain", "mlp_gan", "--variant"),

@@ -201,6 +201,38 @@ def test_train_needs_no_default():
     assert np.isfinite(metrics["generator_loss"])
 
 
+@pytest.mark.parametrize("num_classes", [None, 3])
+def test_a_network_that_cannot_be_called_so_is_refused_by_its_name(num_classes):
+    class Trainless(nn.Module):
+        def __call__(self, latents):
+            return latents[:, :, None, None]
+
+    generator = Trainless() if num_classes is None else Shade()
+    game = adversarial(
+        generator, Mean(print), latent_dim=1, loss=losses.hinge, num_classes=num_classes
+    )
+    tx, batch = optax.sgd(0.1), {"image": REAL, "label": np.zeros(3, np.int32)}
+    given = r"\(1, 1\)" if num_classes is None else r"\(1, 1\), \(1,\)"
+    name = type(generator).__name__
+    expected = rf"^generator: got {name}, expected a module that is called with arrays {given} and"
+    with pytest.raises(UserError, match=expected):
+        game.init(jax.random.key(0), batch, tx, tx)
+
+
+def test_a_penalty_of_more_than_one_number_is_refused():
+    game = adversarial(
+        Shade(),
+        Mean(lambda _: None),
+        latent_dim=1,
+        loss=losses.hinge,
+        penalty=lambda critic, real, fake, key: critic(real),
+    )
+    context = Context(jnp.int32(0), jax.random.key(0), None)
+    variables, batch = {"params": {"scale": jnp.ones(())}}, {"image": jnp.asarray(REAL)}
+    with pytest.raises(UserError, match=r"^penalty: got shape \(3,\), expected a scalar"):
+        game.disc_loss(variables, jnp.asarray(FAKE), batch, context)
+
+
 def test_the_discriminator_is_shown_the_view_of_all_images_each_time_with_another_key():
     seen, keys = [], []
 

@@ -23,7 +23,7 @@ from looped import (
 )
 from PIL import Image, ImageSequence
 
-from jaxgan import UserError
+from jaxgan import UserError, load_generator
 from jaxgan.checkpoints import checkpoint
 from jaxgan.runs import recorder
 from jaxgan.training.loop import Stopped
@@ -221,3 +221,8 @@ def test_progress_tells_step_speed_losses_and_time_left(step, tmp_path, capsys):
     last = capsys.readouterr().err.strip().splitlines()[-1]
     for part in ("step 4/4", "images/s", "D loss", "G loss", "D(x)", "D(G(z))", "0:00 left"):
         assert part in last
+
+
+def test_a_run_saved_without_a_description_says_what_it_lacks(unbroken):
+    with pytest.raises(UserError, match=r"^workdir: .* holds checkpoints without a description"):
+        load_generator(unbroken[0])
