@@ -46,7 +46,7 @@ EXPERIMENTS = {
     "sngan": CLASSES,
     "r3gan": CLASSES,
     "acgan": CLASSES,
-    "sgan": {**CLASSES, "labels": 6},
+    "sgan": {**CLASSES, "labels": 6, "consistency": 5.0},
     "stacked_mnist --variant=quick": SHORT,
     "gaussians --variant=line": {**POINTS, "batch_size": 64},
     "gaussians --variant=ring": POINTS,
