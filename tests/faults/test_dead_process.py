@@ -46,6 +46,7 @@ def test_the_other_one_ends_with_a_line(start_two, gone, name, when):
     lines = [line for line in survivor.lines if line.startswith("mlp_gan.py: error: ")]
     assert lines, "\n".join(survivor.lines)
     assert lines[0].endswith("the newest checkpoint is kept: start all of them again")
+    assert not any(line.startswith("Traceback") for line in survivor.lines)
     if (gone, name, when) == (1, "SIGKILL", " 100/100000"):
         again = start_two()
         again[0].wait_for("goes on from the checkpoint of step")
