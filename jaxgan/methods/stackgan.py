@@ -15,7 +15,7 @@ from jaxgan.devices import own_rows, whole_batch
 from jaxgan.errors import UserError
 from jaxgan.latent import sample_latents
 from jaxgan.losses import Loss, cosine_similarities, gaussian_kl, non_saturating
-from jaxgan.methods.batches import real_images
+from jaxgan.methods.batches import entry, real_images
 from jaxgan.methods.method import Method
 from jaxgan.methods.monitors import adversarial_metrics, diversity
 from jaxgan.methods.players import make_init
@@ -315,11 +315,7 @@ def wrong_captions(
 
 def _embeddings(batch: PyTree) -> jax.Array:
     """The embeddings of a batch, which is refused if they do not make pairs with its images."""
-    names = set(batch) if isinstance(batch, Mapping) else set()
-    if not {"image", "embedding"} <= names:
-        got = f"entries {', '.join(batch)}" if names else type(batch).__name__
-        raise UserError(f"batch: got {got}, expected {{'image': images, 'embedding': embeddings}}")
-    images, embeddings = batch["image"], batch["embedding"]
+    images, embeddings = entry(batch, "image"), entry(batch, "embedding")
     if embeddings.ndim != 2 or len(embeddings) != len(images) or len(images) < 2:
         raise UserError(
             f"embedding: got shape {embeddings.shape} for {len(images)} images, expected (B, E) "

@@ -14,6 +14,7 @@ import optax
 
 from jaxgan.errors import UserError
 from jaxgan.losses import Loss
+from jaxgan.methods.batches import entry
 from jaxgan.state import PyTree, TrainState, create_player, create_train_state, init_variables
 from jaxgan.step import Context, Metrics, apply_train, local_key
 
@@ -214,10 +215,7 @@ def _by_collection(trees: Mapping[str, PyTree]) -> PyTree:
 
 def _images(batch: PyTree) -> tuple[jax.Array, jax.Array]:
     """The images of both domains; anything else is refused."""
-    if not isinstance(batch, Mapping) or not {"a", "b"} <= set(batch):
-        got = f"entries {', '.join(batch)}" if isinstance(batch, Mapping) else type(batch).__name__
-        raise UserError(f"batch: got {got}, expected {{'a': images, 'b': images}}")
-    a, b = batch["a"], batch["b"]
+    a, b = entry(batch, "a"), entry(batch, "b")
     for name, images in (("a", a), ("b", b)):
         if images.ndim != 4 or not jnp.issubdtype(images.dtype, jnp.floating):
             raise UserError(

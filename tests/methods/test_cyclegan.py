@@ -213,8 +213,8 @@ IMAGE = jnp.zeros((2, 8, 8, 3))
 @pytest.mark.parametrize(
     ("images", "message"),
     [
-        ({"image": IMAGE}, "batch: got entries image, expected {'a': images, 'b': images}"),
-        (IMAGE, "batch: got ArrayImpl, expected {'a': images"),
+        ({"image": IMAGE}, "batch: got entries image, expected 'a' among them"),
+        (IMAGE, "batch: got ArrayImpl, expected 'a' among them"),
         ({"a": IMAGE, "b": IMAGE[:1]}, "b: got 1 images, expected 2, as many as of a"),
         ({"a": IMAGE[0], "b": IMAGE}, r"a: got float32 of shape \(8, 8, 3\), expected floats"),
         ({"a": IMAGE, "b": IMAGE.astype(int)}, "b: got int32 of shape"),

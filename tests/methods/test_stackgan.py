@@ -336,7 +336,7 @@ def test_captions_matter_to_both(stage):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ({"image": np.zeros((4, 16, 16, 3))}, "batch: got entries image, expected {'image'"),
+        ({"image": np.zeros((4, 16, 16, 3))}, "batch: got entries image, expected 'embed"),
         (np.zeros((4, 16, 16, 3)), "batch: got DynamicJaxprTracer, expected"),
         (
             {"image": np.zeros((4, 16, 16, 3)), "embedding": np.zeros((3, E))},
