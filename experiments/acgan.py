@@ -31,8 +31,7 @@ def get_config() -> config_dict.ConfigDict:
 
 def make_game(config: config_dict.ConfigDict, source, key) -> generation.Game:
     """Makes what is trained, as the config says."""
-    known, weight = adversarial.LOSSES, config.class_weight
-    expect_field(config, "loss", config.loss in known, f"one of {', '.join(known)}")
+    weight = config.class_weight
     right = weight >= 0 and math.isfinite(weight)
     expect_field(config, "class_weight", right, "a number of at least 0")
     num_classes = number_of_classes(config, source)
@@ -42,7 +41,7 @@ def make_game(config: config_dict.ConfigDict, source, key) -> generation.Game:
         discriminator,
         latent_dim=config.latent_dim,
         num_classes=num_classes,
-        loss=known[config.loss],
+        loss=adversarial.loss_of(config),
         prior=config.latent,
         class_weight=weight,
     )

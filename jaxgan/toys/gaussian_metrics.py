@@ -62,7 +62,7 @@ class Line:
             trials.mixture.sample(jax.random.key(config.seed + 1), (config.num_samples,))
         )[:, 0]
         middles = (self._edges[1:] + self._edges[:-1]) / 2
-        log_probabilities = adversarial.LOSSES[config.loss].log_probabilities
+        log_probabilities = adversarial.loss_of(config).log_probabilities
 
         @jax.jit
         def discriminate(state):

@@ -65,7 +65,7 @@ def make_trials(config: config_dict.ConfigDict) -> Trials:
             generator,
             discriminator,
             latent_dim=config.packing * config.latent_dim,
-            loss=adversarial.LOSSES[config.loss],
+            loss=adversarial.loss_of(config),
             prior=config.latent,
             penalty=_penalty(config, step),
         )
@@ -120,12 +120,9 @@ def _optimizer(rate, updates):
 
 def _penalty(config, step):
     """(critic, real, fake, key) -> scalar, its weight falling by the same factor at every step."""
-    if not config.penalty:
-        return None
-    terms = [adversarial.PENALTIES[name] for name in config.penalty.split("+")]
     fall = config.final_penalty_weight / config.penalty_weight
     weight = config.penalty_weight * fall ** (step / config.num_steps)
-    return lambda *inputs: weight * sum(term(*inputs) for term in terms)
+    return adversarial.weighted(weight, adversarial.penalties_of(config))
 
 
 def check_config(config: config_dict.ConfigDict) -> None:
@@ -141,14 +138,15 @@ def check_config(config: config_dict.ConfigDict) -> None:
     expect("seed", 0 <= config.seed < 2**31 - 1, "a number from 0 to 2^31 - 2")
     expect("ema_decay", 0 <= config.ema_decay < 1, "a number in [0, 1)")
     expect("latent", config.latent in ("normal", "uniform"), "normal or uniform")
-    expect("loss", config.loss in adversarial.LOSSES, f"one of {', '.join(adversarial.LOSSES)}")
-    known = set(config.penalty.split("+")) <= {*adversarial.PENALTIES}
-    names = ", ".join(adversarial.PENALTIES)
-    expect("penalty", not config.penalty or known, f"some of {names}, joined by +")
+    loss = adversarial.loss_of(config)
+    adversarial.penalties_of(config)
     expect("packing", config.batch_size % config.packing == 0, "a divisor of batch_size")
     expect_policy(config)
     if config.variant == "line":
         for name, only in (("latent_dim", 1), ("packing", 1), ("ema_decay", 0)):
             expect(name, config[name] == only, f"{only} on the line, where densities are compared")
-        probable = adversarial.LOSSES[config.loss].log_probabilities is not None
-        expect("loss", probable, "one that gives probabilities, on the line, as non_saturating")
+        expect(
+            "loss",
+            loss.log_probabilities is not None,
+            "one that gives probabilities, on the line, as non_saturating",
+        )

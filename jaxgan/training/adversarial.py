@@ -23,7 +23,7 @@ LOSSES = {
     "hinge": losses.hinge,
     "relativistic": losses.relativistic,
 }
-PENALTIES = {
+PENALTIES: dict[str, Callable] = {
     "r1": penalties.r1,
     "r2": penalties.r2,
     "gradient_penalty": penalties.gradient_penalty,
@@ -63,7 +63,9 @@ def make_game(
       config, source, key: as `generation.main` gives them.
     """
     check_config(config)
-    loss = _loss(config)  # which may be refused, before anything is compiled
+    loss = loss_of(config)
+    if config.label_smoothing:
+        loss = losses.smooth_labels(loss, config.label_smoothing)  # which refuses some losses
     num_classes, options = None, {}
     if "conditional" in config:
         num_classes = number_of_classes(config, source) if config.conditional else None
@@ -78,7 +80,7 @@ def make_game(
         num_classes=num_classes,
         view=_view(config),
         packing=config.packing,
-        penalty=_penalty(config),
+        penalty=weighted(config.penalty_weight, penalties_of(config)),
         penalty_interval=config.penalty_interval,
     )
     description = {"packing": config.packing}
@@ -87,13 +89,26 @@ def make_game(
     )
 
 
+def loss_of(config: config_dict.ConfigDict) -> losses.Loss:
+    """The loss that a config names."""
+    expect_field(config, "loss", config.loss in LOSSES, f"one of {', '.join(LOSSES)}")
+    return LOSSES[config.loss]
+
+
+def penalties_of(config: config_dict.ConfigDict) -> list[Callable]:
+    """The penalties that a config names, as r1+r2."""
+    names = config.penalty.split("+") if config.penalty else []
+    expected = f"some of {', '.join(PENALTIES)}, joined by +"
+    expect_field(config, "penalty", {*names} <= {*PENALTIES}, expected)
+    return [PENALTIES[name] for name in names]
+
+
 def check_config(config: config_dict.ConfigDict) -> None:
     """Refuses values that no game can have, naming the field."""
     expect = functools.partial(expect_field, config)
-    expect("loss", config.loss in LOSSES, f"one of {', '.join(LOSSES)}")
+    loss_of(config)
+    penalties_of(config)
     expect("label_smoothing", 0 <= config.label_smoothing < 0.5, "a number in [0, 0.5)")
-    known = set(config.penalty.split("+")) <= {*PENALTIES}
-    expect("penalty", not config.penalty or known, f"some of {', '.join(PENALTIES)}, joined by +")
     for name in ("penalty_weight", "instance_noise"):
         right = config[name] >= 0 and math.isfinite(config[name])
         expect(name, right, "a number of at least 0")
@@ -108,16 +123,9 @@ def check_config(config: config_dict.ConfigDict) -> None:
     expect("packing", single, "1 where classes are asked for")
 
 
-def _loss(config):
-    loss = LOSSES[config.loss]
-    return losses.smooth_labels(loss, config.label_smoothing) if config.label_smoothing else loss
-
-
-def _penalty(config):
-    if not config.penalty:
-        return None
-    terms = [PENALTIES[name] for name in config.penalty.split("+")]
-    return lambda *inputs: config.penalty_weight * sum(term(*inputs) for term in terms)
+def weighted(weight: float | jax.Array, terms: list[Callable]) -> Callable | None:
+    """The sum of penalties, so many times, as a method takes it; None of none."""
+    return (lambda *inputs: weight * sum(term(*inputs) for term in terms)) if terms else None
 
 
 def _view(config):
