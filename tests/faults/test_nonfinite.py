@@ -29,7 +29,7 @@ from small_run import pair_environments
 from jaxgan import UserError, create_player, create_train_state, data
 from jaxgan.nonfinite import all_finite, skip_nonfinite
 from jaxgan.toys import gaussian_trials
-from jaxgan.training import adversarial, generation, journal, sharding
+from jaxgan.training import adversarial, experiment, generation, journal, sharding
 from jaxgan.training.config import check_config
 from jaxgan.training.loop import Stopped
 
@@ -352,8 +352,17 @@ def test_an_experiment_does_as_its_config_says(policy, line, tmp_path, monkeypat
     config.update({"log_every": 2, "checkpoint_every": 20, "steps_per_call": 1})
     check_config(config)
     game = functools.partial(adversarial.make_game, mlp_gan.make_players)
+    fit, asked = experiment.fit, []
+
+    def fitting(*arguments, rollback, **options):
+        asked.append(rollback)
+        return fit(*arguments, rollback=rollback, **options)
+
+    monkeypatch.setattr(experiment, "fit", fitting)
     with pytest.raises(UserError, match=f"^{line}"):
         generation.train(game, config, str(tmp_path / "run"), False)
+    # With nothing to go back to the line is that of `stop`.
+    assert asked == [policy == "rollback"]
 
 
 class Noise:
