@@ -44,7 +44,7 @@ def skip_nonfinite(
     new, metrics = train_step(state, batch); the result is `new` where all floats of its players
     and its `extra`, and all metrics, are finite, else `state` with the step counter of `new`: the
     next step has another key and another batch. Where all is finite the numbers are those of
-    `train_step`, to the last bit. It costs one pass over the state, and the memory of the old state
+    `train_step`, to rounding. It costs one pass over the state, and the memory of the old state
     beside the new one.
 
     Args:

@@ -87,13 +87,14 @@ def summary(workdir):
 
 
 @pytest.mark.parametrize("length", [1, pytest.param(4, marks=pytest.mark.long)])
-def test_where_all_is_finite_it_is_the_step_itself_to_the_last_bit(plain, skipping, length):
+def test_where_all_is_finite_it_is_the_step_itself_to_rounding(plain, skipping, length):
     stacked = jax.tree.map(lambda *x: np.stack(x), *[image_batch(i) for i in range(length)])
     state, metrics = plain(start(), stacked)
     same, others = skipping(start(), stacked)
     assert others.pop("skipped_steps").tolist() == [0] * length
-    assert tiny.difference(same, state) == 0
-    assert tiny.difference(others, metrics) == 0
+    # Another program, in which XLA may fuse, and so round, otherwise.
+    assert tiny.difference(same, state) < 1e-6
+    assert tiny.difference(others, metrics) < 1e-6
 
 
 def test_a_step_that_is_not_finite_leaves_all_but_the_counter(plain, skipping):
