@@ -31,7 +31,7 @@ def get_config() -> config_dict.ConfigDict:
 
 def make_game(config: config_dict.ConfigDict, source, key) -> generation.Game:
     """Makes what is trained, as the config says."""
-    weight = config.class_weight
+    loss, weight = adversarial.loss_of(config), config.class_weight
     right = weight >= 0 and math.isfinite(weight)
     expect_field(config, "class_weight", right, "a number of at least 0")
     num_classes = number_of_classes(config, source)
@@ -41,7 +41,7 @@ def make_game(config: config_dict.ConfigDict, source, key) -> generation.Game:
         discriminator,
         latent_dim=config.latent_dim,
         num_classes=num_classes,
-        loss=adversarial.loss_of(config),
+        loss=loss,
         prior=config.latent,
         class_weight=weight,
     )
