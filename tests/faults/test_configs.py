@@ -162,7 +162,7 @@ def check_traced(module, config):
 CHECKS = {"deadline": None, "derandomize": True, "suppress_health_check": [*HealthCheck]}
 
 
-@settings(max_examples=25, **CHECKS)
+@settings(max_examples=10, **CHECKS)
 @given(configs())
 def test_a_config_is_refused_by_name_or_its_step_fits(drawn):
     check_traced(*drawn)
