@@ -8,7 +8,8 @@ latents that have no report of their own are measured by `evaluate.py` with 10,0
 many of the split. What is there already is not done again, so a table can grow over days. When all
 seeds of an experiment are there they are written to results/NAME.json; `tables.py` makes the
 READMEs' tables of those files. Settings are chosen by `--split validation`, whose runs are not
-trained on what they are measured on, and are to be written elsewhere, by `--results`.
+trained on what they are measured on, and are to be written elsewhere, by `--results`. With `--add`
+the seeds of a table can come from several machines.
 """
 
 import argparse
@@ -78,6 +79,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[10, 11, 12])
     parser.add_argument("--split", choices=("test", "validation"), default="test")
     parser.add_argument("--results", type=Path, default=results.RESULTS, help="where figures go")
+    parser.add_argument(
+        "--add", action="store_true", help="keep the file's runs of other seeds, of the same code"
+    )
     parser.add_argument("--chosen_on", help="what was looked at in choosing the settings, and how")
     options = parser.parse_args()
     if options.split != "test" and options.results == results.RESULTS:
@@ -87,10 +91,12 @@ def main() -> None:
     options.workdir.mkdir(parents=True, exist_ok=True)
     for experiment in options.experiments:
         runs = [measure(experiment, seed, options.workdir, options.split) for seed in options.seeds]
-        seeds = " ".join(map(str, options.seeds))
+        name = name_of(experiment)
+        if options.add:
+            runs = results.add_runs(runs, Result(name, options.results).runs)
+        seeds = " ".join(str(run["seed"]) for run in runs)
         given = f'"{experiment}"' if " " in experiment else experiment
         command = f"python benchmarks/experiments.py {given} --workdir runs/table --seeds {seeds}"
-        name = name_of(experiment)
         path = results.write(name, command, runs, options.results, options.chosen_on)
         print(f"{path}\n{summary(Result(name, options.results))}", flush=True)
 

@@ -21,6 +21,7 @@ noted is null.
 import json
 import re
 import statistics
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -56,6 +57,17 @@ def write(
         chosen_on = json.loads(path.read_text())["chosen_on"] if path.exists() else ""
     content = {"command": command, "chosen_on": chosen_on, "runs": runs}
     return write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
+
+
+def add_runs(new: list[dict[str, Any]], old: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The new runs and the old ones of other seeds, by seed.
+
+    Examples:
+      >>> add_runs([{"seed": 11}], [{"seed": 10}, {"seed": 11}])
+      [{'seed': 10}, {'seed': 11}]
+    """
+    seeds = {run["seed"] for run in new}
+    return sorted([*new, *(run for run in old if run["seed"] not in seeds)], key=itemgetter("seed"))
 
 
 def read_run(experiment: str, workdir: Path) -> dict[str, Any]:
