@@ -328,6 +328,8 @@ def _labels(real: Features, fake: Features) -> tuple[np.ndarray, np.ndarray, int
 
 def _accuracy(real: Features, fake: Features) -> dict[str, float]:
     _, labels, num_classes = _labels(real, fake)
+    # Of few images, not every class that the network tells apart has to have one.
+    num_classes = max(num_classes, fake.logits.shape[1])
     counts = metrics.count_right(fake.logits, labels, num_classes)
     by_class = metrics.class_accuracy(counts)
     each = {f"accuracy_{k}": float(share) for k, share in enumerate(by_class)}

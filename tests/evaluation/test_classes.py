@@ -75,6 +75,14 @@ def test_figures_are_those_of_their_definitions():
     assert alone == {name: value for name, value in figures.items() if "fid" not in name}
 
 
+def test_the_last_classes_need_no_images_to_tell_the_accuracy():
+    images = Features(np.eye(4, 1), np.eye(4, 5), np.arange(4) % 2)
+    values = evaluate_features(images, images, ["accuracy"])
+    assert values["accuracy"] == 0.5
+    assert [values["accuracy_0"], values["accuracy_1"]] == [0.5, 0.5]
+    assert np.isnan([values[f"accuracy_{k}"] for k in (2, 3, 4)]).all()
+
+
 def some(labels):
     return Features(np.eye(4, 1), np.eye(4, 2), np.asarray(labels))
 
