@@ -5,11 +5,12 @@ A mapping from names to inputs, in the order in which the generator takes them, 
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from jaxgan.errors import UserError
 from jaxgan.latent import sample_latents
@@ -17,6 +18,7 @@ from jaxgan.latent import sample_latents
 __all__ = [
     "Classes",
     "Embeddings",
+    "Generate",
     "Images",
     "Input",
     "Inputs",
@@ -61,6 +63,16 @@ class Images(NamedTuple):
 
 Input = Latents | Classes | Embeddings | Images
 Inputs = Mapping[str, Input]
+
+
+class Generate(Protocol):
+    """What makes images (B, H, W, C) in [0, 1] of its inputs."""
+
+    inputs: Inputs
+
+    def __call__(self, *arrays: ArrayLike) -> jax.Array: ...
+
+
 _KINDS = {kind.__name__: kind for kind in (Latents, Classes, Embeddings, Images)}
 
 

@@ -10,7 +10,7 @@
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -19,12 +19,11 @@ from jax.typing import ArrayLike
 
 from jaxgan import data, metrics
 from jaxgan.errors import UserError
-from jaxgan.inputs import Inputs, draw_inputs
+from jaxgan.inputs import Generate, draw_inputs
 
 __all__ = [
     "METRICS",
     "Features",
-    "Generate",
     "collect_features",
     "evaluate_features",
     "generated_batches",
@@ -110,14 +109,6 @@ def _drawn(source, num_samples, seed):
     if not 1 <= num_samples <= len(source):
         raise UserError(f"num_samples: got {num_samples}, expected 1 to {len(source)}")
     return np.random.default_rng(seed).permutation(len(source))[:num_samples]
-
-
-class Generate(Protocol):
-    """What makes images (B, H, W, C) in [0, 1] of its inputs."""
-
-    inputs: Inputs
-
-    def __call__(self, *arrays: jax.Array) -> jax.Array: ...
 
 
 def generated_batches(

@@ -8,7 +8,6 @@ from typing import Any, Protocol, cast
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 
 from jaxgan import networks
 from jaxgan.augment import pack
@@ -18,6 +17,7 @@ from jaxgan.errors import UserError
 from jaxgan.evaluation.saliency import last_features
 from jaxgan.inputs import (
     Classes,
+    Generate,
     Images,
     Input,
     Inputs,
@@ -31,7 +31,7 @@ from jaxgan.step import standing_statistics
 
 __all__ = [
     "Discriminate",
-    "Generate",
+    "LoadedGenerator",
     "draw_images",
     "load_discriminator",
     "load_generator",
@@ -42,21 +42,17 @@ __all__ = [
 ]
 
 
-class Generate(Protocol):
+class LoadedGenerator(Generate, Protocol):
     """A generator as a function of what it takes.
 
     Attributes:
       generator: the module.
-      inputs: what it takes, see `jaxgan.inputs`.
       step, config: of a run, when it was saved, and the run's, a dict.
     """
 
     generator: nn.Module
-    inputs: Inputs
     step: int
     config: dict[str, Any]
-
-    def __call__(self, *arrays: ArrayLike) -> jax.Array: ...
 
 
 class Discriminate(Protocol):
@@ -77,7 +73,7 @@ def load_generator(
     step: int | None = None,
     truncation: float | None = None,
     generator: nn.Module | None = None,
-) -> Generate:
+) -> LoadedGenerator:
     """Loads a trained generator as a jitted function.
 
     Args:
@@ -136,7 +132,7 @@ def make_generate(
     *,
     averaged: bool,
     truncation: float | None = None,
-) -> Generate:
+) -> LoadedGenerator:
     """Makes of a generator and its variables the function that `load_generator` gives.
 
     Args:
@@ -176,7 +172,7 @@ def make_generate(
         )
         return draw_images(generator, variables, *scaled)
 
-    made = cast(Generate, generate)
+    made = cast(LoadedGenerator, generate)
     made.generator, made.inputs = generator, inputs
     return made
 

@@ -6,7 +6,7 @@ import flax.linen as nn
 
 from jaxgan import networks
 from jaxgan.errors import UserError
-from jaxgan.inference.load import Generate, inputs_of, make_generate, restore_player
+from jaxgan.inference.load import LoadedGenerator, inputs_of, make_generate, restore_player
 from jaxgan.inputs import Images
 from jaxgan.methods.translation import variables_of
 from jaxgan.state import PyTree
@@ -23,7 +23,7 @@ def load_translator(
     *,
     step: int | None = None,
     generator: nn.Module | None = None,
-) -> Generate:
+) -> LoadedGenerator:
     """Loads a generator of a CycleGAN, a DiscoGAN or a pix2pix as a jitted function.
 
     Args:
@@ -62,7 +62,7 @@ def load_translator(
     return translate
 
 
-def make_translate(generator: nn.Module, variables: PyTree) -> Generate:
+def make_translate(generator: nn.Module, variables: PyTree) -> LoadedGenerator:
     """Makes of a generator and its variables the function that `load_translator` gives.
 
     Args:
@@ -87,7 +87,7 @@ def make_translate(generator: nn.Module, variables: PyTree) -> Generate:
     return make_generate(generator, variables, inputs, averaged=False)
 
 
-def make_translations(generator: nn.Module, variables: PyTree) -> dict[str, Generate]:
+def make_translations(generator: nn.Module, variables: PyTree) -> dict[str, LoadedGenerator]:
     """The functions of `make_translate`, by their directions.
 
     Args:

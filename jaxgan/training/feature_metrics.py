@@ -11,12 +11,12 @@ from jaxgan.evaluation.cache import real_features
 from jaxgan.evaluation.features import (
     METRICS,
     Features,
-    Generate,
     check_metrics,
     collect_features,
     evaluate_features,
     generated_batches,
 )
+from jaxgan.inputs import Generate
 from jaxgan.metrics import metric_name
 from jaxgan.metrics.inception import load_inception
 from jaxgan.metrics.lenet import load_lenet

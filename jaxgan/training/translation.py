@@ -14,7 +14,7 @@ from ml_collections import config_dict
 
 from jaxgan import data, networks
 from jaxgan.errors import UserError
-from jaxgan.inference.load import Generate
+from jaxgan.inference.load import LoadedGenerator
 from jaxgan.inference.translator import BOTH, make_translations
 from jaxgan.inputs import describe_inputs
 from jaxgan.methods import Method
@@ -119,7 +119,7 @@ def train(
             batch = data.take_domains(arrays, batch, generator.value_range)
         return play(state, batch)
 
-    def translations(state: TrainState) -> dict[str, Generate]:
+    def translations(state: TrainState) -> dict[str, LoadedGenerator]:
         """By direction, from images in [0, 1] to such images."""
         # Of this process alone: each translates the same images on a device of its own.
         return make_translations(generator, jax.device_get(state.generator.variables))

@@ -18,7 +18,7 @@ from ml_collections import config_dict
 
 from jaxgan import cpu, data, metrics
 from jaxgan.evaluation.features import collect_features, frechet, real_batches
-from jaxgan.inference.load import Generate
+from jaxgan.inference.load import LoadedGenerator
 from jaxgan.inference.translator import load_translator, make_translate
 from jaxgan.metrics.lenet import load_lenet
 from jaxgan.runs.evaluations import format_table, write_evaluation
@@ -177,7 +177,7 @@ def train_on_error(
     tx: optax.GradientTransformation,
     error: Callable[[jax.Array], jax.Array],
     number: int = 0,
-) -> Generate:
+) -> LoadedGenerator:
     """Trains a generator on the mean error of its images alone, with the run's seed and batches.
 
     Args:
