@@ -100,6 +100,7 @@ def make_train_step(
     disc_tx: optax.GradientTransformation,
     *,
     disc_steps: int = 1,
+    micro_batches: int = 1,
     fresh_fakes: bool = False,
     ema_decay: float | None = None,
     axis_name: str | None = None,
@@ -114,6 +115,11 @@ def make_train_step(
       gen_tx, disc_tx: the two Optax optimisers.
       disc_steps: updates of the discriminator for each of the generator. The batch then holds
         `disc_steps` times as many examples, and each update takes its own share.
+      micro_batches: into how many parts an update's examples are cut, which pass the networks one
+        after another, so that activations take so many times less memory. The update is by the
+        mean of their gradients: that of the whole batch where losses are means over examples that
+        do not see each other. Batch norm sees one part at a time, and so does what a method counts
+        over its batch. Each part draws with a key of its own. Costs one generator pass a step.
       fresh_fakes: draw new noise for the generator's update, as algorithm 1 of Goodfellow et al.
         2014 does, in place of using the discriminator's fakes again. Costs one generator pass.
       ema_decay: keep `state.generator.ema_params` as a moving average with this decay; early in
@@ -130,8 +136,8 @@ def make_train_step(
       each generated example. Jit it with `donate_argnums=0`.
 
     Raises:
-      UserError: a `disc_steps` or `ema_decay` out of range; while tracing, a batch that
-        `disc_steps` does not divide.
+      UserError: a `disc_steps`, `micro_batches` or `ema_decay` out of range; while tracing, a
+        batch that they do not divide.
 
     Examples:
       >>> step = jax.jit(make_train_step(objective, tx, tx), donate_argnums=0)  # doctest: +SKIP
@@ -139,8 +145,9 @@ def make_train_step(
 
     Source: Goodfellow et al. 2014, "Generative Adversarial Networks", algorithm 1.
     """
-    if disc_steps < 1:
-        raise UserError(f"disc_steps: got {disc_steps}, expected 1 or more")
+    for name, number in {"disc_steps": disc_steps, "micro_batches": micro_batches}.items():
+        if number < 1:
+            raise UserError(f"{name}: got {number}, expected 1 or more")
     if ema_decay is not None and not 0 <= ema_decay < 1:
         raise UserError(f"ema_decay: got {ema_decay}, expected a number in [0, 1)")
 
@@ -163,39 +170,79 @@ def make_train_step(
         # covers networks that were not.
         return pmean(local(model_state))
 
+    def mean_of_parts(function, carry, part):
+        """function(carry, micro-batch, its number) -> (carry, values); the means of the values."""
+        if micro_batches == 1:
+            return function(carry, part, None)
+        parts = _split(part, micro_batches, "micro_batches")
+
+        def body(carry_and_sums, part_and_number):
+            carry, sums = carry_and_sums
+            carry, values = function(carry, *part_and_number)
+            return (carry, jax.tree.map(jnp.add, sums, local(values))), None
+
+        numbers = jnp.arange(micro_batches)
+        first = jax.tree.map(lambda x: x[0], (parts, numbers))
+        _, values = jax.eval_shape(function, carry, *first)
+        sums = local(jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), values))
+        (carry, sums), _ = jax.lax.scan(body, (carry, sums), (parts, numbers))
+        return carry, jax.tree.map(lambda x: x / micro_batches, sums)
+
     def train_step(state: TrainState, batch: PyTree) -> tuple[TrainState, Metrics]:
         key = jax.random.fold_in(state.key, state.step)
 
-        def context(index: int | jax.Array, extra: PyTree) -> Context:
-            return Context(state.step, jax.random.fold_in(key, index), extra)
+        def context(index: int | jax.Array, extra: PyTree, number: jax.Array | None) -> Context:
+            own = jax.random.fold_in(key, index)
+            own = own if number is None else jax.random.fold_in(own, number)
+            return Context(state.step, own, extra)
 
-        def generate(params, part, index, extra):
-            variables = {"params": params, **local(state.generator.model_state)}
-            return objective.generate(variables, part, context(index, extra))
+        def generate(params, model_state, part, index, extra, number):
+            variables = {"params": params, **model_state}
+            return objective.generate(variables, part, context(index, extra, number))
 
-        def update_discriminator(disc: Player, extra, fakes, part, index):
-            def loss_fn(params):
-                variables = {"params": params, **local(disc.model_state)}
-                fixed = jax.lax.stop_gradient(fakes)
-                loss, aux = objective.disc_loss(variables, fixed, part, context(index, extra))
-                return local(loss), aux
+        def update_discriminator(disc: Player, extra, make_fakes, part, index):
+            """`make_fakes` is (extra, part, number of the part) -> fakes."""
 
-            (loss, aux), grads = jax.value_and_grad(loss_fn, has_aux=True)(local(disc.params))
-            metrics = {"discriminator_loss": loss, **aux.metrics}
-            extra = extra if aux.extra is None else aux.extra
-            return update(disc, grads, aux.model_state, disc_tx), extra, metrics
+            def gradient(carry, part, number):
+                model_state, extra = carry
+
+                def loss_fn(params):
+                    variables = {"params": params, **model_state}
+                    fixed = jax.lax.stop_gradient(make_fakes(extra, part, number))
+                    of = context(index, extra, number)
+                    loss, aux = objective.disc_loss(variables, fixed, part, of)
+                    return local(loss), aux
+
+                (loss, aux), grads = jax.value_and_grad(loss_fn, has_aux=True)(local(disc.params))
+                extra = extra if aux.extra is None else aux.extra
+                metrics = {"discriminator_loss": loss, **aux.metrics}
+                return (local(aux.model_state), extra), (grads, metrics)
+
+            (model_state, extra), (grads, metrics) = mean_of_parts(
+                gradient, (local(disc.model_state), extra), part
+            )
+            return update(disc, grads, model_state, disc_tx), extra, metrics
 
         disc, extra = state.discriminator, state.extra
         gen_params = local(state.generator.params)
-        parts = _split(batch, disc_steps)
+        gen_state = local(state.generator.model_state)
+        parts = _split(batch, disc_steps, "disc_steps")
         # Indices 0, 2, 4 ... seed the fakes and 1, 3, 5 ... the discriminator's losses.
+
+        def anew(index):
+            """Makes fakes for the discriminator alone."""
+            return lambda extra, part, number: generate(
+                gen_params, gen_state, part, index, extra, number
+            )[0]
+
         if disc_steps > 1:
 
             def body(carry, inputs):
                 disc, extra = carry
                 part, index = inputs
-                fakes, _ = generate(gen_params, part, 2 * index, extra)
-                disc, extra, _ = update_discriminator(disc, extra, fakes, part, 2 * index + 1)
+                disc, extra, _ = update_discriminator(
+                    disc, extra, anew(2 * index), part, 2 * index + 1
+                )
                 return (disc, extra), None
 
             early = jax.tree.map(lambda x: x[:-1], parts)
@@ -204,38 +251,58 @@ def make_train_step(
             )
 
         part, last = jax.tree.map(lambda x: x[-1], parts), 2 * (disc_steps - 1)
-        if fresh_fakes:
-            fakes, _ = generate(gen_params, part, last, extra)
-            disc, extra, disc_metrics = update_discriminator(disc, extra, fakes, part, last + 1)
-        fakes, pullback, model_state = jax.vjp(
-            lambda params: generate(params, part, last + (2 if fresh_fakes else 0), extra),
-            gen_params,
-            has_aux=True,
-        )
-        if not fresh_fakes:
-            disc, extra, disc_metrics = update_discriminator(disc, extra, fakes, part, last + 1)
+        again = last + 2 if fresh_fakes else last
 
-        def gen_loss(params, fakes):
-            gen_vars = {"params": params, **model_state}
-            loss, aux = objective.gen_loss(
-                gen_vars, local(disc.variables), fakes, part, context(last + 3, extra)
+        def pass_back(model_state, extra, part, number):
+            """(fakes, from their cotangent to the generator's gradient, its new model state)."""
+            return jax.vjp(
+                lambda params: generate(params, model_state, part, again, extra, number),
+                gen_params,
+                has_aux=True,
             )
-            return local(loss), aux
 
-        (loss, aux), (direct, by_fakes) = jax.value_and_grad(
-            gen_loss, argnums=(0, 1), has_aux=True
-        )(gen_params, fakes)
-        grads = jax.tree.map(jnp.add, direct, pullback(by_fakes)[0])
-        model_state = model_state if aux.model_state is None else aux.model_state
+        # One pass makes the fakes of both updates, unless they are to be others, or would all have
+        # to be kept.
+        shared = None
+        if not fresh_fakes and micro_batches == 1:
+            shared = pass_back(gen_state, extra, part, None)
+        disc, extra, disc_metrics = update_discriminator(
+            disc, extra, (lambda *_: shared[0]) if shared else anew(last), part, last + 1
+        )
+
+        def gen_gradient(carry, part, number):
+            before, extra = carry
+            fakes, pullback, model_state = shared or pass_back(before, extra, part, number)
+
+            def gen_loss(params, fakes):
+                gen_vars = {"params": params, **model_state}
+                of = context(last + 3, extra, number)
+                loss, aux = objective.gen_loss(gen_vars, local(disc.variables), fakes, part, of)
+                return local(loss), aux
+
+            (loss, aux), (direct, by_fakes) = jax.value_and_grad(
+                gen_loss, argnums=(0, 1), has_aux=True
+            )(gen_params, fakes)
+            grads = jax.tree.map(jnp.add, direct, pullback(by_fakes)[0])
+            model_state = model_state if aux.model_state is None else aux.model_state
+            extra = extra if aux.extra is None else aux.extra
+            metrics = {
+                "generator_loss": loss,
+                "generator_gradient_norm": _gradient_norm(by_fakes),
+                **aux.metrics,
+            }
+            return (local(model_state), extra), (grads, metrics)
+
+        (model_state, extra), (grads, gen_metrics) = mean_of_parts(
+            gen_gradient, (gen_state, extra), part
+        )
         gen = update(state.generator, grads, model_state, gen_tx)
         if ema_decay is None and gen.ema_params is not None:
             raise UserError("ema_decay: got None for a generator with ema_params, expected a decay")
         if ema_decay is not None:
             gen = gen.replace(ema_params=_average(gen, state.step, ema_decay))
 
-        gen_metrics = {"generator_loss": loss, "generator_gradient_norm": _gradient_norm(by_fakes)}
-        metrics = pmean({**disc_metrics, **gen_metrics, **aux.metrics})
-        extra = extra if aux.extra is None else aux.extra
+        metrics = pmean({**disc_metrics, **gen_metrics})
         new_state = state.replace(
             step=state.step + 1, generator=gen, discriminator=disc, extra=extra
         )
@@ -368,13 +435,13 @@ def local_key(key: jax.Array, axis_name: str | None) -> jax.Array:
     return key if axis_name is None else jax.random.fold_in(key, jax.lax.axis_index(axis_name))
 
 
-def _split(batch: PyTree, count: int) -> PyTree:
+def _split(batch: PyTree, count: int, name: str) -> PyTree:
     """(count * B, ...) -> (count, B, ...), every count-th example, so that shards stay in place."""
 
     def split(x):
         if x.shape[0] % count:
             raise UserError(
-                f"batch: got {x.shape[0]} examples, expected a multiple of disc_steps={count}"
+                f"batch: got {x.shape[0]} examples, expected a multiple of {name}={count}"
             )
         return jnp.swapaxes(x.reshape(-1, count, *x.shape[1:]), 0, 1)
 

@@ -41,10 +41,19 @@ def base_config() -> config_dict.ConfigDict:
     config.checkpoint_every = 300
     config.keep_checkpoints = 3
     config.dtype = "float32"  # of the computation; parameters stay float32
+    # Of several devices: whether each has only its share of parameters, averages and optimiser
+    # states, and how many share the large layers of one copy of the networks.
+    config.shard_state = False
+    config.model_devices = 1
+    config.micro_batches = 1  # parts of a batch, one after another, for less memory
     # What becomes of numbers that are not finite: stop the run, skip the step (and go on from the
     # parameters before it), or rollback to the newest checkpoint and go on with other examples.
     config.on_nonfinite = "stop"
     return config
+
+
+LATER = {"shard_state": False, "model_devices": 1, "micro_batches": 1}
+"""Fields that runs of before do not know, and what they did: going on with it is no change."""
 
 
 def falling(rate: float, num_steps: int) -> optax.Schedule:
@@ -65,7 +74,7 @@ def check_config(config: config_dict.ConfigDict) -> None:
     """Refuses values that no run can have, naming the field."""
     check_numbers(config)
     expect = functools.partial(expect_field, config)
-    for name in ("image_size", "batch_size", *SCHEDULE):
+    for name in ("image_size", "batch_size", "model_devices", "micro_batches", *SCHEDULE):
         expect(name, config[name] >= 1, "1 or more")
     expect("device_data_mb", config.device_data_mb >= 0, "0 or more")
     for name in ("generator_learning_rate", "discriminator_learning_rate"):

@@ -9,7 +9,9 @@ from typing import Any
 
 import jax
 import numpy as np
+import optax
 from absl import flags
+from jax.sharding import Mesh
 from ml_collections import config_dict
 
 from jaxgan import cpu
@@ -18,6 +20,7 @@ from jaxgan.nonfinite import skip_nonfinite
 from jaxgan.runs.provenance import provenance
 from jaxgan.runs.recorder import Recorder
 from jaxgan.state import TrainState
+from jaxgan.step import ObjectiveLike, make_train_step
 from jaxgan.training import command_line, processes, sharding
 from jaxgan.training.config import check_config
 from jaxgan.training.loop import Checkpoints, Hook, fit
@@ -71,6 +74,34 @@ def run_experiment(
             print("The same command without --distributed ends with a report.")
 
 
+def make_mesh(config: config_dict.ConfigDict) -> Mesh:
+    """The mesh of all devices that a config asks for; refuses a batch that does not fit."""
+    mesh = sharding.make_mesh(model=config.model_devices)
+    sharding.check_batch_size(config.batch_size, mesh, config.micro_batches)
+    return mesh
+
+
+def make_step(
+    config: config_dict.ConfigDict,
+    objective: ObjectiveLike,
+    gen_tx: optax.GradientTransformation,
+    disc_tx: optax.GradientTransformation,
+    **options: Any,
+) -> Callable:
+    """`make_train_step`, for micro-batches and a state on several devices as a config says."""
+    if _is_cut(config):
+        mesh = make_mesh(config)
+        objective = sharding.share_parameters(objective, mesh, over_data=config.shard_state)
+    return make_train_step(
+        objective, gen_tx, disc_tx, micro_batches=config.micro_batches, **options
+    )
+
+
+def _is_cut(config: config_dict.ConfigDict) -> bool:
+    """Whether a device has a part of the state only."""
+    return config.shard_state or config.model_devices > 1
+
+
 def fit_images(
     config: config_dict.ConfigDict,
     state: TrainState,
@@ -115,11 +146,21 @@ def fit_images(
     """
     processes.meet()
     arrays = sharding.replicate(arrays, mesh)
+    places = sharding.shard_state(state, mesh, over_data=config.shard_state)
 
-    @functools.partial(jax.jit, donate_argnums=0, compiler_options=cpu.compiler_options())
+    @functools.partial(
+        jax.jit,
+        donate_argnums=0,
+        out_shardings=(places, None) if _is_cut(config) else None,
+        compiler_options=cpu.compiler_options(),
+    )
     def train_steps(state, arrays, batches):
         one = guarded(config, lambda state, batch: step(state, arrays, batch))
         return jax.lax.scan(one, state, batches)
+
+    def whole(state):
+        """With parameters that this process can read, for what draws and measures."""
+        return sharding.gather_parameters(state, mesh) if _is_cut(config) else state
 
     summary = {
         "title": f"{os.path.splitext(os.path.basename(sys.argv[0]))[0]} on {config.dataset}",
@@ -132,12 +173,12 @@ def fit_images(
         "layout": layout,
         **({"bad_images": len(bad_images(*sources))} if bad_images(*sources) else {}),
     }
-    hooks = [Hook(config.sample_every, sample, at_start=True)]
+    hooks = [Hook(config.sample_every, lambda state: sample(whole(state)), at_start=True)]
     if evaluate:
-        hooks.append(Hook(config.eval_every, evaluate, waits=True))
+        hooks.append(Hook(config.eval_every, lambda state: evaluate(whole(state)), waits=True))
     description = {**description, "config": config.to_dict()}
     state = fit(
-        sharding.replicate(state, mesh),
+        sharding.place(state, places),
         lambda state, batches: train_steps(
             state, arrays, sharding.shard_batch(batches, mesh, stacked=True)
         ),

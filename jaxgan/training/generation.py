@@ -20,10 +20,9 @@ from jaxgan.inputs import Classes, Inputs, Latents, describe_inputs, draw_grid, 
 from jaxgan.latent import interpolate
 from jaxgan.methods import Method
 from jaxgan.state import TrainState
-from jaxgan.step import make_train_step
 from jaxgan.training import sharding
 from jaxgan.training.config import base_config, expect_field, image_shape
-from jaxgan.training.experiment import fit_images, run_experiment
+from jaxgan.training.experiment import fit_images, make_mesh, make_step, run_experiment
 from jaxgan.training.feature_metrics import TrainingMetrics
 from jaxgan.training.sources import fits_on_device, load_splits
 from jaxgan.training.workdir import open_workdir
@@ -90,13 +89,8 @@ def game_of(
         "label": jax.ShapeDtypeStruct((config.batch_size,), jnp.int32),
     }
     state = method.init(key, batch, gen_tx, disc_tx, ema=config.ema_decay > 0)
-    step = make_train_step(
-        method,
-        gen_tx,
-        disc_tx,
-        disc_steps=config.disc_steps,
-        ema_decay=config.ema_decay or None,
-    )
+    options = {"disc_steps": config.disc_steps, "ema_decay": config.ema_decay or None}
+    step = make_step(config, method, gen_tx, disc_tx, **options)
     inputs = method.inputs, method.disc_inputs
     return Game(generator, discriminator, state, step, method.evaluate, *inputs, **more)
 
@@ -106,8 +100,7 @@ def train(
 ) -> None:
     """Trains a generator of images from latents as the config says."""
     check_latents(config)
-    mesh = sharding.make_mesh()
-    sharding.check_batch_size(config.batch_size, mesh)
+    mesh = make_mesh(config)
     init_key, sample_key, eval_key = jax.random.split(jax.random.key(config.seed), 3)
     source, test = load_splits(config)
     metrics = TrainingMetrics(config, source, HELD_OUT)

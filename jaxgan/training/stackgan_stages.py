@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import flags
+from jax.sharding import Mesh
 from ml_collections import config_dict
 
 from jaxgan import data, methods, networks
@@ -20,10 +21,9 @@ from jaxgan.inference.captions import (
     restore_stage,
 )
 from jaxgan.runs.recorder import save_config
-from jaxgan.step import make_train_step
-from jaxgan.training import captioned, sharding
+from jaxgan.training import captioned
 from jaxgan.training.config import DTYPES, expect_field, falling_adams
-from jaxgan.training.experiment import fit_images
+from jaxgan.training.experiment import fit_images, make_mesh, make_step
 from jaxgan.training.loop import is_finished
 from jaxgan.training.reports import caption_pictures
 from jaxgan.training.sources import load_split, load_splits
@@ -47,7 +47,7 @@ def train(config, workdir, change_config, stage=None):
         expect_field(config, name, right, "a number of at least 0")
     expect_field(config, "residual_blocks", config.residual_blocks >= 0, "0 or more")
     check_sizes(config)
-    sharding.check_batch_size(config.batch_size, sharding.make_mesh())
+    mesh = make_mesh(config)
     if config.embeddings:
         # Its rows belong to images by their numbers, and say nothing of other images.
         expect = functools.partial(expect_field, config)
@@ -66,7 +66,7 @@ def train(config, workdir, change_config, stage=None):
         if not config.embeddings:
             captions = captioned.prepare(config, source, workdir)
         run = functools.partial(
-            train_stage, config, source, test or source, captions, workdir, change_config
+            train_stage, config, source, test or source, captions, workdir, change_config, mesh
         )
         if stage != "2":
             run("stage1", make_stage_one)
@@ -81,7 +81,7 @@ def make_stage_one(config, encode, key):
     method = methods.stackgan_stage_one(generator, discriminator, **_weights(config, encode))
     txs = falling_adams(config, config.stage_one_steps)
     state = method.init(key, _batch(config, config.stage_one_size), *txs, ema=True)
-    step = make_train_step(method, *txs, ema_decay=config.ema_decay)
+    step = make_step(config, method, *txs, ema_decay=config.ema_decay)
     return None, generator, discriminator, state, step
 
 
@@ -97,7 +97,7 @@ def make_stage_two(first, config, encode, key):
     )
     txs = falling_adams(config, config.num_steps)
     state = method.init(key, _batch(config, config.image_size), *txs, ema=True)
-    step = make_train_step(method, *txs, ema_decay=config.ema_decay)
+    step = make_step(config, method, *txs, ema_decay=config.ema_decay)
     return first.generator, generator, discriminator, state, step
 
 
@@ -157,6 +157,7 @@ def train_stage(
     captions: captioned.Captions,
     workdir: Path,
     change_config: bool,
+    mesh: Mesh,
     name: str,
     make,
 ) -> None:
@@ -168,6 +169,7 @@ def train_stage(
       captions: of `source`.
       workdir: of the experiment.
       change_config: go on with an old run under another config.
+      mesh: of all devices.
       name: "stage1" or "stage2".
       make: (config, encode_image or None, key) -> (stage_one or None, generator, discriminator,
         state, step).
@@ -185,7 +187,6 @@ def train_stage(
     # A copy, since the loop takes the state for its own.
     extra = {**(state.extra or {}), **captions.extra}
     state = state.replace(extra=jax.tree.map(jnp.array, jax.device_get(extra)))
-    mesh = sharding.make_mesh()
     folder = open_workdir(workdir / name, config.to_dict(), change_config=change_config)
     arrays, batches, take = captioned.image_batches(
         config, source, config.image_size, config.batch_size

@@ -19,10 +19,8 @@ from jaxgan.inference.translator import BOTH, make_translations
 from jaxgan.inputs import describe_inputs
 from jaxgan.methods import Method
 from jaxgan.state import TrainState
-from jaxgan.step import make_train_step
-from jaxgan.training import sharding
 from jaxgan.training.config import base_config, expect_field, image_shape
-from jaxgan.training.experiment import fit_images, run_experiment
+from jaxgan.training.experiment import fit_images, make_mesh, make_step, run_experiment
 from jaxgan.training.reports import translation_report
 from jaxgan.training.sources import fits_on_device, load_splits
 from jaxgan.training.workdir import open_workdir
@@ -74,7 +72,7 @@ def game_of(
     """What `make_game` returns: (generator, discriminator), the method over them, state, step."""
     images = jax.ShapeDtypeStruct((config.batch_size, *image_shape(config)), jnp.float32)
     state = method.init(key, {"a": images, "b": images}, gen_tx, disc_tx)
-    return modules, method, state, make_train_step(method, gen_tx, disc_tx)
+    return modules, method, state, make_step(config, method, gen_tx, disc_tx)
 
 
 def train(
@@ -87,8 +85,7 @@ def train(
     """Trains translations, both ways or from a to b, as the config says."""
     right = config.load_size == 0 or config.load_size >= config.image_size
     expect_field(config, "load_size", right, f"0, or image_size={config.image_size} or more")
-    mesh = sharding.make_mesh()
-    sharding.check_batch_size(config.batch_size, mesh)
+    mesh = make_mesh(config)
     sources, tests = load_splits(config, data.load_pairs if paired else data.load_domains)
     if config.channels == 3:
         check_channels(sources)

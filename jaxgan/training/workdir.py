@@ -10,6 +10,7 @@ from typing import Any
 from jaxgan.checkpoints.checkpoint import saved_config
 from jaxgan.errors import UserError
 from jaxgan.files import read_object
+from jaxgan.training.config import LATER
 
 try:
     import fcntl
@@ -88,6 +89,8 @@ def check_workdir(
         raise _not_to_write_to(workdir, error.strerror) from None
     if not os.access(there, os.W_OK | os.X_OK):
         raise UserError(f"workdir: got {workdir}, expected a folder that can be written to")
+    if old:
+        old = {**{name: value for name, value in LATER.items() if name in config}, **old}
     if old and old != config and not change_config:
         names = sorted(k for k in old.keys() | config.keys() if old.get(k) != config.get(k))
         fields = ", ".join(f"{k} was {old.get(k)!r} and is {config.get(k)!r}" for k in names)
