@@ -54,6 +54,8 @@ def base_config() -> config_dict.ConfigDict:
 
 LATER = {"shard_state": False, "model_devices": 1, "micro_batches": 1}
 """Fields that runs of before do not know, and what they did: going on with it is no change."""
+PLACES = ("shard_state", "model_devices")
+"""Fields that say where a state is and not what becomes of it: a run may go on with others."""
 
 
 def falling(rate: float, num_steps: int) -> optax.Schedule:

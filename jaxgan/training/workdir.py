@@ -10,7 +10,7 @@ from typing import Any
 from jaxgan.checkpoints.checkpoint import saved_config
 from jaxgan.errors import UserError
 from jaxgan.files import read_object
-from jaxgan.training.config import LATER
+from jaxgan.training.config import LATER, PLACES
 
 try:
     import fcntl
@@ -91,14 +91,20 @@ def check_workdir(
         raise UserError(f"workdir: got {workdir}, expected a folder that can be written to")
     if old:
         old = {**{name: value for name, value in LATER.items() if name in config}, **old}
-    if old and old != config and not change_config:
-        names = sorted(k for k in old.keys() | config.keys() if old.get(k) != config.get(k))
+    names = _changed(old, config) if old else []
+    if names and not change_config:
         fields = ", ".join(f"{k} was {old.get(k)!r} and is {config.get(k)!r}" for k in names)
         title = _title(folder)
         raise UserError(
             f"workdir: {workdir} holds a run{title} with another config ({fields}); choose another "
             "folder, or --change_config to go on from its newest checkpoint with the new one"
         )
+
+
+def _changed(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """The fields by which a run would be another one than it was."""
+    names = (old.keys() | new.keys()) - {*PLACES}
+    return sorted(name for name in names if old.get(name) != new.get(name))
 
 
 def _title(folder: Path) -> str:

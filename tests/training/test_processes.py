@@ -56,13 +56,38 @@ def test_two_processes_stop_together_and_end_as_one_process_does(start, tmp_path
 
     runs = [*start_two(), *start("one")]
     assert [run.end() for run in runs] == [0, 0, 0], [run.lines[-20:] for run in runs]
+    compare(tmp_path / "one", tmp_path / "two")
+
+
+@pytest.mark.long
+def test_a_run_goes_on_with_as_many_processes_as_are_there(start, tmp_path):
+    """Two that share the state, then one that has it whole; and the other way round."""
+
+    def start_two(name):
+        cut = ("--distributed", "--config.shard_state=True")
+        return start(name, *cut, environments=pair_environments())
+
+    begun = []
+    for runs in (start_two("joined"), start("parted")):
+        begun += runs
+        # One alone would soon be at the end. The other one of two is told.
+        runs[0].wait_for("compiling")
+        runs[0].process.send_signal(signal.SIGTERM)
+    assert [run.end() for run in begun] == [75, 75, 75], [run.lines[-20:] for run in begun]
+    runs = [*start("joined"), *start_two("parted"), *start("one")]
+    assert [run.end() for run in runs] == [0, 0, 0, 0], [run.lines[-20:] for run in runs]
+    assert all(run.says("goes on from the checkpoint of step") for run in runs[:2])
+    for name in ("joined", "parted"):
+        compare(tmp_path / "one", tmp_path / name)
+
+
+def compare(one, other):
+    """Two runs of the same steps and, to rounding, of the same end."""
     steps = [
-        [row["step"] for row in read_metrics(tmp_path / name / "metrics.jsonl")]
-        for name in ("one", "two")
+        [row["step"] for row in read_metrics(workdir / "metrics.jsonl")] for workdir in (one, other)
     ]
     assert steps[0] == steps[1]
-    one, both = final_state(tmp_path / "one", 60), final_state(tmp_path / "two", 60)
-    for ours, theirs in zip(both, one, strict=True):
+    for ours, theirs in zip(final_state(other, 60), final_state(one, 60), strict=True):
         if jax.numpy.issubdtype(theirs.dtype, jax.numpy.floating):
             # By its own scale: second moments are as small as 3e-6. Seen: 1e-6 of it.
             scale = np.abs(theirs).max()

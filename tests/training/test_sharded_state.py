@@ -1,13 +1,16 @@
 """A state cut over devices: a device has its share, and the numbers are those of one device."""
 
+import grain
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 import tiny
+from looped import FEW_AHEAD
 
 from jaxgan import UserError, losses, make_train_step, networks
+from jaxgan.checkpoints import checkpoint
 from jaxgan.methods import adversarial
 from jaxgan.training import sharding
 
@@ -58,6 +61,46 @@ def test_a_cut_state_trains_as_one_that_is_whole(start, on_one_device, over_data
     for leaf in jax.tree.leaves((whole.generator.params, whole.discriminator.ema_params)):
         assert leaf.sharding.is_fully_replicated
     assert tiny.difference(jax.device_get(whole), jax.device_get(on_one_device[0])) < 1e-4
+
+
+PLACES = {
+    "one": lambda state: place(state, jax.devices()[:1]),
+    "eight": lambda state: place(state, jax.devices()),
+    "cut": lambda state: place(state, jax.devices(), over_data=True),
+    "cut by both": lambda state: place(state, jax.devices(), model=2, over_data=True),
+}
+
+
+def place(state, devices, *, model=1, over_data=False):
+    mesh = sharding.make_mesh(devices, model=model)
+    return sharding.place(state, sharding.shard_state(state, mesh, over_data=over_data))
+
+
+@pytest.fixture(scope="module")
+def saved(start, tmp_path_factory):
+    """Folders of a checkpoint, by where its state was."""
+    folders = {}
+    for name, put in PLACES.items():
+        folders[name] = tmp_path_factory.mktemp(name)
+        with checkpoint.open_checkpoints(folders[name], keep=1) as manager:
+            checkpoint.save(manager, put(start), start_data().get_state(), {})
+    return folders
+
+
+@pytest.mark.parametrize("here", PLACES)
+@pytest.mark.parametrize("there", PLACES)
+def test_a_checkpoint_restores_wherever_the_state_is_now(start, saved, here, there):
+    other = PLACES[there](jax.tree.map(jnp.zeros_like, start.replace(key=start.step)))
+    other = other.replace(key=PLACES[there](start).key)
+    with checkpoint.open_checkpoints(saved[here]) as manager:
+        restored = checkpoint.restore(manager, 0, other, start_data())
+    for ours, theirs in zip(jax.tree.leaves(restored), jax.tree.leaves(other), strict=True):
+        assert ours.sharding == theirs.sharding
+    assert tiny.difference(jax.device_get(restored), jax.device_get(start)) == 0
+
+
+def start_data():
+    return iter(grain.MapDataset.range(100).to_iter_dataset(FEW_AHEAD))
 
 
 def _bytes_of_one(state):

@@ -6,7 +6,7 @@ import pytest
 
 from jaxgan import UserError
 from jaxgan.runs.recorder import Recorder, save_config
-from jaxgan.training.workdir import lock_workdir, open_workdir
+from jaxgan.training.workdir import check_workdir, lock_workdir, open_workdir
 
 
 def test_makes_the_folder_and_keeps_the_config(tmp_path):
@@ -29,6 +29,19 @@ def test_another_config_is_refused_with_the_fields_that_differ(tmp_path):
     assert "\n" not in message
     assert (tmp_path / "config.json").read_text() == before
     assert open_workdir(tmp_path, {"seed": 2}, change_config=True) == tmp_path
+
+
+def test_a_run_of_before_a_field_goes_on_where_that_says_what_was_done(tmp_path):
+    save_config(open_workdir(tmp_path, {"seed": 0}), {"seed": 0})
+    check_workdir(tmp_path, {"seed": 0, "micro_batches": 1})
+    with pytest.raises(UserError, match=r"\(micro_batches was 1 and is 2\)"):
+        check_workdir(tmp_path, {"seed": 0, "micro_batches": 2})
+
+
+def test_a_run_goes_on_where_its_state_is_cut_otherwise(tmp_path):
+    config = {"seed": 0, "shard_state": False, "model_devices": 1}
+    save_config(open_workdir(tmp_path, config), config)
+    check_workdir(tmp_path, {**config, "shard_state": True, "model_devices": 2})
 
 
 def test_two_runs_in_one_folder_are_refused(tmp_path):
