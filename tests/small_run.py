@@ -30,12 +30,16 @@ def make_images(folder):
     return folder
 
 
-def pair_environments():
-    """What the environments of two processes say, for them to train together on this machine."""
+def free_port():
+    """A port of this machine that nobody listens to."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
-        port = free.getsockname()[1]
-    shared = {"JAX_COORDINATOR_ADDRESS": f"localhost:{port}", "JAX_NUM_PROCESSES": "2"}
+        return free.getsockname()[1]
+
+
+def pair_environments():
+    """What the environments of two processes say, for them to train together on this machine."""
+    shared = {"JAX_COORDINATOR_ADDRESS": f"localhost:{free_port()}", "JAX_NUM_PROCESSES": "2"}
     return [{**shared, "JAX_PROCESS_ID": str(index)} for index in range(2)]
 
 

@@ -81,7 +81,7 @@ import sys
 from jaxgan.training import experiment
 from jaxgan.training.config import base_config
 
-experiment.processes.join = lambda: print("join")
+experiment.processes.join = lambda **_: print("join")
 experiment.cpu.keep_memory = lambda: print("tell")
 sys.argv = ["script.py", "--workdir=nowhere", "--distributed"]
 experiment.run_experiment(lambda *_: print("train"), base_config)

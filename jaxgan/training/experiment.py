@@ -27,6 +27,9 @@ from jaxgan.training.loop import Checkpoints, Hook, fit
 from jaxgan.training.sources import bad_images
 from jaxgan.training.workdir import check_workdir
 
+JOINING = ("coordinator_address", "num_processes", "process_id")
+"""The flags that tell a process of the others."""
+
 
 def run_experiment(
     train: Callable,
@@ -47,7 +50,7 @@ def run_experiment(
       more_flags: names of flags of the experiment alone.
     """
     with command_line.reporting_errors():
-        names = ("change_config", "distributed", *more_flags)
+        names = ("change_config", "distributed", *JOINING, *more_flags)
         if variants:
             variant, names = command_line.read_variant(variants), ("variant", *names)
         defaults = get_config(variant) if variants else get_config()
@@ -55,17 +58,25 @@ def run_experiment(
         flags.DEFINE_bool(
             "distributed",
             False,
-            "One of several processes that train together. Where a TPU pod, Slurm or Open MPI does "
-            "not tell them, set JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID.",
+            "One of several processes that train together. A TPU pod, Slurm, Open MPI and "
+            "Kubernetes tell of them; else give the flags below, or set JAX_COORDINATOR_ADDRESS, "
+            "JAX_NUM_PROCESSES and JAX_PROCESS_ID.",
         )
+        flags.DEFINE_string("coordinator_address", None, "Of the first process, as host:port.")
+        flags.DEFINE_integer("num_processes", None, "How many there are.", lower_bound=1)
+        flags.DEFINE_integer("process_id", None, "Which one this is, from 0.", lower_bound=0)
         config, workdir = command_line.read_config(defaults, names)
         if variants and config.variant != variant:
             raise UserError(f"config.variant: got {config.variant!r}, expected --variant=NAME")
         check_config(config)
         # Now, and not when minutes have gone into data and networks.
         check_workdir(workdir, config.to_dict(), change_config=flags.FLAGS.change_config)
+        joining = {name: flags.FLAGS[name].value for name in JOINING}
         if flags.FLAGS.distributed:
-            processes.join()
+            processes.join(**joining)
+        for name, value in joining.items():
+            if value is not None and not flags.FLAGS.distributed:
+                raise UserError(f"{name}: got {value} without --distributed, expected both")
         cpu.keep_memory()
         train(*parts, config, workdir, flags.FLAGS.change_config)
         if report and jax.process_count() == 1:

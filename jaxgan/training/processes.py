@@ -6,13 +6,16 @@ JAX ends the process itself, from C++, when the other one's heartbeats stay away
 was the first one, the coordinator. Python cannot catch that: a watcher says the line in its place.
 """
 
+import contextlib
 import itertools
 import os
 import re
 import subprocess
 import sys
+import threading
 import time
 import traceback
+from collections.abc import Iterator
 
 import jax
 import orbax.checkpoint as ocp
@@ -21,6 +24,9 @@ from jaxgan.errors import UserError
 
 HEARTBEAT_SECONDS = 30
 """A process that has not been heard of for so long is gone; JAX's default is 100."""
+START_SECONDS = 300
+"""So long the processes wait for each other at the start."""
+_PATIENCE_SECONDS = 10
 _LAST_WORDS_SECONDS = 5
 _MEETING_MINUTES = 15
 _KEPT = "the newest checkpoint is kept: start all of them again"
@@ -31,18 +37,32 @@ _index: int | None = None
 _meetings = itertools.count()
 
 
-def join() -> None:
-    """Joins the other processes, whose number and whereabouts the environment says.
+def join(
+    coordinator_address: str | None = None,
+    num_processes: int | None = None,
+    process_id: int | None = None,
+) -> None:
+    """Joins the other processes.
+
+    What is not given is taken from JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID,
+    or from the cluster: a TPU pod, Slurm, Open MPI and Kubernetes tell it JAX.
+
+    Args:
+      coordinator_address: host:port of the first process.
+      num_processes: how many there are.
+      process_id: which one this is, from 0.
 
     Raises:
-      UserError: it does not, or they did not come.
+      UserError: nobody tells it. Where they do not come within `START_SECONDS`, this process is
+        ended with a line that says so.
     """
     global _watcher, _index
-    numbers = {}
-    for argument in ("num_processes", "process_id"):
+    numbers = {"num_processes": num_processes, "process_id": process_id}
+    for argument, given in numbers.items():
         name = f"JAX_{argument.upper()}"
         try:
-            numbers[argument] = int(os.environ[name]) if name in os.environ else None
+            if given is None and name in os.environ:
+                numbers[argument] = int(os.environ[name])
         except ValueError:
             raise UserError(f"{name}: got {os.environ[name]!r}, expected a number") from None
     # It reads until this process has ended, and is quiet if that has said goodbye.
@@ -57,14 +77,44 @@ def join() -> None:
         start_new_session=True,  # Ctrl-C is for this process alone
     )
     try:
-        jax.distributed.initialize(
-            num_processes=numbers["num_processes"],
-            process_id=numbers["process_id"],
-            heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
-        )
+        with _waiting_aloud(coordinator_address or os.environ.get("JAX_COORDINATOR_ADDRESS")):
+            jax.distributed.initialize(
+                coordinator_address,
+                num_processes=numbers["num_processes"],
+                process_id=numbers["process_id"],
+                # Its own end of patience is an abort, with a page of addresses in C++.
+                initialization_timeout=2 * START_SECONDS + 60,
+                heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
+            )
         _index = jax.process_index()
     except (RuntimeError, ValueError) as error:
         raise UserError(f"distributed: {' '.join(str(error).split())}") from None
+
+
+@contextlib.contextmanager
+def _waiting_aloud(address: str | None) -> Iterator[None]:
+    """Tells of a start that takes long, and ends the process where it takes too long."""
+    where = f" at {address}" if address else ""
+
+    def tell():
+        line = f"waits for the other processes{where}, for at most {START_SECONDS} seconds"
+        print(f"{_PROGRAM}: {line}", file=sys.stderr)
+
+    def give_up():
+        leave(
+            f"{_PROGRAM}: error: distributed: the other processes did not come{where} within "
+            f"{START_SECONDS} seconds, expected all of them to be started"
+        )
+
+    timers = [threading.Timer(_PATIENCE_SECONDS, tell), threading.Timer(START_SECONDS, give_up)]
+    for timer in timers:
+        timer.daemon = True
+        timer.start()
+    try:
+        yield
+    finally:
+        for timer in timers:
+            timer.cancel()
 
 
 def joined() -> bool:

@@ -31,7 +31,8 @@ def accept(*arguments, **options):
 
 def forget_flags():
     own = [name for name in flags.FLAGS if name.split(".")[0] in ("config", "workdir", "variant",
-           "stage", "change_config", "distributed")]  # fmt: skip
+           "stage", "change_config", "distributed",
+           "coordinator_address", "num_processes", "process_id")]  # fmt: skip
     for name in own:
         delattr(flags.FLAGS, name)
     flags.FLAGS.unparse_flags()

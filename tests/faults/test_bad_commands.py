@@ -68,6 +68,8 @@ OTHERS = [
     ("config.xyz: there is no such field; expected one of", "gaussians", "--config.xyz=3"),
     ("Unknown command line flag 'steps'", "dcgan", "--steps=5"),
     ("Unknown command line flag 'distributed'", "classifier", "--distributed"),
+    ("num_processes: got 2 without --distributed, expected both", "dcgan", "--num_processes=2"),
+    ("flag --process_id=-1", "dcgan", "--process_id=-1"),
     ("Unknown command line flag 'pdb'", "dcgan", "--pdb"),
     ("Unknown command line flag 'batch_size'; did you mean --config.batch_size?", "dcgan",
      "--batch_size=64"),

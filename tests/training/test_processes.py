@@ -1,13 +1,16 @@
 """Two processes that train together, on this machine: the same result, and one way to stop."""
 
 import os
+import re
 import signal
+import subprocess
+import sys
 
 import jax
 import numpy as np
 import pytest
 from scripts import final_state
-from small_run import SmallRun, make_images, pair_environments
+from small_run import SmallRun, free_port, make_images, pair_environments
 
 from jaxgan.runs.page import read_metrics
 from jaxgan.training import processes
@@ -40,6 +43,25 @@ def test_one_of_several_leaves_with_a_text_as_sys_exit_does(monkeypatch, capsys)
     processes.leave("no such variant")
     assert left == [1]
     assert capsys.readouterr().err == "no such variant\n"
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_a_process_that_waits_in_vain_ends_with_a_line(index, tmp_path):
+    """The coordinator, and one that finds none."""
+    script = tmp_path / "alone.py"
+    script.write_text(
+        "from jaxgan.training import processes\n"
+        "processes._PATIENCE_SECONDS, processes.START_SECONDS = 0.5, 2\n"
+        f"processes.join('localhost:{free_port()}', 2, {index})\n"
+    )
+    ended = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60)
+    lines = [line for line in ended.stderr.splitlines() if line.startswith("alone.py: ")]
+    assert ended.returncode == 1
+    assert len(lines) == 2
+    assert re.match(r"alone.py: waits for the other processes at localhost:\d+, for .*", lines[0])
+    assert lines[1].endswith("within 2 seconds, expected all of them to be started")
+    assert "Check failure" not in ended.stderr
+    assert "this process was ended" not in ended.stderr
 
 
 @pytest.mark.long

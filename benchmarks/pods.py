@@ -1,0 +1,153 @@
+"""What a train step takes on many TPUs: its program, compiled here without one.
+
+    pip install 'jax[tpu]' && python benchmarks/pods.py [--games dcgan64 r3gan256]
+                                  [--topology v5e:2x4] [--json results/pods.json]
+
+XLA for TPU compiles the step of a published size for a slice of a pod that need not be there
+(`jax.experimental.topologies`), in bfloat16, with the state whole on each device and with each
+having its share. Read from the program: operations of a device, megabytes that it moves beside the
+least (`collectives.py`), megabytes of state and at the peak, and the transposes of images between
+convolutions. Nothing is run, and no time is measured: `docs/scaling.md` works times out from these
+counts and what the makers publish of the hardware.
+"""
+
+import argparse
+import contextlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+# No pod is asked what it is.
+os.environ.update(JAX_PLATFORMS="cpu", TPU_SKIP_MDS_QUERY="1", TPU_WORKER_HOSTNAMES="localhost")
+
+import jax
+import jax.numpy as jnp
+import optax
+from collectives import collectives, held_bytes, least_bytes, moved_bytes
+from flops import peak_memory
+from jax.experimental import topologies
+from jax.sharding import NamedSharding, PartitionSpec
+
+import results
+from jaxgan import losses, make_train_step, networks
+from jaxgan.losses import penalties
+from jaxgan.methods import Method, adversarial
+from jaxgan.runs.provenance import provenance
+from jaxgan.training import sharding
+
+MB = 1e6
+
+
+class Game(NamedTuple):
+    """Attributes: its method, examples of a device, (H, W, C) of the images."""
+
+    make: Callable[[], Method]
+    batch: int
+    image_shape: tuple[int, int, int]
+
+
+def _dcgan() -> Method:
+    """Radford et al. 2016, Figure 1."""
+    pair = networks.dcgan_paper(3, dtype=jnp.bfloat16)
+    return adversarial(*pair, latent_dim=100, loss=losses.non_saturating)
+
+
+def _r3gan() -> Method:
+    """Huang et al. 2024, their code's preset for FFHQ at 256 pixels."""
+    widths = (768, 768, 768, 768, 384, 192, 96)
+    generator = networks.R3GANGenerator(4, widths, 2, 3, dtype=jnp.bfloat16)
+    discriminator = networks.R3GANDiscriminator(widths[::-1], 2, dtype=jnp.bfloat16)
+    return adversarial(
+        generator,
+        discriminator,
+        latent_dim=64,
+        loss=losses.relativistic,
+        penalty=lambda *inputs: 75 * (penalties.r1(*inputs) + penalties.r2(*inputs)),
+    )
+
+
+GAMES = {
+    "dcgan64": Game(_dcgan, 128, (64, 64, 3)),
+    "r3gan256": Game(_r3gan, 8, (256, 256, 3)),
+}
+
+
+def measure(name: str, devices: list, *, cut: bool) -> dict[str, float]:
+    """The figures of one program."""
+    game, tx, mesh = GAMES[name], optax.adam(2e-4, b1=0.0), sharding.make_mesh(devices)
+    method, count = game.make(), len(devices)
+    images = jax.ShapeDtypeStruct(
+        (game.batch * count, *game.image_shape),
+        jnp.float32,
+        sharding=NamedSharding(mesh, PartitionSpec("data")),
+    )
+    state = jax.eval_shape(lambda key: method.init(key, {"image": images}, tx, tx, ema=True),
+                           jax.random.key(0))  # fmt: skip
+    places = sharding.shard_state(state, mesh, over_data=cut)
+    state = jax.tree.map(
+        lambda x, place: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), state, places
+    )
+    objective = sharding.share_parameters(method, mesh, over_data=True) if cut else method
+    step = jax.jit(
+        make_train_step(objective, tx, tx, ema_decay=0.999),
+        donate_argnums=0,
+        out_shardings=(places, None),
+    )
+    compiled = step.lower(state, {"image": images}).compile()
+    program = compiled.as_text()
+    moved = moved_bytes(collectives(program, count), count)
+    params = state.generator.params, state.discriminator.params
+    # Gathered as the networks compute, in bfloat16.
+    least = least_bytes(*params, count, cut=cut, item=2)
+    return {
+        "devices": count,
+        "examples": game.batch,
+        "Tflop": compiled.cost_analysis()["flops"] / 1e12,
+        "moved": moved / MB,
+        "least": least / MB,
+        "ratio": moved / least,
+        "state": held_bytes((state.generator, state.discriminator)) / MB,
+        "peak": peak_memory(compiled) / MB,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--games", nargs="+", default=list(GAMES), choices=list(GAMES))
+    parser.add_argument("--topology", default="v5e:2x4", help="of the slice, as libtpu names it")
+    parser.add_argument("--json", type=Path, help="file to write the rows to")
+    options = parser.parse_args()
+    with _quiet():
+        slice_ = topologies.get_topology_desc(platform="tpu", topology_name=options.topology)
+    figures = {}
+    for name in options.games:
+        for cut in (False, True):
+            row = measure(name, list(slice_.devices), cut=cut)
+            kind = "cut" if cut else "whole"
+            figures[f"{name} {kind}"] = row
+            values = "  ".join(f"{key} {value:.4g}" for key, value in row.items())
+            print(f"{name} {kind}: {values}", flush=True)
+    if options.json:
+        command = f"python benchmarks/pods.py --topology {options.topology}"
+        run = {"seed": None, "command": command, "split": None, **provenance("libtpu")}
+        budget = {"steps": None, "examples": None, "minutes": None}
+        runs = [{**run, "budget": budget, "figures": figures}]
+        results.write(options.json.stem, command, runs, options.json.parent)
+
+
+@contextlib.contextmanager
+def _quiet():
+    """Without what libtpu writes of the TPU that is not there."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+if __name__ == "__main__":
+    main()
