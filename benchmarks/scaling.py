@@ -20,9 +20,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-os.environ["JAX_PLATFORMS"] = "cpu"
-if "JAX_PROCESS_ID" not in os.environ:
-    os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
+if __name__ == "__main__":  # before JAX is imported, which reads them once
+    os.environ["JAX_PLATFORMS"] = "cpu"
+    if "JAX_PROCESS_ID" not in os.environ:
+        os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
 
 import jax
 import jaxgan_side

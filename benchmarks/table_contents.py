@@ -360,7 +360,7 @@ def experiments() -> str:
         f"† JAX {WRONG_SUMS}, which computes some sums wrongly on CPU (jax-ml/jax#39103): to be "
         "measured again."
     )
-    return f"{_grid(('experiment', '', 'measured'), cells)}\n\n{told}"
+    return f"{markdown(('experiment', '', 'measured'), cells)}\n\n{told}"
 
 
 def _is_suspect(result: Result) -> bool:
@@ -446,7 +446,7 @@ def _maybe(result: Result, what: str, name: str, digits: int, percent: bool = Fa
     return _percent(figure, digits) if percent else _cell(figure, digits)
 
 
-def _grid(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     cells = ("|".join(f" {cell} " if cell else " " for cell in line) for line in lines)
     return "\n".join(f"|{line}|" for line in cells)
@@ -454,11 +454,11 @@ def _grid(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _table(head, rows, results: Iterable[Result], what: str, said: str = "") -> str:
     """The table, what is to be said of it, and where its figures come from."""
-    parts = [_grid(head, rows), said, _origin(list(results), what)]
+    parts = [markdown(head, rows), said, origin(list(results), what)]
     return "\n\n".join(part for part in parts if part)
 
 
-def _origin(results: list[Result], what: str) -> str:
+def origin(results: list[Result], what: str) -> str:
     """A line: seeds, split and JAX of the figures, what was looked at in choosing the settings."""
     groups: dict[str, list[str]] = {}
     for result in results:

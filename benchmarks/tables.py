@@ -12,10 +12,12 @@ import re
 import sys
 from pathlib import Path
 
-from table_contents import TABLES
+import scaling_tables
+import table_contents
 
 ROOT = Path(__file__).parents[1]
-FILES = ("README.md", "experiments/README.md", "benchmarks/README.md")
+FILES = ("README.md", "experiments/README.md", "benchmarks/README.md", "docs/scaling.md")
+TABLES = table_contents.TABLES | scaling_tables.TABLES
 BLOCK = re.compile(r"(<!-- table: (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 

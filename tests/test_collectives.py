@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+import scaling
 from collectives import Collective
 from jax.sharding import NamedSharding, PartitionSpec
 
@@ -118,3 +119,11 @@ def test_a_state_that_is_whole_gathers_nothing(mlp_game, mesh):
     disc = sum(x.nbytes for x in jax.tree.leaves(params[1]))
     moved = collectives.moved_bytes(found, DEVICES)
     assert least < moved < 1.05 * (least + 7 / 4 * disc)
+
+
+def test_scaling_counts_and_trains_a_step(mesh):
+    _, alone = scaling.measure("mlp", 1, 2, cut=False)
+    row, losses = scaling.measure("mlp", 4, 2, cut=True)
+    assert row["share"] < row["state"] < 1.1 * row["share"]
+    assert 1 < row["ratio"] < 2
+    np.testing.assert_allclose(losses, alone, rtol=1e-4)

@@ -26,7 +26,7 @@ def test_the_tables_of_the_readmes_agree_with_the_results():
         for file in tables.FILES
         for _, name, *_ in tables.BLOCK.findall((ROOT / file).read_text())
     }
-    assert named == set(table_contents.TABLES)
+    assert named == set(tables.TABLES)
 
 
 def test_a_figure_that_was_changed_by_hand_is_found():
