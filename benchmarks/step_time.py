@@ -24,6 +24,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import checkout  # noqa: F401
 import parity
 from games import GAMES, OF_CPU, SMALL
 from peaks import peak
