@@ -11,7 +11,7 @@ import parity
 from flax.traverse_util import flatten_dict, unflatten_dict
 from games import LEARNING_RATE, Game
 
-from jaxgan import cpu, losses, make_train_step, networks, penalties
+from jaxgan import cpu, gpu, losses, make_train_step, networks, penalties
 from jaxgan.latent import sample_latents
 from jaxgan.methods import Method, adversarial, cyclegan
 from jaxgan.state import PyTree, TrainState
@@ -115,11 +115,15 @@ def _latents(state: TrainState, step: int, game: Game) -> jax.Array:
     return sample_latents(jax.random.split(key)[0], game.batch, max(game.latent_dim, 1))
 
 
-def prepare(dtype: str, start: parity.Start) -> tuple[Callable, Callable]:
+def prepare(
+    dtype: str, start: parity.Start, deterministic: bool = False
+) -> tuple[Callable, Callable]:
     """(does one step, waits for all), as `torch_reference.prepare`."""
     cpu.keep_memory()
     jax.config.update("jax_default_matmul_precision", PRECISION[dtype])
     game, options = start.game, cpu.compiler_options()
+    if deterministic:
+        options |= gpu.deterministic_options()
     step = make_step(game, dtype, parity.LEARNING_RATE)
     compiled = jax.jit(step, donate_argnums=0, compiler_options=options)
     state, first = init(game), _batch(start, 0)

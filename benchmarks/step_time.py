@@ -43,7 +43,7 @@ KEEP_MEMORY = {
 else returns it and faults it in anew. jaxgan tells it the like by `cpu.keep_memory`."""
 
 ENVIRONMENT = {"torch_tuned": KEEP_MEMORY}
-JAX_PLATFORM = {"cpu": "cpu", "gpu": "cuda"}
+JAX_PLATFORM = {"cpu": "cpu", "gpu": "cuda,cpu"}
 
 
 class Table(NamedTuple):
@@ -97,12 +97,14 @@ class Runner(NamedTuple):
     Attributes:
       platform: "cpu" or "gpu".
       small: whether games are those of `SMALL`.
+      deterministic: whether jaxgan's steps are to be.
       folder: for compiled programs, and what the sides begin from.
       ends: when there is no more time, by `time.monotonic`; None for never.
     """
 
     platform: str
     small: bool
+    deterministic: bool
     folder: Path
     ends: float | None
 
@@ -118,6 +120,7 @@ class Runner(NamedTuple):
         worker = Path(__file__).with_name("time_side.py")
         command = [sys.executable, worker, side, model, dtype, "--platform", self.platform, *more]
         command += ["--start", self.folder / f"{model}.npz", *(["--small"] if self.small else [])]
+        command += ["--deterministic"] if self.deterministic else []
         environment = {
             **os.environ,
             "JAX_PLATFORMS": JAX_PLATFORM[self.platform],
@@ -229,8 +232,8 @@ def row_of(
 def write(file: Path, rows: dict[str, dict[str, float | None]], options, device: str) -> None:
     """Writes the rows that there are."""
     installed = [name for name in ("torch",) if find_spec(name)]
-    small = " --small" if options.small else ""
-    command = f"python benchmarks/step_time.py --platform {options.platform}{small}"
+    flags = [f"--{name}" for name in ("small", "deterministic") if getattr(options, name)]
+    command = " ".join(["python benchmarks/step_time.py", f"--platform {options.platform}", *flags])
     run = {"seed": None, "command": command, "split": None, **provenance(*installed)}
     if options.platform != "cpu":
         run["processor"] = device
@@ -260,6 +263,8 @@ def read_options() -> tuple[argparse.Namespace, Table]:
         metavar="DTYPE=TFLOPS",
         help="of the device, such as bfloat16=989, in place of the table's",
     )
+    deterministic = "jaxgan's steps by --config.deterministic=True, to see what it costs"
+    parser.add_argument("--deterministic", action="store_true", help=deterministic)
     parser.add_argument("--json", type=Path, help="file to write the rows to")
     options = parser.parse_args()
     found = found_platform()
@@ -298,7 +303,7 @@ def main() -> None:
     ends = options.minutes and time.monotonic() + 60 * options.minutes
     rows: dict[str, dict[str, float | None]] = {}
     with tempfile.TemporaryDirectory(prefix="jaxgan-step-time-") as folder:
-        run = Runner(options.platform, options.small, Path(folder), ends)
+        run = Runner(options.platform, options.small, options.deterministic, Path(folder), ends)
         if not table.of_accelerators:
             check(table, run)
             columns = "".join(f"{column:>17}" for column in table.columns())

@@ -22,13 +22,15 @@ MEASURED = 3.0
 """Seconds, of at least two and three steps."""
 
 
-def prepare(side: str, dtype: str, start: parity.Start) -> tuple[Callable, Callable]:
+def prepare(
+    side: str, dtype: str, start: parity.Start, deterministic: bool
+) -> tuple[Callable, Callable]:
     """(does one step, waits for all)."""
     # Only here: each side without the libraries of the others.
     if side == "jaxgan":
         import jaxgan_side
 
-        return jaxgan_side.prepare(dtype, start)
+        return jaxgan_side.prepare(dtype, start, deterministic)
     if side == "flax":
         import flax_reference
 
@@ -86,6 +88,7 @@ def main() -> None:
     parser.add_argument("--platform", choices=("cpu", "gpu"), required=True)
     parser.add_argument("--small", action="store_true")
     parser.add_argument("--losses", action="store_true", help="no time, the losses alone")
+    parser.add_argument("--deterministic", action="store_true", help="jaxgan's steps")
     options = parser.parse_args()
     game = (SMALL if options.small else GAMES)[options.model]
     if not options.start.exists():
@@ -93,7 +96,7 @@ def main() -> None:
 
         jaxgan_side.make_start(game, options.platform).save(options.start)
     start = parity.Start.load(options.start, game, options.platform)
-    step, wait = prepare(options.side, options.dtype, start)
+    step, wait = prepare(options.side, options.dtype, start, options.deterministic)
     losses = [[float(loss) for loss in step(number)] for number in range(parity.STEPS)]
     found = {"losses": losses, "device": device_kind(options.side, options.platform)}
     if not options.losses:

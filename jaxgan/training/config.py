@@ -41,6 +41,7 @@ def base_config() -> config_dict.ConfigDict:
     config.checkpoint_every = 300
     config.keep_checkpoints = 3
     config.dtype = "float32"  # of the computation; parameters stay float32
+    config.deterministic = False  # on a GPU: the same numbers in every process, in longer steps
     # What becomes of numbers that are not finite: stop the run, skip the step (and go on from the
     # parameters before it), or rollback to the newest checkpoint and go on with other examples.
     config.on_nonfinite = "stop"

@@ -12,7 +12,7 @@ import numpy as np
 from absl import flags
 from ml_collections import config_dict
 
-from jaxgan import cpu
+from jaxgan import cpu, gpu
 from jaxgan.errors import UserError
 from jaxgan.nonfinite import skip_nonfinite
 from jaxgan.runs.provenance import provenance
@@ -116,7 +116,11 @@ def fit_images(
     processes.meet()
     arrays = sharding.replicate(arrays, mesh)
 
-    @functools.partial(jax.jit, donate_argnums=0, compiler_options=cpu.compiler_options())
+    options = cpu.compiler_options()
+    if config.deterministic:
+        options |= gpu.deterministic_options()
+
+    @functools.partial(jax.jit, donate_argnums=0, compiler_options=options)
     def train_steps(state, arrays, batches):
         one = guarded(config, lambda state, batch: step(state, arrays, batch))
         return jax.lax.scan(one, state, batches)
