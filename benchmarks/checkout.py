@@ -1,8 +1,6 @@
-"""Imported first: jaxgan is that of this checkout where none is installed."""
+"""Imported first: jaxgan is that of this checkout, wherever another one is installed, or none."""
 
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
-if find_spec("jaxgan") is None:
-    sys.path.append(str(Path(__file__).resolve().parents[1]))
+sys.path.insert(1, str(Path(__file__).resolve().parents[1]))

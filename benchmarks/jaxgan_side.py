@@ -116,17 +116,24 @@ def _latents(state: TrainState, step: int, game: Game) -> jax.Array:
 
 
 def prepare(
-    dtype: str, start: parity.Start, deterministic: bool = False
+    dtype: str, start: parity.Start, per_call: int = 1, deterministic: bool = False
 ) -> tuple[Callable, Callable]:
-    """(does one step, waits for all), as `torch_reference.prepare`."""
+    """(does one step, or so many in one call, waits for all), as `torch_reference.prepare`.
+
+    Of several steps, those from the number on; the losses are those of each.
+    """
     cpu.keep_memory()
     jax.config.update("jax_default_matmul_precision", PRECISION[dtype])
     game, options = start.game, cpu.compiler_options()
     if deterministic:
         options |= gpu.deterministic_options()
     step = make_step(game, dtype, parity.LEARNING_RATE)
-    compiled = jax.jit(step, donate_argnums=0, compiler_options=options)
-    state, first = init(game), _batch(start, 0)
+
+    def steps(state, batches):
+        return jax.lax.scan(step, state, batches)
+
+    compiled = jax.jit(steps if per_call > 1 else step, donate_argnums=0, compiler_options=options)
+    state, first = init(game), _batch(start, 0, per_call)
     for name in ("generator", "discriminator"):
         params = unflatten_dict({k: jnp.array(v) for k, v in start.params(name).items()})
         state = state.replace(**{name: getattr(state, name).replace(params=params)})
@@ -135,12 +142,15 @@ def prepare(
 
     def numbered(number: int | None = None):
         nonlocal now
-        now = compiled(now[0], first if number is None else _batch(start, number))
+        now = compiled(now[0], first if number is None else _batch(start, number, per_call))
         names = ("discriminator_loss_real", "discriminator_loss_fake", "penalty", "generator_loss")
         return [now[1][name] for name in names if name in now[1]]
 
     return numbered, lambda: jax.block_until_ready(now)
 
 
-def _batch(start: parity.Start, number: int) -> PyTree:
-    return dict(zip(batch_shapes(start.game), map(jnp.array, start.images(number)), strict=True))
+def _batch(start: parity.Start, number: int, per_call: int) -> PyTree:
+    """Of one step, or of several, stacked."""
+    batches = [start.images(number + i) for i in range(per_call)]
+    images = (np.stack(of) if per_call > 1 else of[0] for of in zip(*batches, strict=True))
+    return dict(zip(batch_shapes(start.game), map(jnp.array, images), strict=True))

@@ -13,6 +13,7 @@ games, on a CPU as well.
 """
 
 import argparse
+import functools
 import json
 import os
 import statistics
@@ -71,6 +72,12 @@ class Table(NamedTuple):
         each = ("images_per_s", "share_of_peak", "memory_mb")
         return [f"{side}_{name}" for name in each for side in self.sides] + ratios
 
+    def rows(self) -> list[tuple[str, str]]:
+        """(model, dtype); of accelerators, whose time is short, all games before the next dtype."""
+        if self.of_accelerators:
+            return [(model, dtype) for dtype in self.dtypes for model in self.models]
+        return [(model, dtype) for model in self.models for dtype in self.dtypes]
+
     def torch(self) -> list[str]:
         return [side for side in self.sides if side.startswith("torch")]
 
@@ -80,8 +87,8 @@ OF_CPUS = Table(
 )
 OF_ACCELERATORS = Table(
     tuple(SMALL),
-    ("float32", "tf32", "bfloat16"),
-    ("jaxgan", "torch", "torch_compiled"),
+    ("tf32", "bfloat16", "float32"),
+    ("jaxgan", "jaxgan_scan", "torch", "torch_compiled"),
     1,
     True,
 )
@@ -148,7 +155,7 @@ def _reason(stderr: str, status: int) -> str:
     return lines[-1][:200] if lines else f"exit status {status}"
 
 
-def differences(found: dict[str, dict[str, Any]], dtype: str) -> dict[str, float]:
+def differences(found: dict[str, dict[str, Any]]) -> dict[str, float]:
     """How far the losses of each other side are from jaxgan's."""
     ours = found["jaxgan"]["losses"]
     return {
@@ -163,22 +170,33 @@ def tell_differences(model: str, dtype: str, differ: dict[str, float]) -> None:
     print(f"{model} {dtype}: losses of {parity.STEPS} steps differ by {text}", flush=True)
 
 
+def leave_out_other_games(model: str, dtype: str, found: dict[str, dict[str, Any]]) -> None:
+    """Tells how far losses differ, and takes out the sides that train another game."""
+    if "jaxgan" not in found or len(found) == 1:
+        return
+    differ = differences(found)
+    tell_differences(model, dtype, differ)
+    for side, value in differ.items():
+        if not value <= parity.TOLERANCE[dtype]:
+            print(f"{model} {dtype} {side}: not the same game, left out", flush=True)
+            del found[side]
+
+
 def check(table: Table, run: Runner) -> None:
     """Ends the program where two sides do not train the same game."""
-    for model in table.models:
-        for dtype in table.dtypes:
-            try:
-                found = {side: run(side, model, dtype, "--losses") for side in table.sides}
-            except Failed as failed:
-                sys.exit(f"{model} {dtype}: {failed}")
-            differ = differences(found, dtype)
-            tell_differences(model, dtype, differ)
-            # Written so that a NaN fails as well.
-            if not max(differ.values()) <= parity.TOLERANCE[dtype]:
-                sys.exit(
-                    f"{model} {dtype}: losses differ from jaxgan's by more than "
-                    f"{parity.TOLERANCE[dtype]:g}, so the sides do not train the same game"
-                )
+    for model, dtype in table.rows():
+        try:
+            found = {side: run(side, model, dtype, "--losses") for side in table.sides}
+        except Failed as failed:
+            sys.exit(f"{model} {dtype}: {failed}")
+        differ = differences(found)
+        tell_differences(model, dtype, differ)
+        # Written so that a NaN fails as well.
+        if not max(differ.values(), default=0.0) <= parity.TOLERANCE[dtype]:
+            sys.exit(
+                f"{model} {dtype}: losses differ from jaxgan's by more than "
+                f"{parity.TOLERANCE[dtype]:g}, so the sides do not train the same game"
+            )
 
 
 def time_sides(table: Table, run: Runner, model: str, dtype: str) -> dict[str, dict[str, Any]]:
@@ -254,6 +272,7 @@ def read_options() -> tuple[argparse.Namespace, Table]:
     parser.add_argument("--small", action="store_true", help="tiny games; the accelerators' table")
     parser.add_argument("--models", nargs="+", choices=list(GAMES))
     parser.add_argument("--dtypes", nargs="+", choices=list(parity.TOLERANCE))
+    parser.add_argument("--sides", nargs="+", help="jaxgan and some of the others")
     parser.add_argument("--rounds", type=int, help="5 on CPU, 1 on a GPU")
     parser.add_argument("--minutes", type=float, help="begin nothing later than this")
     parser.add_argument(
@@ -275,7 +294,7 @@ def read_options() -> tuple[argparse.Namespace, Table]:
         parser.error(f"--platform: got gpu, but JAX finds {found} alone")
     accelerators = options.small or options.platform == "gpu"
     table = OF_ACCELERATORS if accelerators else OF_CPUS
-    for name in ("models", "dtypes"):
+    for name in ("models", "dtypes", "sides"):
         for value in getattr(options, name) or ():
             if value not in getattr(table, name):
                 known = ", ".join(getattr(table, name))
@@ -292,8 +311,10 @@ def read_options() -> tuple[argparse.Namespace, Table]:
             raise ValueError
     except ValueError:
         parser.error(f"--peak: expected DTYPE=TFLOPS, with {', '.join(parity.TOLERANCE)}")
-    chosen = {name: tuple(getattr(options, name) or ()) for name in ("models", "dtypes")}
-    chosen = {name: values for name, values in chosen.items() if values}
+    if options.sides and options.sides[0] != "jaxgan":
+        parser.error(f"--sides: got {options.sides[0]} first, expected jaxgan, as the others start")
+    names = ("models", "dtypes", "sides")
+    chosen = {name: tuple(getattr(options, name)) for name in names if getattr(options, name)}
     return options, table._replace(rounds=options.rounds, **chosen)
 
 
@@ -308,30 +329,25 @@ def main() -> None:
             check(table, run)
             columns = "".join(f"{column:>17}" for column in table.columns())
             print(f"\n{'model':9}{'dtype':10}{columns}")
-        for model in table.models:
-            operations = _operations(games[model]) if table.of_accelerators else None
+        for model, dtype in table.rows():
+            found = time_sides(table, run, model, dtype)
+            if not found:
+                continue
+            device = next(iter(found.values()))["device"]
+            operations = None
+            if table.of_accelerators:
+                leave_out_other_games(model, dtype, found)
+                operations = _operations(games[model])
+            most = options.peak.get(dtype) or peak(device, dtype)
             images = games[model].batch * (2 if model == "cyclegan" else 1)
-            for dtype in table.dtypes:
-                found = time_sides(table, run, model, dtype)
-                if not found:
-                    continue
-                device = next(iter(found.values()))["device"]
-                if table.of_accelerators and "jaxgan" in found:
-                    differ = differences(found, dtype)
-                    if differ:
-                        tell_differences(model, dtype, differ)
-                    for side, value in differ.items():
-                        if not value <= parity.TOLERANCE[dtype]:
-                            print(f"{model} {dtype} {side}: not the same game, left out")
-                            del found[side]
-                most = options.peak.get(dtype) or peak(device, dtype)
-                row = row_of(table, found, images, operations, most)
-                rows[f"{model} {dtype}"] = row
-                tell(table, model, dtype, row)
-                if options.json:
-                    write(options.json, rows, options, device)
+            row = row_of(table, found, images, operations, most)
+            rows[f"{model} {dtype}"] = row
+            tell(table, model, dtype, row)
+            if options.json:
+                write(options.json, rows, options, device)
 
 
+@functools.cache
 def _operations(game) -> float:
     # Only here: of a GPU this process takes nothing, which others are to have.
     import jax

@@ -14,8 +14,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import checkout  # noqa: F401
+import numpy as np
 import parity
 from games import GAMES, SMALL
+
+PER_CALL = {"jaxgan": 1, "jaxgan_scan": 5}
+"""How many steps one call of the program does: the experiments scan over five."""
 
 WARM_UP = 1.0
 MEASURED = 3.0
@@ -27,10 +31,10 @@ def prepare(
 ) -> tuple[Callable, Callable]:
     """(does one step, waits for all)."""
     # Only here: each side without the libraries of the others.
-    if side == "jaxgan":
+    if side in PER_CALL:
         import jaxgan_side
 
-        return jaxgan_side.prepare(dtype, start, deterministic)
+        return jaxgan_side.prepare(dtype, start, PER_CALL[side], deterministic)
     if side == "flax":
         import flax_reference
 
@@ -41,7 +45,7 @@ def prepare(
 
 
 def milliseconds(step: Callable, wait: Callable, warm_up: float, measured: float) -> float:
-    """A step's time, of as many steps as fill `measured` seconds, timed as a whole."""
+    """A call's time, of as many calls as fill `measured` seconds, timed as a whole."""
     count, start = 0, time.perf_counter()
     while count < 2 or time.perf_counter() - start < warm_up:
         step()
@@ -97,11 +101,15 @@ def main() -> None:
         jaxgan_side.make_start(game, options.platform).save(options.start)
     start = parity.Start.load(options.start, game, options.platform)
     step, wait = prepare(options.side, options.dtype, start, options.deterministic)
-    losses = [[float(loss) for loss in step(number)] for number in range(parity.STEPS)]
+    per_call, losses = PER_CALL.get(options.side, 1), []
+    for number in range(0, parity.STEPS, per_call):
+        each = [np.asarray(loss.tolist()).reshape(per_call) for loss in step(number)]
+        losses += np.stack(each, axis=1).tolist()
     found = {"losses": losses, "device": device_kind(options.side, options.platform)}
     if not options.losses:
         shares = 0.1 if options.small else 1.0
-        found["ms"] = milliseconds(step, wait, shares * WARM_UP, shares * MEASURED)
+        of_call = milliseconds(step, wait, shares * WARM_UP, shares * MEASURED)
+        found["ms"] = of_call / per_call
         found["memory"] = memory(options.side, options.platform)
     print(json.dumps(found))
 
