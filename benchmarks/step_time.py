@@ -133,6 +133,8 @@ class Runner(NamedTuple):
             "JAX_PLATFORMS": JAX_PLATFORM[self.platform],
             "JAX_COMPILATION_CACHE_DIR": str(self.folder / "compiled"),
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+            # Else a shared one, in which a process that was ended leaves files cut short.
+            "TORCHINDUCTOR_CACHE_DIR": str(self.folder / "inductor"),
             **ENVIRONMENT.get(side, {}),
         }
         try:
