@@ -7,8 +7,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
+import parity
 from flax.training import train_state
-from games import GAMES, LEARNING_RATE
+from flax.traverse_util import unflatten_dict
+from games import LEARNING_RATE, Game
 from jax.nn import softplus
 
 __all__ = ["TrainState", "init", "make_players", "prepare", "train_step"]
@@ -93,12 +95,12 @@ class DCGANDiscriminator(nn.Module):
         return nn.Dense(1, **options)(x.reshape(x.shape[0], -1))[:, 0].astype(jnp.float32)
 
 
-def make_players(name: str, dtype: str) -> tuple[nn.Module, nn.Module]:
-    """(generator, discriminator)."""
+def make_players(game: Game, dtype: str) -> tuple[nn.Module, nn.Module]:
+    """(generator, discriminator), of `games.OF_CPU` alone."""
     dtype = jnp.dtype(dtype)
-    if name == "mlp":
+    if game.name == "mlp":
         return MLPGenerator(dtype), MLPDiscriminator(dtype)
-    if name == "dcgan28":
+    if game.name == "dcgan28":
         return (
             DCGANGenerator(7, (128, 64, 32), 1, (5, 5), 1, dtype),
             DCGANDiscriminator((32, 64, 128), (5, 5), dtype),
@@ -110,19 +112,18 @@ def make_players(name: str, dtype: str) -> tuple[nn.Module, nn.Module]:
 
 
 def init(
-    name: str, dtype: str, learning_rate: float = LEARNING_RATE
+    game: Game, dtype: str, learning_rate: float = LEARNING_RATE
 ) -> tuple[TrainState, TrainState]:
     """States of the generator and of the discriminator."""
-    game = GAMES[name]
     inputs = jnp.zeros((1, game.latent_dim)), jnp.zeros((1, *game.image_shape))
     states = []
-    for player, x in zip(make_players(name, dtype), inputs, strict=True):
+    for player, x in zip(make_players(game, dtype), inputs, strict=True):
         variables = jax.jit(partial(player.init, train=False))(jax.random.key(0), x)
         state = TrainState.create(
             apply_fn=player.apply,
             params=variables["params"],
             batch_stats=variables.get("batch_stats", {}),
-            tx=optax.adam(learning_rate, b1=game.b1, b2=0.999),
+            tx=optax.adam(learning_rate, b1=game.b1, b2=game.b2),
         )
         states.append(state)
     return tuple(states)
@@ -163,23 +164,50 @@ def train_step(
     return gen, disc, (real, fake, loss)
 
 
-def prepare(name: str, dtype: str) -> tuple[Callable, Callable]:
-    """(does one step, waits for all)."""
-    game = GAMES[name]
-    shape = (game.batch, *game.image_shape)
-    images = jax.random.uniform(jax.random.key(1), shape, minval=-1.0)
+def _named(params: dict) -> dict:
+    """jaxgan's parameters under the names that Flax gives to layers of its own."""
+    dense = sum(path[0].startswith("Dense") and path[-1] == "kernel" for path in params)
+    return unflatten_dict(
+        {
+            (
+                f"Dense_{dense}"
+                if path[0] == "logits"
+                else path[0].replace("Upsample", "ConvTranspose"),
+                path[-1],
+            ): jnp.array(value)
+            for path, value in params.items()
+        }
+    )
+
+
+def prepare(dtype: str, start: parity.Start) -> tuple[Callable, Callable]:
+    """(does one step, waits for all), as `torch_reference.prepare`."""
+    game = start.game
 
     @partial(jax.jit, donate_argnums=(0, 1))
-    def compiled(gen, disc, images, key):
+    def drawing(gen, disc, images, key):
         key, latent_key = jax.random.split(key)
         latents = jax.random.normal(latent_key, (game.batch, game.latent_dim))
         return *train_step(gen, disc, images, latents), key
 
-    now = (*init(name, dtype), None, jax.random.key(2))
+    gen, disc = (
+        player.replace(params=_named(start.params(name)))
+        for name, player in zip(
+            ("generator", "discriminator"), init(game, dtype, parity.LEARNING_RATE), strict=True
+        )
+    )
+    (first,) = map(jnp.array, start.images(0))
+    now = gen, disc, None, jax.random.key(2)
+    del gen, disc  # which the first step is given
 
-    def step():
+    def numbered(number: int | None = None):
         nonlocal now
         gen, disc, _, key = now
-        now = compiled(gen, disc, images, key)
+        if number is None:
+            now = drawing(gen, disc, first, key)
+        else:
+            (images,) = start.images(number)
+            now = *train_step(gen, disc, images, start.latents[number]), key
+        return now[2]
 
-    return step, lambda: jax.block_until_ready(now)
+    return numbered, lambda: jax.block_until_ready(now)

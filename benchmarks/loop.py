@@ -1,16 +1,18 @@
 """A whole training run's images a second beside those of the bare step.
 
-    python benchmarks/loop.py
-    python benchmarks/loop.py --num_steps 600
+    python benchmarks/loop.py [--platform cpu] [--num_steps 3000] [--data device files]
 
-The run is `experiments/dcgan.py` as a user starts it, with its logging, pictures, evaluations and
-checkpoints; its time is that of the whole process, start-up included. The bare step is the same
-compiled step called in a loop on one batch, in a process of its own before and after the run,
-since the speed of a shared machine drifts. Fewer steps than the default make start-up and the
-last pictures weigh more.
+A run is `experiments/dcgan.py` as a user starts it, with its logging, pictures, evaluations and
+checkpoints; its time is that of the whole process, start-up included. Its data lives on the device,
+as that of small data sets does, or is read from image files as it trains: digits, written to a
+folder before. The bare step is the same compiled step called in a loop on one batch, in a process
+of its own before and after each run, since the speed of a shared machine drifts. Fewer steps than
+the default make start-up and the last pictures weigh more. A platform is what JAX finds unless it
+is given.
 """
 
 import argparse
+import os
 import statistics
 import subprocess
 import sys
@@ -18,13 +20,17 @@ import tempfile
 import time
 from pathlib import Path
 
+import checkout  # noqa: F401
+
 from jaxgan.runs.page import read_metrics
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 RATE = "train/images_per_second"
+JAX_PLATFORM = {"cpu": "cpu", "gpu": "cuda,cpu", "tpu": "tpu,cpu"}
+FILES = 2_000
 
 
-def bare_images_per_second(seconds: float = 30.0) -> float:
+def bare_images_per_second(seconds: float) -> float:
     """The step alone, in this process."""
     sys.path.insert(0, str(EXPERIMENTS))
     import dcgan
@@ -55,45 +61,81 @@ def bare_images_per_second(seconds: float = 30.0) -> float:
     return config.batch_size / statistics.median(times)
 
 
-def run_images_per_second(num_steps: int) -> float:
+def write_files(folder: Path) -> None:
+    """Digits as a folder of images."""
+    from PIL import Image
+
+    from jaxgan import data
+
+    source = data.mnist("train")
+    folder.mkdir()
+    for i in range(FILES):
+        Image.fromarray(source[i]["image"].squeeze()).save(folder / f"{i}.png")
+
+
+def run_images_per_second(num_steps: int, data: str, environment: dict[str, str]) -> float:
+    """A run with data from "device" or from "files"."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, EXPERIMENTS / "dcgan.py", "--workdir", Path(folder) / "run"]
+        workdir = Path(folder) / "run"
+        command = [sys.executable, EXPERIMENTS / "dcgan.py", "--workdir", workdir]
+        command += [f"--config.num_steps={num_steps}"]
+        if data == "files":
+            write_files(Path(folder) / "digits")
+            dataset = f"--config.dataset=folder:{folder}/digits"
+            command += [dataset, "--config.device_data_mb=0"]
         begin = time.perf_counter()
         subprocess.run(
-            [*command, f"--config.num_steps={num_steps}"],
+            command,
             check=True,
+            env=environment,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
         seconds = time.perf_counter() - begin
-        rates = [row[RATE] for row in read_metrics(folder + "/run/metrics.jsonl") if RATE in row]
+        rates = [row[RATE] for row in read_metrics(workdir / "metrics.jsonl") if RATE in row]
     images = num_steps * 100 / seconds
     share = 100 * images / statistics.median(rates)
-    print(f"the run: {num_steps} steps in {seconds:.0f} s", flush=True)
+    print(f"the run, data from {data}: {num_steps} steps in {seconds:.0f} s", flush=True)
     print(f"that is {share:.1f} % of the median rate while it trained", flush=True)
     return images
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--num_steps", type=int, default=3000, help="of the run (3000)")
+    parser.add_argument("--platform", choices=tuple(JAX_PLATFORM), help="what JAX finds")
+    parser.add_argument("--num_steps", type=int, default=3000, help="of a run (3000)")
+    known = ("device", "files")
+    parser.add_argument("--data", nargs="+", choices=known, default=known, help="both")
+    parser.add_argument("--seconds", type=float, default=30.0, help="of the bare step (30)")
     parser.add_argument("--bare", action="store_true", help="measure the bare step alone")
-    arguments = parser.parse_args()
-    if arguments.bare:
-        print(bare_images_per_second())
+    options = parser.parse_args()
+    environment = dict(os.environ)
+    if options.platform:
+        environment["JAX_PLATFORMS"] = JAX_PLATFORM[options.platform]
+    if options.bare:
+        print(bare_images_per_second(options.seconds))
         return
 
     def bare() -> float:
-        command = [sys.executable, __file__, "--bare"]
-        images = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        command = [sys.executable, __file__, "--bare", f"--seconds={options.seconds}"]
+        output = subprocess.run(
+            command, check=True, stdout=subprocess.PIPE, text=True, env=environment
+        )
+        images = float(output.stdout.split()[-1])
         print(f"the bare step: {images:.1f} images/s", flush=True)
         return images
 
     before = bare()
-    run = run_images_per_second(arguments.num_steps)
-    after = bare()
-    mean = (before + after) / 2
-    print(f"the run, end to end: {run:.1f} images/s, {100 * run / mean:.1f} % of the bare step's")
+    for data in options.data:
+        run = run_images_per_second(options.num_steps, data, environment)
+        after = bare()
+        share = 100 * run / ((before + after) / 2)
+        print(
+            f"the run, data from {data}, end to end: {run:.1f} images/s, "
+            f"{share:.1f} % of the bare step's",
+            flush=True,
+        )
+        before = after
 
 
 if __name__ == "__main__":

@@ -56,13 +56,14 @@ def train_torch(seed: int, config: dict, split: str) -> dict[str, Callable]:
     torch.manual_seed(seed)
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     game = GAMES["dcgan28"]
-    players = torch_reference.make_players("dcgan28", tuned=True)
-    step = torch_reference.make_step("dcgan28", "float32", True, *players)
+    tuned = torch_reference.SIDES["torch_tuned"]
+    players = torch_reference.make_players(game, tuned)
+    step = torch_reference.make_step(game, *players, tuned)
     averaged = torch_reference.average(players[0], config["ema_decay"])
     source = data.mnist(split)
     batches = data.train_iterator(source, batch_size=game.batch, seed=seed, **LOOK)
     for _ in range(config["num_steps"]):
-        # In a mirror, see torch_reference.
+        # In a mirror, see torch_networks.
         images = torch.tensor(next(batches)["image"][:, ::-1, ::-1].copy()).permute(0, 3, 1, 2)
         step(images, torch.randn(game.batch, game.latent_dim))
         averaged.update_parameters(players[0])

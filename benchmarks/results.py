@@ -26,7 +26,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxgan.files import write_atomically
-from jaxgan.runs.page import read_metrics
 
 RESULTS = Path(__file__).parents[1] / "results"
 GAME = ("d_real", "d_fake", "jsd_lower_bound")
@@ -115,6 +114,9 @@ def _figures(workdir: Path, script: str) -> dict[str, dict[str, float]]:
         figures["alone"] = {"accuracy": figures[script].pop("accuracy_supervised")}
     trials = _read(workdir / "gaussians.json").get("trials", [])
     figures |= {f"trial {number}": trial for number, trial in enumerate(trials)}
+    # Only here: what times a step is to run where nothing else of an experiment is installed.
+    from jaxgan.runs.page import read_metrics
+
     rows = read_metrics(workdir / "metrics.jsonl")
     game = _game(rows)
     return figures | ({"game": game} if game else {})

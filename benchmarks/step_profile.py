@@ -20,7 +20,7 @@ import flops
 import jax
 import jax.numpy as jnp
 import jaxgan_side
-from games import GAMES
+from games import GAMES, OF_CPU
 
 import results
 from jaxgan.runs.provenance import provenance
@@ -91,15 +91,14 @@ def by_kind(found: dict[str, float], program: str) -> dict[str, float]:
 
 def profile(name: str, dtype: str, steps: int) -> dict[str, float]:
     """Prints one game's table, and returns the shares of the step."""
-    step, wait = jaxgan_side.prepare(name, dtype)
+    game = GAMES[name]
+    step, wait = jaxgan_side.prepare(dtype, jaxgan_side.make_start(game, "cpu"))
     for _ in range(3):
         step()
     wait()
     whole = timed(step, wait, steps)
-    game = GAMES[name]
-    state = jax.eval_shape(lambda: jaxgan_side.init(name))
-    shape = (game.batch, *game.image_shape)
-    program = flops.compile_step(jaxgan_side.make_step(name, dtype), state, shape, "platform")
+    state, batch = jax.eval_shape(lambda: jaxgan_side.init(game)), jaxgan_side.batch_shapes(game)
+    program = flops.compile_step(jaxgan_side.make_step(game, dtype), state, batch, "platform")
     totals = by_kind(operations(step, wait, steps), program.as_text())
     rest = "convolutions, and the rest"
     totals[rest] = max(whole - sum(totals.values()), 0.0)
@@ -108,7 +107,7 @@ def profile(name: str, dtype: str, steps: int) -> dict[str, float]:
         print(f"{kind:28}{milliseconds:9.2f} ms{100 * milliseconds / whole:6.0f} %")
     if name != "mlp":
         least = flops.least_operations(
-            *jaxgan_side.make_players(name), state, game.batch, game.latent_dim, game.image_shape
+            *jaxgan_side.make_players(game), state, game.batch, game.latent_dim, game.image_shape
         )
         rate, most = least / totals[rest] / 1e6, peak()
         print(f"{rest}: {rate:.0f} GFLOP/s, of {most:.0f} at the peak ({100 * rate / most:.0f} %)")
@@ -117,15 +116,15 @@ def profile(name: str, dtype: str, steps: int) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("models", nargs="*", help=f"of {', '.join(GAMES)}; all unless given")
+    parser.add_argument("models", nargs="*", help=f"of {', '.join(OF_CPU)}; all unless given")
     parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"])
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--json", type=Path, help="file to write the shares to")
     options = parser.parse_args()
     figures = {}
-    for name in options.models or GAMES:
-        if name not in GAMES:
-            parser.error(f"got {name!r}, expected one of {', '.join(GAMES)}")
+    for name in options.models or OF_CPU:
+        if name not in OF_CPU:
+            parser.error(f"got {name!r}, expected one of {', '.join(OF_CPU)}")
         figures[name] = profile(name, options.dtype, options.steps)
     if options.json:
         command = f"python benchmarks/step_profile.py --dtype {options.dtype}"

@@ -8,7 +8,7 @@ alone; `load_generator` and `load_discriminator` import Orbax when they are firs
 
 from typing import TYPE_CHECKING, Any
 
-from jaxgan import augment, cpu, latent, losses, methods, metrics, networks
+from jaxgan import augment, cpu, gpu, latent, losses, methods, metrics, networks
 from jaxgan.errors import UserError
 from jaxgan.losses import penalties
 from jaxgan.state import Player, TrainState, create_player, create_train_state
@@ -38,6 +38,7 @@ __all__ = [
     "cpu",
     "create_player",
     "create_train_state",
+    "gpu",
     "latent",
     "load_discriminator",
     "load_generator",

@@ -6,7 +6,7 @@ import os
 
 import jax
 
-__all__ = ["compiler_options", "keep_memory", "quick_options"]
+__all__ = ["compiler_options", "keep_memory", "known", "quick_options"]
 
 # <malloc.h> of glibc: the parameters of mallopt.
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX, _ARENA_MAX = -1, -2, -4, -8
@@ -64,7 +64,7 @@ def compiler_options() -> dict[str, str]:
       >>> import jax, jaxgan
       >>> double = jax.jit(lambda x: 2 * x, compiler_options=jaxgan.cpu.compiler_options())
     """
-    return _known(_OPTIONS) if jax.default_backend() == "cpu" else {}
+    return known(_OPTIONS) if jax.default_backend() == "cpu" else {}
 
 
 def quick_options() -> dict[str, str]:
@@ -89,7 +89,7 @@ def quick_options() -> dict[str, str]:
     """
     if jax.default_backend() != "cpu" or _LEVEL in os.environ.get("XLA_FLAGS", ""):
         return {}
-    return _known({_LEVEL: "1"})
+    return known({_LEVEL: "1"})
 
 
 _OPTIONS = {
@@ -103,8 +103,8 @@ _OPTIONS = {
 _LEVEL = "xla_backend_optimization_level"
 
 
-def _known(options: dict[str, str]) -> dict[str, str]:
-    """The options, or none of them: XLA refuses those that it does not know, and they can go."""
+def known(options: dict[str, str]) -> dict[str, str]:
+    """The options of `jax.jit`, or none of them: XLA refuses those that it does not know."""
     return dict(options) if _compiles(tuple(options.items())) else {}
 
 

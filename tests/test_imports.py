@@ -25,7 +25,7 @@ MODULES = {module_name(path): path for path in FILES}
 
 # What each part may import of jaxgan besides itself.
 ERRORS = {"errors"}
-CORE = ERRORS | {"cpu", "devices", "files", "nonfinite", "state", "step"}
+CORE = ERRORS | {"cpu", "devices", "files", "gpu", "nonfinite", "state", "step"}
 PARTS = CORE | {"augment", "data", "inputs", "latent", "losses", "metrics", "networks"}
 RUNS = {"methods", "evaluation", "runs", "checkpoints", "inference", "training"}
 EVERYTHING = PARTS | RUNS | {"toys"}
@@ -33,6 +33,7 @@ ALLOWED = {
     "errors": set(),
     "cpu": set(),
     "devices": set(),
+    "gpu": ERRORS | {"cpu"},
     "files": ERRORS,
     "losses": ERRORS | {"devices"},
     "augment": ERRORS | {"devices"},

@@ -46,13 +46,14 @@ def base_config() -> config_dict.ConfigDict:
     config.shard_state = False
     config.model_devices = 1
     config.micro_batches = 1  # parts of a batch, one after another, for less memory
+    config.deterministic = False  # on a GPU: the same numbers in every process, in longer steps
     # What becomes of numbers that are not finite: stop the run, skip the step (and go on from the
     # parameters before it), or rollback to the newest checkpoint and go on with other examples.
     config.on_nonfinite = "stop"
     return config
 
 
-LATER = {"shard_state": False, "model_devices": 1, "micro_batches": 1}
+LATER = {"shard_state": False, "model_devices": 1, "micro_batches": 1, "deterministic": False}
 """Fields that runs of before do not know, and what they did: going on with it is no change."""
 PLACES = ("shard_state", "model_devices")
 """Fields that say where a state is and not what becomes of it: a run may go on with others."""

@@ -14,7 +14,7 @@ from absl import flags
 from jax.sharding import Mesh
 from ml_collections import config_dict
 
-from jaxgan import cpu
+from jaxgan import cpu, gpu
 from jaxgan.errors import UserError
 from jaxgan.nonfinite import skip_nonfinite
 from jaxgan.runs.provenance import provenance
@@ -159,11 +159,15 @@ def fit_images(
     arrays = sharding.replicate(arrays, mesh)
     places = sharding.shard_state(state, mesh, over_data=config.shard_state)
 
+    options = cpu.compiler_options()
+    if config.deterministic:
+        options |= gpu.deterministic_options()
+
     @functools.partial(
         jax.jit,
         donate_argnums=0,
         out_shardings=(places, None) if _is_cut(config) else None,
-        compiler_options=cpu.compiler_options(),
+        compiler_options=options,
     )
     def train_steps(state, arrays, batches):
         one = guarded(config, lambda state, batch: step(state, arrays, batch))
