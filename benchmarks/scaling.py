@@ -47,7 +47,7 @@ def compile_step(name: str, devices: list, *, cut: bool):
     game, mesh = GAMES[name], sharding.make_mesh(devices)
     # Rounding turns the sign of some of Adam's first steps.
     tx = optax.sgd(LEARNING_RATE, momentum=0.9)
-    method = jaxgan_side.make_method(name, "float32")
+    method = jaxgan_side.make_method(game, "float32")
     batch = {"image": np.zeros((1, *game.image_shape), np.float32)}
     state = method.init(jax.random.key(0), batch, tx, tx, ema=True)
     places = sharding.shard_state(state, mesh, over_data=cut)

@@ -2,6 +2,7 @@
 
 import jax
 import pytest
+import tiny
 
 from jaxgan import cpu, gpu
 from jaxgan.errors import UserError
@@ -49,6 +50,6 @@ def test_the_config_says_whether_a_run_is_told(deterministic, monkeypatch):
     names = ("sample", "evaluate", "real", "images_per_step", "description", "use")
     with pytest.raises(Compiling):
         experiment.fit_images(
-            settings, None, None, None, None, mesh, arrays=None, **dict.fromkeys(names)
+            settings, tiny.state(), None, None, None, mesh, arrays=None, **dict.fromkeys(names)
         )
     assert [("told" in options) for options in told] == [deterministic]
