@@ -74,11 +74,12 @@ class Recorder:
         self._pool = concurrent.futures.ThreadPoolExecutor(1, "recorder")
         self._pending: list[concurrent.futures.Future] = []
 
-    def scalars(self, step: int, values: dict[str, float]) -> None:
-        """Appends to metrics.jsonl before it returns, and to TensorBoard later."""
+    def scalars(self, step: int, values: dict[str, Any]) -> None:
+        """Appends to metrics.jsonl before it returns, and the numbers to TensorBoard later."""
         with writing(self._workdir), self._metrics.open("a") as file:
             file.write(json.dumps({"step": step, **values}) + "\n")
-        self._later(lambda: self._writer.scalars(step, values))
+        numbers = {name: value for name, value in values.items() if not isinstance(value, list)}
+        self._later(lambda: self._writer.scalars(step, numbers))
 
     def images(self, step: int, images: dict[str, np.ndarray]) -> None:
         """Draws a grid of each set of images, (B, H, W, C) in [0, 1], as samples/NAME_STEP.png.

@@ -1,6 +1,5 @@
 """An experiment from the command line to the loop."""
 
-import functools
 import os
 import sys
 from collections.abc import Callable
@@ -18,8 +17,8 @@ from jaxgan.nonfinite import skip_nonfinite
 from jaxgan.runs.provenance import provenance
 from jaxgan.runs.recorder import Recorder
 from jaxgan.state import TrainState
-from jaxgan.training import command_line, processes, sharding
-from jaxgan.training.config import check_config
+from jaxgan.training import command_line, processes, seeds, sharding
+from jaxgan.training.config import check_config, expect_field
 from jaxgan.training.loop import Checkpoints, Hook, fit
 from jaxgan.training.sources import bad_images
 from jaxgan.training.workdir import check_workdir
@@ -63,9 +62,17 @@ def run_experiment(
         check_workdir(workdir, config.to_dict(), change_config=flags.FLAGS.change_config)
         if flags.FLAGS.distributed:
             processes.join()
+        several = config.get("seeds", 1) > 1
+        if several:
+            expected = "1 in several processes"
+            expect_field(config, "seeds", not flags.FLAGS.distributed, expected)
+            seeds.prepare_devices(config.seeds)
         cpu.keep_memory()
         train(*parts, config, workdir, flags.FLAGS.change_config)
-        if report and jax.process_count() == 1:
+        if report and several:
+            for single in seeds.single_configs(config):
+                report(single, seeds.folder_of(workdir, single))
+        elif report and jax.process_count() == 1:
             report(config, workdir)
         elif report and jax.process_index() == 0:
             print("The same command without --distributed ends with a report.")
@@ -96,9 +103,9 @@ def fit_images(
       config: of the experiment.
       state: at step 0.
       step: (state, arrays, batch) -> (state, metrics), pure.
-      batches: as for `fit`.
+      batches: as for `fit`; of several seeds `JoinedBatches`.
       workdir: the run's folder.
-      mesh: of all devices.
+      mesh: of all devices, or of those of the seeds.
       arrays: data that lives on the devices, any pytree.
       sample: state -> pictures, as of a `Hook`.
       evaluate: state -> numbers measured on held-out data, or None.
@@ -115,16 +122,25 @@ def fit_images(
     """
     processes.meet()
     arrays = sharding.replicate(arrays, mesh)
+    count = config.get("seeds", 1)
 
-    @functools.partial(jax.jit, donate_argnums=0, compiler_options=cpu.compiler_options())
-    def train_steps(state, arrays, batches):
+    def one_seed(state, arrays, batches):
         one = guarded(config, lambda state, batch: step(state, arrays, batch))
         return jax.lax.scan(one, state, batches)
 
+    steps = seeds.make_train_steps(step, mesh) if count > 1 else one_seed
+    compiled = jax.jit(steps, donate_argnums=0, compiler_options=cpu.compiler_options())
+
+    def train_steps(state, batches):
+        if count > 1:
+            state = seeds.place(state, mesh)
+            return compiled(state, arrays, seeds.shard_batches(batches, mesh))
+        return compiled(state, arrays, sharding.shard_batch(batches, mesh, stacked=True))
+
     summary = {
         "title": f"{os.path.splitext(os.path.basename(sys.argv[0]))[0]} on {config.dataset}",
-        "generator_parameters": _count(state.generator.params),
-        "discriminator_parameters": _count(state.discriminator.params),
+        "generator_parameters": _count(state.generator.params) // count,
+        "discriminator_parameters": _count(state.discriminator.params) // count,
         "devices": f"{jax.device_count()} × {jax.devices()[0].device_kind}",
         "jax_version": jax.__version__,
         **origin(),
@@ -137,10 +153,8 @@ def fit_images(
         hooks.append(Hook(config.eval_every, evaluate, waits=True))
     description = {**description, "config": config.to_dict()}
     state = fit(
-        sharding.replicate(state, mesh),
-        lambda state, batches: train_steps(
-            state, arrays, sharding.shard_batch(batches, mesh, stacked=True)
-        ),
+        state if count > 1 else sharding.replicate(state, mesh),
+        train_steps,
         batches,
         num_steps=config.num_steps,
         checkpoints=Checkpoints(

@@ -13,7 +13,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxgan.errors import UserError
 
-__all__ = ["check_batch_size", "make_mesh", "replicate", "replicated", "shard_batch"]
+__all__ = ["check_batch_size", "gather", "make_mesh", "replicate", "replicated", "shard_batch"]
 
 
 def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
@@ -48,6 +48,29 @@ def replicate(tree: Any, mesh: Mesh) -> Any:
         return jax.random.wrap_key_data(data, impl=jax.random.key_impl(x))
 
     return jax.tree.map(put, tree)
+
+
+def gather(tree: Any) -> Any:
+    """Brings what is split over devices of this process onto one of them; all else stays.
+
+    On CPU a program that sums over devices may wait for ever where others are on their way, since
+    the threads are as few as the cores. So no program but those of the steps, which have no such
+    sums, is given arrays that are split.
+
+    Args:
+      tree: pytree of arrays.
+
+    Returns:
+      The same, itself where nothing is split.
+
+    Examples:
+      >>> gather({"a": jax.numpy.ones(3)})["a"].shape
+      (3,)
+    """
+    leaves = jax.tree.leaves(tree)
+    if all(leaf.is_fully_replicated or not leaf.is_fully_addressable for leaf in leaves):
+        return tree
+    return jax.device_put(tree, min(leaves[0].devices(), key=lambda device: device.id))
 
 
 def shard_batch(batch: Any, mesh: Mesh, *, stacked: bool = False) -> Any:
