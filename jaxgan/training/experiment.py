@@ -128,7 +128,7 @@ def fit_images(
         one = guarded(config, lambda state, batch: step(state, arrays, batch))
         return jax.lax.scan(one, state, batches)
 
-    steps = seeds.make_train_steps(step, mesh) if count > 1 else one_seed
+    steps = seeds.join_steps(one_seed, mesh) if count > 1 else one_seed
     compiled = jax.jit(steps, donate_argnums=0, compiler_options=cpu.compiler_options())
 
     def train_steps(state, batches):

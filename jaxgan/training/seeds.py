@@ -33,8 +33,8 @@ __all__ = [
     "each_seed",
     "folder_of",
     "join_states",
+    "join_steps",
     "make_mesh",
-    "make_train_steps",
     "pick",
     "place",
     "prepare_devices",
@@ -107,7 +107,7 @@ def pick(state: TrainState, index: int) -> TrainState:
 def place(state: TrainState, mesh: Mesh) -> TrainState:
     """Puts the state of all seeds on their devices, if it is not there."""
     own = NamedSharding(mesh, PartitionSpec("data"))
-    if state.key.sharding.is_equivalent_to(own, 1):
+    if state.key.sharding.is_equivalent_to(own, state.key.ndim):
         return state
     placed = jax.device_put(state.replace(step=None), own)
     return placed.replace(step=sharding.replicate(state.step, mesh))
@@ -147,35 +147,37 @@ def each_seed(function: Callable, mesh: Mesh) -> Callable:
     )
 
 
-def make_train_steps(step: Callable, mesh: Mesh) -> Callable:
-    """Builds what `fit` calls for all seeds.
+def join_steps(steps: Callable, mesh: Mesh) -> Callable:
+    """Of several steps of one seed as many of all of them.
 
     Args:
-      step: of one seed, (state, arrays, batch) -> (state, metrics), pure.
+      steps: (state, shared, own) -> (state, metrics (K,)), pure.
       mesh: of the seeds' devices.
 
     Returns:
-      (state, arrays, batches of K steps and S seeds (K, S, ...)) -> (state, metrics
-      (K, S)), to be jitted.
+      The same of the state of all S seeds, to be jitted; of `own` the arrays have the seeds as
+      their first axis, and the metrics are (K, S).
     """
 
-    def several(state, arrays, batches):
-        new, metrics = jax.lax.scan(lambda s, batch: step(s, arrays, batch), state, batches)
+    def one(state, shared, own):
+        new, metrics = steps(state, shared, own)
         return _arrays(new), metrics
 
-    run = each_seed(several, mesh)
+    run = each_seed(one, mesh)
 
-    def train_steps(state, arrays, batches):
-        steps = jax.tree.leaves(batches)[0].shape[0]
-        new, metrics = run(state, arrays, _swap(batches))
-        return TrainState(state.step + steps, *new), _swap(metrics)
+    def joined(state, shared, own):
+        new, metrics = run(state, shared, own)
+        metrics = jax.tree.map(jnp.transpose, metrics)
+        count = jax.tree.leaves(metrics)[0].shape[0]
+        return TrainState(state.step + count, *new), metrics
 
-    return train_steps
+    return joined
 
 
 def shard_batches(batches: PyTree, mesh: Mesh) -> PyTree:
-    """Puts host batches (K, S, ...) of K steps and S seeds on the seeds' devices."""
-    return jax.device_put(batches, NamedSharding(mesh, PartitionSpec(None, "data")))
+    """Puts host batches (K, S, ...) of K steps and S seeds on the seeds' devices, (S, K, ...)."""
+    by_seed = jax.tree.map(lambda array: np.swapaxes(array, 0, 1), batches)
+    return jax.device_put(by_seed, NamedSharding(mesh, PartitionSpec("data")))
 
 
 class JoinedBatches:
@@ -262,7 +264,3 @@ def _largest_divisor(number: int, most: int) -> int:
 
 def _arrays(state: TrainState) -> tuple:
     return state.key, state.generator, state.discriminator, state.extra
-
-
-def _swap(tree: PyTree) -> PyTree:
-    return jax.tree.map(lambda array: jnp.swapaxes(array, 0, 1), tree)
