@@ -23,6 +23,7 @@ import numpy as np
 from jaxgan.files import read_object, sync, write_atomically, write_json, writing
 from jaxgan.runs import page, pictures
 from jaxgan.runs.event_files import EventWriter
+from jaxgan.runs.spread import without_seeds
 
 __all__ = ["Recorder", "is_finished", "save_config"]
 
@@ -78,8 +79,7 @@ class Recorder:
         """Appends to metrics.jsonl before it returns, and the numbers to TensorBoard later."""
         with writing(self._workdir), self._metrics.open("a") as file:
             file.write(json.dumps({"step": step, **values}) + "\n")
-        numbers = {name: value for name, value in values.items() if not isinstance(value, list)}
-        self._later(lambda: self._writer.scalars(step, numbers))
+        self._later(lambda: self._writer.scalars(step, without_seeds(values)))
 
     def images(self, step: int, images: dict[str, np.ndarray]) -> None:
         """Draws a grid of each set of images, (B, H, W, C) in [0, 1], as samples/NAME_STEP.png.

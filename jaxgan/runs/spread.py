@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["SEEDS", "STD", "by_seed", "over_seeds"]
+__all__ = ["STD", "by_seed", "number_of_seeds", "over_seeds", "without_seeds"]
 
-STD, SEEDS = "_std", "_seeds"
+STD, _SEEDS = "_std", "_seeds"
 
 
 def over_seeds(values: Mapping[str, Sequence[float]]) -> dict[str, Any]:
@@ -31,7 +31,7 @@ def over_seeds(values: Mapping[str, Sequence[float]]) -> dict[str, Any]:
         numbers = np.asarray(each, np.float64)
         named[name] = float(numbers.mean())
         named[name + STD] = float(numbers.std(ddof=1))
-        named[name + SEEDS] = numbers.tolist()
+        named[name + _SEEDS] = numbers.tolist()
     return named
 
 
@@ -43,7 +43,32 @@ def by_seed(row: Mapping[str, Any], index: int) -> dict[str, float]:
       {'eval/fid': 3.0}
     """
     return {
-        name.removesuffix(SEEDS): each[index]
+        name.removesuffix(_SEEDS): each[index]
         for name, each in row.items()
-        if name.endswith(SEEDS) and isinstance(each, list)
+        if _of_seeds(name, each)
     }
+
+
+def without_seeds(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What a row says of all seeds together.
+
+    Examples:
+      >>> without_seeds({"step": 5, "eval/fid": 2.0, "eval/fid_seeds": [1.0, 3.0]})
+      {'step': 5, 'eval/fid': 2.0}
+    """
+    return {name: value for name, value in row.items() if not _of_seeds(name, value)}
+
+
+def number_of_seeds(rows: Sequence[Mapping[str, Any]]) -> int:
+    """How many seeds rows are of; 0 where they are of a single run.
+
+    Examples:
+      >>> number_of_seeds([{"step": 5, "eval/fid": 2.0, "eval/fid_seeds": [1.0, 3.0]}])
+      2
+    """
+    counts = (len(x) for row in rows for name, x in row.items() if _of_seeds(name, x))
+    return next(counts, 0)
+
+
+def _of_seeds(name: str, value: Any) -> bool:
+    return name.endswith(_SEEDS) and isinstance(value, list)
