@@ -251,7 +251,6 @@ def write_run(
                 single = jax.device_put(state, jax.local_devices()[0])
                 checkpoint.save(manager, single, position, {**description, "config": own})
             manager.wait_until_finished()
-        recorder.final_pictures()
         recorder.wait()
         recorder.page(step=step, status="finished")
     finally:
