@@ -60,13 +60,13 @@ def run_experiment(
         check_config(config)
         # Now, and not when minutes have gone into data and networks.
         check_workdir(workdir, config.to_dict(), change_config=flags.FLAGS.change_config)
-        if flags.FLAGS.distributed:
-            processes.join()
         several = config.get("seeds", 1) > 1
         if several:
             expected = "1 in several processes"
             expect_field(config, "seeds", not flags.FLAGS.distributed, expected)
             seeds.prepare_devices(config.seeds)
+        if flags.FLAGS.distributed:
+            processes.join()
         cpu.keep_memory()
         train(*parts, config, workdir, flags.FLAGS.change_config)
         if report and several:
