@@ -14,6 +14,7 @@ def get_config(variant):
     config = config_dict.ConfigDict()
     config.variant = variant
     config.seed = 0
+    config.seeds = 1  # so many at once, from seed on, each with all of its trials
     config.trials = 10  # trained at once, alike but for their random numbers
     config.num_samples = 2_500  # of each trial, to measure
     config.batch_size = 128  # points

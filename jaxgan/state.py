@@ -1,6 +1,7 @@
 """The one state that training carries: two players, a step counter and a key."""
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -97,8 +98,18 @@ def init_variables(
     # Options are for a program of its own; within `jit` or `vmap` this is a part of theirs, which
     # an array that is made there tells.
     within = any(isinstance(x, jax.core.Tracer) for x in (key, *inputs, jnp.zeros(())))
-    init = functools.partial(module.init, **options)
-    return jax.jit(init, compiler_options={} if within else cpu.quick_options())(key, *inputs)
+    try:
+        init = _compile_init(module, tuple(options.items()), within)
+    except TypeError:  # a module of which something has no hash
+        init = _compile_init.__wrapped__(module, tuple(options.items()), within)
+    return init(key, *inputs)
+
+
+# Kept, since each of many seeds begins with the same networks.
+@functools.lru_cache(maxsize=16)
+def _compile_init(module: nn.Module, options: tuple, within: bool) -> Callable:
+    init = functools.partial(module.init, **dict(options))
+    return jax.jit(init, compiler_options={} if within else cpu.quick_options())
 
 
 def create_player(

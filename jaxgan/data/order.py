@@ -53,6 +53,8 @@ def index_batches(
         raise UserError(f"seed: got {seed!r}, expected a non-negative integer")
 
     own = own_part(batch_size, process_index, process_count)
+    # Of this stream alone: several of them, as of several seeds, would push each other out.
+    permutation = functools.lru_cache(maxsize=4)(functools.partial(_permutation, size, int(seed)))
 
     # Whole batches are drawn at once: passing each example through the stages of Grain takes 0.1
     # ms, longer than some train steps.
@@ -62,13 +64,12 @@ def index_batches(
         indices = np.empty(len(positions), np.int32)
         for epoch in np.unique(epochs):
             of_epoch = epochs == epoch
-            indices[of_epoch] = _permutation(size, int(seed), int(epoch))[places[of_epoch]]
+            indices[of_epoch] = permutation(int(epoch))[places[of_epoch]]
         return indices
 
     return grain.MapDataset.range(_FOREVER).map(batch)
 
 
-@functools.lru_cache(maxsize=4)
 def _permutation(size, seed, epoch):
     return np.random.default_rng((seed, epoch)).permutation(size).astype(np.int32)
 

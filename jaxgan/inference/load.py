@@ -265,6 +265,13 @@ def restore_player(workdir: str | Path, step: int | None, player: str, ema: bool
 
     def read(manager, step):
         description = checkpoint.read_description(manager, step)
+        config = description.get("config", {})
+        if config.get("seeds", 1) > 1:
+            one = Path(workdir) / f"seed_{config['seed']}"
+            raise UserError(
+                f"workdir: {workdir} holds {config['seeds']} seeds at once, expected one of them, "
+                f"as {one} will be when they are trained"
+            )
         return description, *checkpoint.restore_player(manager, step, player, ema=ema)
 
     step, found = read_run(workdir, step, read)

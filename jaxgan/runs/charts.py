@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 from jaxgan.runs.page_files import evenly, is_number
+from jaxgan.runs.spread import STD
 
 __all__ = ["PROGRESS", "make_charts", "pictured_charts", "thin"]
 
@@ -178,7 +179,8 @@ def make_charts(rows: list[dict]) -> list[dict]:
     Returns:
       For each chart what the page's script draws: "title", "note", where it is known "low" and
       "high" (ends of the axis) and "line" (a reference value), and "series", a list of dicts of
-      "key", "label", "colour" (its number) and "dots" (or else a line).
+      "key", "label", "colour" (its number), "dots" (or else a line) and, of several seeds, "spread"
+      (the key of the standard deviation about it).
 
     Examples:
       >>> (chart,) = make_charts([{"step": 1, "eval/fid_lenet_10k": 41.5}])
@@ -186,19 +188,21 @@ def make_charts(rows: list[dict]) -> list[dict]:
       ('FID lenet 10k', True)
     """
     keys = {key for row in rows for key, value in row.items() if is_number(value)} - {"step"}
+    spreads = {key + STD for key in keys} & keys
+    keys -= spreads
     charts = []
     for chart in _KNOWN_CHARTS:
         labels = {key: label for key, label in chart["keys"].items() if key in keys}
         if labels:
             rest = {name: value for name, value in chart.items() if name != "keys"}
-            charts.append({**rest, "series": _series(labels)})
+            charts.append({**rest, "series": _series(labels, spreads)})
     families: dict[str, list[str]] = {}
     for key in sorted(keys.difference(*(chart["keys"] for chart in _KNOWN_CHARTS))):
         families.setdefault(_family(key), []).append(key)
     for family, members in families.items():
         title = _title(family if len(members) > 1 else members[0].split("/")[-1])
         note = _FAMILY_NOTES.get(family, "Written by the run under this name.")
-        series = _series({key: key for key in members})
+        series = _series({key: key for key in members}, spreads)
         charts.append({"title": title, "note": note, "series": series})
     return charts
 
@@ -222,14 +226,15 @@ def _title(name: str) -> str:
     return " ".join([first.upper() if short else first.capitalize(), *rest])
 
 
-def _series(labels: dict[str, str]) -> list[dict]:
+def _series(labels: dict[str, str], spreads: set[str]) -> list[dict]:
     taken: set[int] = set()
     series = []
     for key, label in labels.items():
         dots = key.startswith("eval/")
         colour = _colour(key, taken)
         taken.add(colour)
-        series.append({"key": key, "label": label, "colour": colour, "dots": dots})
+        spread = {"spread": key + STD} if key + STD in spreads else {}
+        series.append({"key": key, "label": label, "colour": colour, "dots": dots, **spread})
     return series
 
 

@@ -18,6 +18,7 @@ from jaxgan.files import write_atomically
 from jaxgan.runs.charts import make_charts, thin
 from jaxgan.runs.diagnosis import WINDOW, diagnose_run
 from jaxgan.runs.page_files import ANIMATION_BUDGET, Run, is_finite, read_rows, read_run
+from jaxgan.runs.spread import by_seed, number_of_seeds, without_seeds
 
 __all__ = ["read_metrics", "write_report"]
 
@@ -86,7 +87,7 @@ def write_report(workdir: str | os.PathLike) -> Path:
         raise UserError(f"workdir: no such folder: {str(workdir)!r}")
     run = read_run(workdir)
     summary = run.summary
-    rows = thin(run.rows)
+    rows = thin([without_seeds(row) for row in run.rows])
     status = _text(summary.get("status")) or "unknown"
     kind = status.split(":")[0].strip()
     use = summary.get("use")
@@ -121,7 +122,20 @@ def _progress(run: Run) -> dict[str, Any]:
 
 
 def _health(rows: list[dict]) -> dict[str, Any] | None:
-    """What went wrong in the run and when; None of a short run."""
+    """What went wrong in the run, or in one of several seeds, and when; None of a short run."""
+    count = number_of_seeds(rows)
+    if count:
+        of_each = [
+            _health([{"step": row["step"], **by_seed(row, index)} for row in rows])
+            for index in range(count)
+        ]
+        periods = []
+        for index, health in enumerate(of_each):
+            for period in health["periods"] if health else []:
+                text = f"Training {index + 1} of {count}: {period.finding.text}"
+                periods.append(period._replace(finding=period.finding._replace(text=text)))
+        first = of_each[0]
+        return first and {**first, "periods": sorted(periods, key=lambda one: one.first)}
     rows = [
         {key.removeprefix("train/"): value for key, value in row.items()}
         for row in rows

@@ -23,6 +23,7 @@ import numpy as np
 from jaxgan.files import read_object, sync, write_atomically, write_json, writing
 from jaxgan.runs import page, pictures
 from jaxgan.runs.event_files import EventWriter
+from jaxgan.runs.spread import without_seeds
 
 __all__ = ["Recorder", "is_finished", "save_config"]
 
@@ -74,11 +75,11 @@ class Recorder:
         self._pool = concurrent.futures.ThreadPoolExecutor(1, "recorder")
         self._pending: list[concurrent.futures.Future] = []
 
-    def scalars(self, step: int, values: dict[str, float]) -> None:
-        """Appends to metrics.jsonl before it returns, and to TensorBoard later."""
+    def scalars(self, step: int, values: dict[str, Any]) -> None:
+        """Appends to metrics.jsonl before it returns, and the numbers to TensorBoard later."""
         with writing(self._workdir), self._metrics.open("a") as file:
             file.write(json.dumps({"step": step, **values}) + "\n")
-        self._later(lambda: self._writer.scalars(step, values))
+        self._later(lambda: self._writer.scalars(step, without_seeds(values)))
 
     def images(self, step: int, images: dict[str, np.ndarray]) -> None:
         """Draws a grid of each set of images, (B, H, W, C) in [0, 1], as samples/NAME_STEP.png.

@@ -3,6 +3,9 @@
 from collections.abc import Callable
 
 import grain
+import jax
+import jax.numpy as jnp
+import numpy as np
 from absl import flags
 from ml_collections import config_dict
 
@@ -10,12 +13,16 @@ from jaxgan import cpu, networks
 from jaxgan.errors import UserError
 from jaxgan.files import write_json
 from jaxgan.runs.recorder import Recorder
+from jaxgan.runs.spread import over_seeds
 from jaxgan.toys import gaussian_metrics
 from jaxgan.toys.gaussian_trials import check_config, make_trials
-from jaxgan.training import command_line
+from jaxgan.training import command_line, seeds
 from jaxgan.training.experiment import origin
-from jaxgan.training.loop import Checkpoints, Hook, fit
+from jaxgan.training.loop import Checkpoints, Hook, fit, parameter_tables
 from jaxgan.training.workdir import check_workdir, open_workdir
+
+SHOWN = 4
+"""Of so many of several seeds the pictures are shown."""
 
 
 def main(get_config: Callable, variants: tuple[str, ...]) -> None:
@@ -27,6 +34,8 @@ def main(get_config: Callable, variants: tuple[str, ...]) -> None:
         config, workdir = command_line.read_config(get_config(variant), names)
         if config.variant != variant:
             raise UserError(f"config.variant: got {config.variant!r}, expected --variant=NAME")
+        if config.seeds > 1:
+            seeds.prepare_devices(config.seeds)
         cpu.keep_memory()
         train(config, workdir, flags.FLAGS.change_config)
 
@@ -35,14 +44,36 @@ def train(config: config_dict.ConfigDict, workdir: str, change_config: bool) -> 
     """Trains the trials as the config says; gaussians.json in the folder has what came of them."""
     check_config(config)
     check_workdir(workdir, config.to_dict(), change_config=change_config)
-    trials = make_trials(config)
-    shown = (gaussian_metrics.Line if config.variant == "line" else gaussian_metrics.Plane)(
-        config, trials
-    )
+    singles = seeds.single_configs(config)
+    all_trials = [make_trials(single) for single in singles]
+    show = gaussian_metrics.Line if config.variant == "line" else gaussian_metrics.Plane
+    all_shown = [show(*pair) for pair in zip(singles, all_trials, strict=True)]
+    trials, shown, several = all_trials[0], all_shown[0], config.seeds > 1
+    state, train_steps = trials.state, trials.train_steps
+    if several:
+        state, train_steps = _join(all_trials)
     folder = open_workdir(workdir, config.to_dict(), change_config=change_config)
 
+    def measure_all(state):
+        """For each seed a dictionary a trial."""
+        states = [seeds.pick(state, n) for n in range(config.seeds)] if several else [state]
+        return [own.measure(one) for own, one in zip(all_shown, states, strict=True)]
+
     def measure(state):
-        return gaussian_metrics.flatten(shown.measure(state))
+        flat = [gaussian_metrics.flatten(values) for values in measure_all(state)]
+        if not several:
+            return flat[0]
+        # What is not known of a seed has no mean over them.
+        names = [name for name in flat[0] if all(name in values for values in flat)]
+        return over_seeds({name: [values[name] for values in flat] for name in names})
+
+    def sample(state):
+        if not several:
+            return shown.sample(state)
+        pictures = [
+            own.sample(seeds.pick(state, n))["samples"] for n, own in enumerate(all_shown[:SHOWN])
+        ]
+        return {"samples": np.concatenate(pictures)}
 
     summary = {"title": f"gaussians, {config.variant}", **origin()}
     description = {
@@ -50,29 +81,63 @@ def train(config: config_dict.ConfigDict, workdir: str, change_config: bool) -> 
         "discriminator": networks.describe(trials.discriminator),
         "config": config.to_dict(),
     }
+    # The points are drawn on the device: a step needs but its number.
+    numbers = iter(grain.MapDataset.range(2**31 - 1).to_iter_dataset())
+    real = shown.real()
+    if several:
+        shown_first = min(SHOWN, config.seeds)
+        summary["layout"] = f"A picture a seed, from {config.seed} on, {shown_first} of them."
     state = fit(
-        trials.state,
-        trials.train_steps,
-        # The points are drawn on the device: a step needs but its number.
-        iter(grain.MapDataset.range(2**31 - 1).to_iter_dataset()),
+        state,
+        train_steps,
+        numbers,
         num_steps=config.num_steps,
         checkpoints=Checkpoints(
             folder, config.checkpoint_every, config.keep_checkpoints, description
         ),
         hooks=[
-            Hook(config.sample_every, shown.sample, at_start=True),
+            Hook(config.sample_every, sample, at_start=True),
             Hook(config.eval_every, measure, waits=True),
         ],
-        recorder=Recorder(folder, config.to_dict(), summary, shown.real()),
+        recorder=Recorder(folder, config.to_dict(), summary, real),
         log_every=config.log_every,
         steps_per_call=config.steps_per_call,
-        images_per_step=config.trials * config.disc_steps * config.batch_size,
+        images_per_step=config.seeds * config.trials * config.disc_steps * config.batch_size,
         rollback=config.on_nonfinite == "rollback",
     )
-    values = shown.measure(state)
+    values = measure_all(state)
+    if several:
+        for index, single in enumerate(singles):
+            own = seeds.pick(state, index)
+            pictures = {"samples": all_shown[index].sample(own)["samples"]}
+            position = numbers.get_state()
+            told = parameter_tables(own)
+            seeds.write_run(
+                folder, single, index, own, position, description, told, pictures=pictures,
+                real=all_shown[index].real(), use={},
+            )  # fmt: skip
+            _write(seeds.folder_of(folder, single), single, values[index])
+    summary, file = _write(folder, config, [trial for of_seed in values for trial in of_seed])
+    print(gaussian_metrics.format_summary(summary))
+    print(f"{file} has them; {folder}/index.html shows the run")
+
+
+def _join(all_trials):
+    """State and compiled steps of the trials of all seeds."""
+    mesh = seeds.make_mesh(len(all_trials))
+    joined = seeds.join_steps(all_trials[0].steps, mesh)
+    compiled = jax.jit(joined, donate_argnums=0, compiler_options=cpu.compiler_options())
+    data_keys = jnp.stack([trials.data_keys for trials in all_trials])
+
+    def train_steps(state, numbers):
+        return compiled(seeds.place(state, mesh), numbers, data_keys)
+
+    return seeds.join_states([trials.state for trials in all_trials]), train_steps
+
+
+def _write(folder, config, values):
+    """Writes what was measured of trials; the summary of it and the file."""
     summary = gaussian_metrics.summarize(values)
     record = {"step": config.num_steps, "num_samples": config.num_samples}
     record |= {**summary, "trials": [gaussian_metrics.without_nan(trial) for trial in values]}
-    file = write_json(folder / "gaussians.json", record)
-    print(gaussian_metrics.format_summary(summary))
-    print(f"{file} has them; {folder}/index.html shows the run")
+    return summary, write_json(folder / "gaussians.json", record)

@@ -20,12 +20,9 @@ from jaxgan.networks.points import PointGenerator
 from jaxgan.state import TrainState
 from jaxgan.step import make_train_step
 from jaxgan.toys import gaussian_toys
-from jaxgan.training import adversarial
+from jaxgan.training import adversarial, seeds
 from jaxgan.training.config import SCHEDULE, check_numbers, expect_field, expect_policy
 from jaxgan.training.experiment import guarded
-
-# The axes of a state's arrays, in their places.
-_AXES = TrainState(step=None, key=0, generator=0, discriminator=0, extra=None)  # type: ignore[arg-type]
 
 
 class Trials(NamedTuple):
@@ -36,6 +33,8 @@ class Trials(NamedTuple):
       mixture: the data.
       state: at step 0.
       train_steps: (state, numbers of steps (N,)) -> (state, metrics (N,), means over the trials).
+      steps: the same, not compiled, of (state, numbers, data_keys).
+      data_keys: (trials,), of the points that are drawn.
       draw: state -> points (trials, num_samples, D), from latents that stay the same.
     """
 
@@ -44,6 +43,8 @@ class Trials(NamedTuple):
     mixture: gaussian_toys.Mixture
     state: TrainState
     train_steps: Callable
+    steps: Callable
+    data_keys: jax.Array
     draw: Callable
 
 
@@ -87,29 +88,37 @@ def make_trials(config: config_dict.ConfigDict) -> Trials:
         return train_step(state, {"image": points / mixture.unit})
 
     data_keys = jax.random.split(data_key, config.trials)
-    every_trial = jax.vmap(step, in_axes=(_AXES, 0, None), out_axes=(_AXES, 0))
+    every_trial = jax.vmap(step, in_axes=(seeds.AXES, 0, None), out_axes=(seeds.AXES, 0))
 
-    @functools.partial(jax.jit, donate_argnums=0, compiler_options=cpu.compiler_options())
-    def train_steps(state, numbers):
+    def steps(state, numbers, data_keys):
         def body(state, number):
             state, metrics = every_trial(state, data_keys, number)
             return state, jax.tree.map(jnp.mean, metrics)
 
         return jax.lax.scan(guarded(config, body), state, numbers)
 
+    @functools.partial(jax.jit, donate_argnums=0, compiler_options=cpu.compiler_options())
+    def train_steps(state, numbers):
+        return steps(state, numbers, data_keys)
+
     @jax.jit
-    def draw(state):
+    def draw_all(variables, keys):
         def one(variables, key):
             latents = sample_latents(
                 key, config.num_samples, config.latent_dim, prior=config.latent
             )
             return mixture.unit * generator.apply(variables, latents)[:, 0]
 
-        keys = jax.random.split(draw_key, config.trials)
-        return jax.vmap(one)(state.generator.ema_variables, keys)
+        return jax.vmap(one)(variables, keys)
 
-    state = jax.jit(jax.vmap(init, out_axes=_AXES))(jax.random.split(init_key, config.trials))
-    return Trials(generator, discriminator, mixture, state, train_steps, draw)
+    draw_keys = jax.random.split(draw_key, config.trials)
+
+    def draw(state):
+        return draw_all(state.generator.ema_variables, draw_keys)
+
+    state = jax.jit(jax.vmap(init, out_axes=seeds.AXES))(jax.random.split(init_key, config.trials))
+    networks_of = generator, discriminator
+    return Trials(*networks_of, mixture, state, train_steps, steps, data_keys, draw)
 
 
 def _optimizer(rate, updates):
@@ -142,6 +151,7 @@ def check_config(config: config_dict.ConfigDict) -> None:
     adversarial.penalties_of(config)
     expect("packing", config.batch_size % config.packing == 0, "a divisor of batch_size")
     expect_policy(config)
+    seeds.check_seeds(config)
     if config.variant == "line":
         for name, only in (("latent_dim", 1), ("packing", 1), ("ema_decay", 0)):
             expect(name, config[name] == only, f"{only} on the line, where densities are compared")

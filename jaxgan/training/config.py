@@ -53,7 +53,13 @@ def base_config() -> config_dict.ConfigDict:
     return config
 
 
-LATER = {"shard_state": False, "model_devices": 1, "micro_batches": 1, "deterministic": False}
+LATER = {
+    "seeds": 1,
+    "shard_state": False,
+    "model_devices": 1,
+    "micro_batches": 1,
+    "deterministic": False,
+}
 """Fields that runs of before do not know, and what they did: going on with it is no change."""
 PLACES = ("shard_state", "model_devices")
 """Fields that say where a state is and not what becomes of it: a run may go on with others."""

@@ -1,6 +1,5 @@
 """An experiment from the command line to the loop."""
 
-import functools
 import os
 import sys
 from collections.abc import Callable
@@ -21,8 +20,8 @@ from jaxgan.runs.provenance import provenance
 from jaxgan.runs.recorder import Recorder
 from jaxgan.state import TrainState
 from jaxgan.step import ObjectiveLike, make_train_step
-from jaxgan.training import command_line, processes, sharding
-from jaxgan.training.config import check_config
+from jaxgan.training import command_line, processes, seeds, sharding
+from jaxgan.training.config import check_config, expect_field
 from jaxgan.training.loop import Checkpoints, Hook, fit
 from jaxgan.training.sources import bad_images
 from jaxgan.training.workdir import check_workdir
@@ -71,6 +70,11 @@ def run_experiment(
         check_config(config)
         # Now, and not when minutes have gone into data and networks.
         check_workdir(workdir, config.to_dict(), change_config=flags.FLAGS.change_config)
+        several = config.get("seeds", 1) > 1
+        if several:
+            expected = "1 in several processes"
+            expect_field(config, "seeds", not flags.FLAGS.distributed, expected)
+            seeds.prepare_devices(config.seeds)
         joining = {name: flags.FLAGS[name].value for name in JOINING}
         if flags.FLAGS.distributed:
             processes.join(**joining)
@@ -79,7 +83,10 @@ def run_experiment(
                 raise UserError(f"{name}: got {value} without --distributed, expected both")
         cpu.keep_memory()
         train(*parts, config, workdir, flags.FLAGS.change_config)
-        if report and jax.process_count() == 1:
+        if report and several:
+            for single in seeds.single_configs(config):
+                report(single, seeds.folder_of(workdir, single))
+        elif report and jax.process_count() == 1:
             report(config, workdir)
         elif report and jax.process_index() == 0:
             print("The same command without --distributed ends with a report.")
@@ -138,9 +145,9 @@ def fit_images(
       config: of the experiment.
       state: at step 0.
       step: (state, arrays, batch) -> (state, metrics), pure.
-      batches: as for `fit`.
+      batches: as for `fit`; of several seeds `JoinedBatches`.
       workdir: the run's folder.
-      mesh: of all devices.
+      mesh: of all devices, or of those of the seeds.
       arrays: data that lives on the devices, any pytree.
       sample: state -> pictures, as of a `Hook`.
       evaluate: state -> numbers measured on held-out data, or None.
@@ -157,21 +164,28 @@ def fit_images(
     """
     processes.meet()
     arrays = sharding.replicate(arrays, mesh)
-    places = sharding.shard_state(state, mesh, over_data=config.shard_state)
-
+    several = config.get("seeds", 1) > 1
+    places = None if several else sharding.shard_state(state, mesh, over_data=config.shard_state)
     options = cpu.compiler_options()
     if config.deterministic:
         options |= gpu.deterministic_options()
 
-    @functools.partial(
-        jax.jit,
+    def one_seed(state, arrays, batches):
+        one = guarded(config, lambda state, batch: step(state, arrays, batch))
+        return jax.lax.scan(one, state, batches)
+
+    compiled = jax.jit(
+        seeds.join_steps(one_seed, mesh) if several else one_seed,
         donate_argnums=0,
         out_shardings=(places, None) if _is_cut(config) else None,
         compiler_options=options,
     )
-    def train_steps(state, arrays, batches):
-        one = guarded(config, lambda state, batch: step(state, arrays, batch))
-        return jax.lax.scan(one, state, batches)
+
+    def train_steps(state, batches):
+        if several:
+            state = seeds.place(state, mesh)
+            return compiled(state, arrays, seeds.shard_batches(batches, mesh))
+        return compiled(state, arrays, sharding.shard_batch(batches, mesh, stacked=True))
 
     def whole(state):
         """With parameters that this process can read, for what draws and measures."""
@@ -179,8 +193,8 @@ def fit_images(
 
     summary = {
         "title": f"{os.path.splitext(os.path.basename(sys.argv[0]))[0]} on {config.dataset}",
-        "generator_parameters": _count(state.generator.params),
-        "discriminator_parameters": _count(state.discriminator.params),
+        "generator_parameters": _count(state.generator.params) // config.get("seeds", 1),
+        "discriminator_parameters": _count(state.discriminator.params) // config.get("seeds", 1),
         "devices": f"{jax.device_count()} × {jax.devices()[0].device_kind}",
         "jax_version": jax.__version__,
         **origin(),
@@ -193,10 +207,8 @@ def fit_images(
         hooks.append(Hook(config.eval_every, lambda state: evaluate(whole(state)), waits=True))
     description = {**description, "config": config.to_dict()}
     state = fit(
-        sharding.place(state, places),
-        lambda state, batches: train_steps(
-            state, arrays, sharding.shard_batch(batches, mesh, stacked=True)
-        ),
+        state if several else sharding.place(state, places),
+        train_steps,
         batches,
         num_steps=config.num_steps,
         checkpoints=Checkpoints(

@@ -19,16 +19,20 @@ from jaxgan.inference.load import make_generate
 from jaxgan.inputs import Classes, Inputs, Latents, describe_inputs, draw_grid, draw_inputs
 from jaxgan.latent import interpolate
 from jaxgan.methods import Method
+from jaxgan.runs.spread import over_seeds
 from jaxgan.state import TrainState
-from jaxgan.training import sharding
+from jaxgan.training import seeds, sharding
 from jaxgan.training.config import base_config, expect_field, image_shape
 from jaxgan.training.experiment import fit_images, make_mesh, make_step, run_experiment
 from jaxgan.training.feature_metrics import TrainingMetrics
+from jaxgan.training.loop import parameter_tables
 from jaxgan.training.sources import fits_on_device, load_splits
 from jaxgan.training.workdir import open_workdir
 
 WALK = 10
 """How many images a walk from one draw to another has."""
+SHOWN, COLUMNS = 8, 8
+"""Of so many of several seeds the samples are shown, so many of each."""
 HELD_OUT = 2_000
 """How many of the held-out images an evaluation sees: as many as tell its shares to one in a
 hundred, since the step waits for it."""
@@ -37,6 +41,7 @@ hundred, since the step waits for it."""
 def default_config() -> config_dict.ConfigDict:
     """The vocabulary of the games from latents to images."""
     config = base_config()
+    config.seeds = 1  # so many trainings at once, from seed on; see docs/many_seeds.md
     config.latent_dim = 100
     config.latent = "normal"  # or uniform, in [-1, 1]
     config.disc_steps = 1  # updates of the discriminator for each of the generator
@@ -60,6 +65,7 @@ class Game(NamedTuple):
       disc_inputs: the same of the discriminator, besides images.
       description: JSON that the checkpoints carry besides.
       held_out: how many of the held-out images an evaluation sees, at most; None for all.
+      one_seed: where the step is not that of any other seed, what `config.seeds` has to be for it.
     """
 
     generator: nn.Module
@@ -71,6 +77,7 @@ class Game(NamedTuple):
     disc_inputs: Inputs
     description: Mapping[str, Any] = {}
     held_out: int | None = HELD_OUT
+    one_seed: str = ""
 
 
 def game_of(
@@ -100,23 +107,31 @@ def train(
 ) -> None:
     """Trains a generator of images from latents as the config says."""
     check_latents(config)
-    mesh = make_mesh(config)
-    init_key, sample_key, eval_key = jax.random.split(jax.random.key(config.seed), 3)
+    several = config.seeds > 1
+    mesh = seeds.make_mesh(config.seeds) if several else make_mesh(config)
     source, test = load_splits(config)
     metrics = TrainingMetrics(config, source, HELD_OUT)
     keep_best = metrics.keep_best()
-    game = make_game(config, source, init_key)
-    generator, state = game.generator, game.state
+    singles = seeds.single_configs(config)
+    keys = [jax.random.split(jax.random.key(single.seed), 3) for single in singles]
+    states = []
+    for single, (init_key, _, _) in zip(singles, keys, strict=True):
+        game = make_game(single, source, init_key)
+        expect_field(config, "seeds", not several or not game.one_seed, game.one_seed)
+        states.append(game.state)
+    state = seeds.join_states(states) if several else game.state
+    generator = game.generator
     pixels = {"image_size": config.image_size, "channels": config.channels}
     look = {**pixels, "value_range": generator.value_range}
     images_per_step = config.batch_size * config.disc_steps
-    order = {"batch_size": images_per_step, "seed": config.seed}
+    orders = [{"batch_size": images_per_step, "seed": single.seed} for single in singles]
     arrays = None
     if fits_on_device(config, len(source)):
         arrays = data.load_arrays(source, **pixels)
-        batches = data.index_iterator(len(source), **order)
+        streams = [data.index_iterator(len(source), **order) for order in orders]
     else:
-        batches = data.train_iterator(source, **order, **look)
+        streams = [data.train_iterator(source, **order, **look) for order in orders]
+    batches = seeds.JoinedBatches(streams) if several else streams[0]
     # Small training batches would make a long evaluation.
     eval_batch_size = config.batch_size * math.ceil(100 / config.batch_size)
     real = data.spread_images(source, 64, **pixels)
@@ -134,7 +149,7 @@ def train(
             data.eval_batches(test, batch_size=eval_batch_size, **look),
             game.held_out and math.ceil(game.held_out / eval_batch_size),
             game.evaluate,
-            eval_key,
+            [eval_key for _, _, eval_key in keys],
             mesh,
         )
 
@@ -148,11 +163,41 @@ def train(
             averaged=config.ema_decay > 0,
         )
 
+    samples = [make_sample(game.inputs, generate, sample_key) for _, sample_key, _ in keys]
+
+    def sample(state):
+        """Of several seeds one row each of what its own run shows, and the walk of the first."""
+        if not several:
+            return samples[0](state)
+        shown = [draw(seeds.pick(state, index)) for index, draw in enumerate(samples[:SHOWN])]
+        rows = [of["samples"][0] if of_classes else of["samples"][:COLUMNS] for of in shown]
+        return {"samples": jnp.stack(rows), "interpolation": shown[0]["interpolation"]}
+
     def evaluate(state):
-        return {**(held_out(state) if held_out else {}), **metrics(lambda: generate(state))}
+        counted = held_out(state) if held_out else [{} for _ in singles]
+        of_each = [
+            {**of, **metrics(lambda one=one: generate(one))}
+            for of, one in zip(
+                counted,
+                [seeds.pick(state, index) for index in range(config.seeds)] if several else [state],
+                strict=True,
+            )
+        ]
+        if not several:
+            return of_each[0]
+        return over_seeds({name: [of[name] for of in of_each] for name in of_each[0]})
 
     of_classes = any(isinstance(of, Classes) for of in game.inputs.values())
-    fit_images(
+    description = {
+        "generator": networks.describe(generator),
+        "discriminator": networks.describe(game.discriminator),
+        "inputs": describe_inputs(game.inputs),
+        "disc_inputs": describe_inputs(game.disc_inputs),
+        **game.description,
+    }
+    layout = "A latent a row, a class a column." if of_classes else ""
+    folders = [seeds.folder_of(workdir, single) for single in singles] if several else [workdir]
+    state = fit_images(
         config,
         state,
         step,
@@ -160,22 +205,33 @@ def train(
         workdir,
         mesh,
         arrays=arrays,
-        sample=make_sample(game.inputs, generate, sample_key),
+        sample=sample,
         real=real,
         evaluate=evaluate if held_out or config.metrics else None,
-        description={
-            "generator": networks.describe(generator),
-            "discriminator": networks.describe(game.discriminator),
-            "inputs": describe_inputs(game.inputs),
-            "disc_inputs": describe_inputs(game.disc_inputs),
-            **game.description,
-        },
-        use=how_to_use(workdir, generator),
-        layout="A latent a row, a class a column." if of_classes else "",
-        images_per_step=images_per_step,
+        description=description,
+        use=how_to_use(folders[0], generator),
+        layout=f"A row a seed, from {config.seed} on." if several else layout,
+        images_per_step=images_per_step * config.seeds,
         sources=(source, test),
         keep_best=keep_best,
     )
+    if not several:
+        return
+    for index, (single, folder) in enumerate(zip(singles, folders, strict=True)):
+        own = seeds.pick(state, index)
+        seeds.write_run(
+            workdir,
+            single,
+            index,
+            own,
+            batches.get_state()["seeds"][index],
+            description,
+            parameter_tables(own),
+            pictures=samples[index](own),
+            real=real,
+            use=how_to_use(folder, generator),
+            layout=layout,
+        )
 
 
 def how_to_use(workdir: Path, generator: nn.Module) -> dict[str, str]:
@@ -229,20 +285,27 @@ def make_sample(inputs: Inputs, generate: Callable, key: jax.Array) -> Callable:
 
 
 def evaluate_on(
-    batches, num_batches: int | None, evaluate: Callable, key: jax.Array, mesh
+    batches, num_batches: int | None, evaluate: Callable, keys: list[jax.Array], mesh
 ) -> Callable:
-    """State -> the means of what `evaluate` counts, over the first batches, or over all."""
+    """State -> for each seed the means of what `evaluate` counts, over the first batches or all."""
+    several = len(keys) > 1
+    put: Callable = sharding.replicate if several else sharding.shard_batch
+    evaluate = seeds.each_seed(evaluate, mesh) if several else evaluate
     evaluate = jax.jit(evaluate, compiler_options=cpu.compiler_options())
 
     def run(state):
         totals = None
+        state = seeds.place(state, mesh) if several else state
         for index, batch in enumerate(itertools.islice(batches, num_batches)):
-            batch = sharding.shard_batch(batch, mesh)
-            counts = evaluate(state, batch, jax.random.fold_in(key, index))
+            drawn = [jax.random.fold_in(key, index) for key in keys]
+            counts = evaluate(state, put(batch, mesh), jnp.stack(drawn) if several else drawn[0])
             totals = counts if totals is None else jax.tree.map(jnp.add, totals, counts)
         totals = jax.device_get(totals)
         count = totals.pop("count")
-        return {name: float(total / count) for name, total in totals.items()}
+        means = {name: total / count for name, total in totals.items()}
+        if not several:
+            return [{name: float(mean) for name, mean in means.items()}]
+        return [{name: float(m[seed]) for name, m in means.items()} for seed in range(len(keys))]
 
     return run
 
@@ -254,3 +317,4 @@ def check_latents(config: config_dict.ConfigDict) -> None:
         expect(name, config[name] >= 1, "1 or more")
     expect("ema_decay", 0 <= config.ema_decay < 1, "a number in [0, 1)")
     expect("latent", config.latent in ("normal", "uniform"), "normal or uniform")
+    seeds.check_seeds(config)

@@ -1,5 +1,6 @@
 """What a run tells while it goes on: on its line, in its records and on its page.
 
+Metrics are those of steps (K,), or of steps and seeds (K, S), where several are trained at once.
 Steps that `skip_nonfinite` left out are none of the means. What is counted of them, and of
 rollbacks, is saved with each checkpoint, so that a resumed run goes on counting.
 """
@@ -16,6 +17,7 @@ from jaxgan.nonfinite import MOST_SKIPPED, SKIPPED
 from jaxgan.runs.diagnosis import WINDOW, diagnose
 from jaxgan.runs.progress import Progress
 from jaxgan.runs.recorder import Recorder
+from jaxgan.runs.spread import by_seed, over_seeds
 from jaxgan.step import Metrics
 
 __all__ = ["Journal", "NotFinite"]
@@ -59,8 +61,9 @@ class Journal:
         self._num_steps = num_steps
         self._known = "from the start"
         self._rate: float | None = None
-        self._recent: collections.deque[dict[str, float]] = collections.deque(maxlen=WINDOW)
-        self._wrong: set[str] = set()
+        # Of each training, by its place among those of several seeds.
+        self._recent: dict[int, collections.deque[dict[str, float]]] = {}
+        self._wrong: dict[int, set[str]] = {}
 
     def begin(self, step: int) -> None:
         """Shows that the run has begun."""
@@ -83,6 +86,9 @@ class Journal:
         values = {name: np.concatenate([call[name] for call in calls]) for name in calls[0]}
         left_out = values.pop(SKIPPED, None)
         finite = np.all([np.isfinite(of) for of in values.values()], axis=0)
+        seeds = finite.shape[1] if finite.ndim == 2 else 0
+        if seeds:
+            finite = finite.all(axis=1)
         taken = np.ones_like(finite) if left_out is None else left_out == 0
         first = step - len(taken) + 1
         if not np.all(finite | ~taken):
@@ -90,11 +96,18 @@ class Journal:
             self.refuse(first + bad, ", ".join(_not_finite(values, bad)), position)
         if left_out is not None:
             self._count_skipped(first, values, taken, position)
-        mean = {}
+        mean: dict[str, Any] = {}
         if taken.any():
             count = int(np.sum(taken))
-            mean = {name: math.fsum(of[taken]) / count for name, of in values.items()}
-            told = ", ".join(f"{name} {value:.4g}" for name, value in mean.items())
+            if seeds:
+                each = {
+                    name: [math.fsum(own) / count for own in of[taken].T]
+                    for name, of in values.items()
+                }
+                mean = over_seeds(each)
+            else:
+                mean = {name: math.fsum(of[taken]) / count for name, of in values.items()}
+            told = ", ".join(f"{name} {mean[name]:.4g}" for name in values)
             self._known = f"last finite metrics, at step {step}: {told}"
         self._rate = self.progress.rate(step)
         self.progress.show(step, self._rate, mean)
@@ -102,7 +115,11 @@ class Journal:
             skipped = {} if left_out is None else {SKIPPED: float(np.sum(left_out))}
             scalars = {**skipped, **mean, "images_per_second": self._rate}
             self._recorder.scalars(step, {f"train/{name}": scalars[name] for name in scalars})
-        if mean:
+        if mean and seeds:
+            for index in range(seeds):
+                where = f", training {index + 1} of {seeds}"
+                self._diagnose(step, by_seed(mean, index), index, where)
+        elif mean:
             self._diagnose(step, mean)
 
     def keep(self, step: int, values: dict[str, Any]) -> None:
@@ -175,15 +192,24 @@ class Journal:
                 f"{self.counts['skipped_steps']} in all"
             )
 
-    def _diagnose(self, step: int, mean: dict[str, float]) -> None:
-        """Warns of what goes wrong, once as long as it does."""
-        self._recent.append(mean)
-        findings = diagnose(list(self._recent))
+    def _diagnose(self, step: int, mean: dict[str, float], index: int = 0, where: str = "") -> None:
+        """Warns of what goes wrong in a training, once as long as it does."""
+        recent = self._recent.setdefault(index, collections.deque(maxlen=WINDOW))
+        recent.append(mean)
+        findings = diagnose(list(recent))
         for finding in findings:
-            if finding.name not in self._wrong:
-                self.progress.say(f"warning: step {step}: {finding.text} {finding.advice}")
-        self._wrong = {finding.name for finding in findings}
+            if finding.name not in self._wrong.get(index, ()):
+                self.progress.say(f"warning: step {step}{where}: {finding.text} {finding.advice}")
+        self._wrong[index] = {finding.name for finding in findings}
 
 
 def _not_finite(values: Arrays, index: int) -> list[str]:
-    return [f"{name} is {of[index]}" for name, of in values.items() if not np.isfinite(of[index])]
+    found = []
+    for name, of in values.items():
+        bad = np.flatnonzero(~np.isfinite(of[index]))
+        if bad.size and of.ndim == 2:
+            which = f"training {bad[0] + 1} of {of.shape[1]}"
+            found.append(f"{name} of {which} is {of[index, bad[0]]}")
+        elif bad.size:
+            found.append(f"{name} is {of[index]}")
+    return found

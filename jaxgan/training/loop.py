@@ -44,11 +44,12 @@ from jaxgan.runs.progress import Progress
 from jaxgan.runs.recorder import Recorder, is_finished
 from jaxgan.state import PyTree, TrainState
 from jaxgan.step import Metrics
+from jaxgan.training import seeds
 from jaxgan.training.journal import Journal, NotFinite
 from jaxgan.training.signals import Stopped, catch_signals, signal_anywhere
 from jaxgan.training.workdir import lock_workdir
 
-__all__ = ["Checkpoints", "Hook", "Stopped", "fit"]
+__all__ = ["Checkpoints", "Hook", "Stopped", "fit", "parameter_tables"]
 
 MOST_ROLLBACKS = 3
 """So many times a run goes back to one checkpoint: other examples did not help then."""
@@ -160,7 +161,7 @@ def fit(
         if start == num_steps and is_finished(workdir):
             progress.say(f"{workdir} is finished: step {start} of {num_steps}")
             return state
-        parameters = _parameters(state)
+        parameters = parameter_tables(state)
         recorder = recorder if first else None
         if recorder:
             recorder.begin(start, parameters)
@@ -250,7 +251,7 @@ def fit(
             raise
         manager.wait_until_finished()
         journal.finish()
-        return state
+        return seeds.gather(state)
 
 
 class _Saving(NamedTuple):
@@ -271,10 +272,11 @@ class _Saving(NamedTuple):
     def call(self, hook: Hook, step: int, state: TrainState, batches) -> None:
         """Calls a hook and keeps what it gives."""
         if not hook.waits:
-            self.journal.keep(step, hook.call(state))
+            self.journal.keep(step, hook.call(seeds.gather(state)))
             return
         # The steps that are still on their way are no part of the pause.
         jax.block_until_ready(state)
+        state = seeds.gather(state)
         if not _finite(state):
             return  # there is nothing to measure; what follows is said when this step is logged
         start, progress = time.perf_counter(), self.journal.progress
@@ -296,6 +298,7 @@ class _Saving(NamedTuple):
           position: of the data after it.
           regular: whether the unbroken run saves it, too.
         """
+        state = seeds.gather(state)
         state, finite = _copy(state), _finite(state)
         sums = digest_arrays(state)
         counts = self.journal.counts
@@ -345,7 +348,8 @@ def _largest_divisor(number: int, most: int) -> int:
     return max(n for n in range(1, most + 1) if number % n == 0)
 
 
-def _parameters(state: TrainState) -> str:
+def parameter_tables(state: TrainState) -> str:
+    """The tables of both networks' parameters."""
     players = {"generator": state.generator, "discriminator": state.discriminator}
     return "\n".join(
         # Of shapes alone: means and deviations would be those of the moment of a resume.

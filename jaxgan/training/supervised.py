@@ -75,7 +75,8 @@ def few_labels_game(
         return {**measured, "accuracy_supervised": alone["accuracy"]}
 
     state = game.state.replace(extra=create_player(alone, disc_tx))
-    return game._replace(state=state, step=step, evaluate=evaluate)
+    own = "1: each seed has labelled images of its own"
+    return game._replace(state=state, step=step, evaluate=evaluate, one_seed=own)
 
 
 def make_supervised_step(

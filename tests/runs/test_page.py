@@ -16,6 +16,7 @@ from metric_rows import ROWS, write_rows
 from jaxgan.errors import UserError
 from jaxgan.runs.page import read_metrics, write_report
 from jaxgan.runs.pictures import save_animation, save_image
+from jaxgan.runs.spread import over_seeds
 
 
 class Page(HTMLParser):
@@ -392,3 +393,32 @@ def test_the_page_says_what_goes_wrong(run, logged, said):
     names = {"train/generator_loss": 1.0, **{f"train/{k}": value for k, value in logged.items()}}
     write_rows(run, [{"step": step, **names} for step in range(1, 11)])
     assert said in page_of(run).source
+
+
+def seeds_row(step, **values):
+    return {"step": step, **over_seeds({f"train/{name}": of for name, of in values.items()})}
+
+
+def test_of_several_seeds_curves_are_means_with_their_spread(run):
+    write_rows(run, [seeds_row(1, d_real=[0.2, 0.4]), seeds_row(2, d_real=[0.3, 0.3])])
+    page = page_of(run)
+    (chart,) = page.data["charts"]
+    (series,) = chart["series"]
+    assert (series["key"], series["spread"]) == ("train/d_real", "train/d_real_std")
+    assert page.data["rows"] == [
+        {
+            "step": 1,
+            "train/d_real": pytest.approx(0.3),
+            "train/d_real_std": pytest.approx(0.02**0.5),
+        },
+        {"step": 2, "train/d_real": 0.3, "train/d_real_std": 0},
+    ]
+
+
+def test_what_goes_wrong_in_one_of_several_seeds_is_told(run):
+    values = {"generator_loss": [1.0, 1.0], "diversity": [0.9, 0.02]}
+    write_rows(run, [seeds_row(step, **values) for step in range(20)])
+    told = page_of(run).source
+    assert "<b>Collapsed</b>" in told
+    assert "Training 2 of 2: Generated images are nearly alike" in told
+    assert "Training 1 of 2" not in told

@@ -291,3 +291,23 @@ def test_values_that_no_run_can_have_are_named(variant, field, value, expected):
     with pytest.raises(UserError) as error:
         gaussian_trials.check_config(config)
     assert str(error.value).startswith(f"{field}: got {value!r}, expected {expected}")
+
+
+@pytest.mark.parametrize("variant", ["ring", "line"])
+def test_seeds_in_one_program_are_the_runs_of_each(tmp_path, variant):
+    steps = {"num_steps": 10, "sample_every": 5, "eval_every": 5, "checkpoint_every": 5}
+    few = {**SHORT, **steps, "disc_steps": 1}
+    run(tmp_path / "both", variant, seed=3, seeds=2, **few)
+    for seed in (3, 4):
+        run(tmp_path / "single", variant, seed=seed, **few)
+        ours, theirs = tmp_path / "both" / f"seed_{seed}", tmp_path / "single"
+        for a, b in zip(final_state(ours, 10), final_state(theirs, 10), strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-5)
+        trials = [json.loads((f / "gaussians.json").read_text())["trials"] for f in (ours, theirs)]
+        for own, other in zip(*trials, strict=True):
+            assert own == pytest.approx(other, abs=1e-4)
+        shutil.rmtree(theirs)
+    everything = json.loads((tmp_path / "both" / "gaussians.json").read_text())
+    assert len(everything["trials"]) == 4
+    last = read_metrics(tmp_path / "both" / "metrics.jsonl")[-1]
+    assert last["train/d_real"] == pytest.approx(np.mean(last["train/d_real_seeds"]))

@@ -114,11 +114,20 @@ function smoothed(points, weight) {
     return [step, total / mass];
   });
 }
+// Of several seeds: the mean less and plus the standard deviation; null of a single run.
+function bandOf(series) {
+  if (!series.spread) return null;
+  const spreads = new Map(pointsOf(series.spread));
+  return [-1, 1].map((sign) => pointsOf(series.key).map(([step, value]) => {
+    const spread = spreads.get(step);
+    return [step, value === null || typeof spread !== "number" ? null : value + sign * spread];
+  }));
+}
 const quantile = (sorted, share) => sorted[Math.round(share * (sorted.length - 1))];
 
 const charts = [...document.querySelectorAll("[data-chart]")].map((card) => {
   const spec = data.charts[card.dataset.chart];
-  const lines = spec.series.map((series) => ({ ...series, points: pointsOf(series.key) }));
+  const lines = spec.series.map((series) => ({ ...series, points: pointsOf(series.key), band: bandOf(series) }));
   return { card, spec, lines, plot: card.querySelector(".plot"), legend: card.querySelector(".legend") };
 });
 const allSteps = charts.flatMap((chart) => chart.lines.flatMap((line) => line.points.map((point) => point[0])));
@@ -135,6 +144,7 @@ function rangeOf(chart, lines) {
     include(quantile(raw, cut));
     include(quantile(raw, 1 - cut));
     for (const [, value] of line.front) if (value !== null) include(value);
+    for (const edge of line.edges) for (const [, value] of edge) if (value !== null) include(value);
   }
   if (low > high) { low = 0; high = 1; }
   if (chart.spec.line !== undefined) include(chart.spec.line);
@@ -154,6 +164,11 @@ function pathOf(points, x, y) {
   }
   return text;
 }
+function areaOf([lower, upper], x, y) {
+  const known = lower.map((point, place) => [point, upper[place]]).filter(([low]) => low[1] !== null);
+  const along = [...known.map(([, high]) => high), ...known.map(([low]) => low).reverse()];
+  return along.length ? pathOf(along, x, y).replaceAll("h0", "") + "Z" : "";
+}
 function marks(points, x, y, colour) {
   return points.filter((point) => point[1] !== null)
     .map(([step, value]) => '<circle cx="' + x(step).toFixed(1) + '" cy="' + y(value).toFixed(1) +
@@ -162,7 +177,11 @@ function marks(points, x, y, colour) {
 function draw(chart) {
   const width = chart.plot.clientWidth, height = chart.plot.clientHeight;
   const lines = chart.lines.filter((line) => !state.hidden[line.key]);
-  for (const line of chart.lines) line.front = line.dots ? line.points : smoothed(line.points, state.smoothing);
+  for (const line of chart.lines) {
+    const shown = (points) => line.dots ? points : smoothed(points, state.smoothing);
+    line.front = shown(line.points);
+    line.edges = (line.band || []).map(shown);
+  }
   const [low, high] = rangeOf(chart, lines);
   const right = width - margin.right, bottom = height - margin.bottom;
   const x = (step) => margin.left + ((step - firstStep) / (lastStep - firstStep)) * (right - margin.left);
@@ -187,6 +206,7 @@ function draw(chart) {
   svg += '<g clip-path="url(#' + clip + ')">';
   for (const line of lines) {
     const colour = "var(--c" + line.colour + ")", stroke = '" style="stroke:' + colour + '"/>';
+    if (line.band) svg += '<path class="band" d="' + areaOf(line.edges, x, y) + '" style="fill:' + colour + '"/>';
     if (line.dots) {
       svg += '<path class="dots" d="' + pathOf(line.points, x, y) + stroke + marks(line.points, x, y, colour);
       continue;
@@ -216,7 +236,8 @@ function readout(chart, step) {
     if (!line.points.length) continue;
     const index = nearest(line.points, at);
     const value = line.front[index][1];
-    line.output.textContent = format(value);
+    const spread = line.band && line.edges[1][index][1] !== null ? " ± " + format(line.edges[1][index][1] - value) : "";
+    line.output.textContent = format(value) + spread;
     line.button.title = line.key + " at step " + line.points[index][0] + ": " + format(line.points[index][1]);
     if (state.hidden[line.key]) continue;
     if (shownStep === null || !line.dots) shownStep = line.points[index][0];

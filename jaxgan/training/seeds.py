@@ -1,0 +1,284 @@
+"""Trainings that differ in nothing but their seed, as one program.
+
+The state of all of them is a `TrainState` in which every array but the step has the seeds as its
+first axis. Each seed has the initial parameters, the order of data and the draws of its own run,
+whose result it gives, to rounding. `write_run` makes such a run of each in the end.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import grain
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from ml_collections import config_dict
+
+from jaxgan.checkpoints import checkpoint
+from jaxgan.files import read_object
+from jaxgan.runs.page import read_metrics
+from jaxgan.runs.recorder import Recorder, is_finished
+from jaxgan.runs.spread import by_seed
+from jaxgan.state import PyTree, TrainState
+from jaxgan.training import sharding
+from jaxgan.training.config import expect_field
+
+__all__ = [
+    "AXES",
+    "JoinedBatches",
+    "check_seeds",
+    "each_seed",
+    "folder_of",
+    "gather",
+    "join_states",
+    "join_steps",
+    "make_mesh",
+    "pick",
+    "place",
+    "prepare_devices",
+    "shard_batches",
+    "single_configs",
+    "write_run",
+]
+
+# The axes of a state's arrays, in their places.
+AXES = TrainState(step=None, key=0, generator=0, discriminator=0, extra=0)  # type: ignore[arg-type]
+
+
+def check_seeds(config: config_dict.ConfigDict) -> None:
+    """Refuses what several seeds at once cannot have, naming the field."""
+    expect_field(config, "seeds", config.seeds >= 1, "1 or more")
+    if config.seeds == 1:
+        return
+    last = config.seed + config.seeds - 1
+    expect_field(config, "seeds", last < 2**31, "a last seed of at most 2^31 - 1")
+    where = f"where seeds={config.seeds}"
+    # One seed would send all of them back, or be left out of the means.
+    expect_field(config, "on_nonfinite", config.on_nonfinite == "stop", f"stop {where}")
+    # Devices have seeds of their own, and no part of one.
+    expect_field(config, "shard_state", not config.get("shard_state"), f"False {where}")
+    expect_field(config, "model_devices", config.get("model_devices", 1) == 1, f"1 {where}")
+    if "micro_batches" in config:
+        divides = config.batch_size % config.micro_batches == 0
+        expect_field(config, "micro_batches", divides, f"a divisor of {config.batch_size}")
+    if "keep_best" in config:
+        expect_field(config, "keep_best", not config.keep_best, f"none {where}")
+
+
+def single_configs(config: config_dict.ConfigDict) -> list[config_dict.ConfigDict]:
+    """The configs of the runs, one for each seed, from `config.seed` on."""
+    singles = [config.copy_and_resolve_references() for _ in range(config.seeds)]
+    for index, single in enumerate(singles):
+        single.update(seed=config.seed + index, seeds=1)
+    return singles
+
+
+def folder_of(workdir: str | Path, config: config_dict.ConfigDict) -> Path:
+    """Where a seed's own run is, by its own config."""
+    return Path(workdir) / f"seed_{config.seed}"
+
+
+def prepare_devices(seeds: int) -> None:
+    """On CPU, makes a device of each core, as many as divide the seeds, before JAX has begun.
+
+    A seed's step by itself does not keep several cores busy all the time; seeds side by side do.
+    """
+    if "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", ""):
+        return
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    jax.config.update("jax_num_cpu_devices", _largest_divisor(seeds, cores))
+
+
+def make_mesh(seeds: int) -> Mesh:
+    """A mesh of as many devices as divide the seeds, each of which has as many of them."""
+    return sharding.make_mesh(jax.devices()[: _largest_divisor(seeds, jax.device_count())])
+
+
+def join_states(states: Sequence[TrainState]) -> TrainState:
+    """The state of all seeds, of those of each at one step."""
+    joined = jax.tree.map(lambda *arrays: jnp.stack(arrays), *states)
+    return joined.replace(step=states[0].step)
+
+
+@jax.jit
+def pick(state: TrainState, index: int) -> TrainState:
+    """The state of one seed, of that of all."""
+    own = jax.tree.map(lambda array: array[index], state.replace(step=None))
+    return own.replace(step=state.step)
+
+
+def place(state: TrainState, mesh: Mesh) -> TrainState:
+    """Puts the state of all seeds on their devices, if it is not there."""
+    own = NamedSharding(mesh, PartitionSpec("data"))
+    if state.key.sharding.is_equivalent_to(own, state.key.ndim):
+        return state
+    placed = jax.device_put(state.replace(step=None), own)
+    return placed.replace(step=sharding.replicate(state.step, mesh))
+
+
+def gather(state: TrainState) -> TrainState:
+    """Brings the state of all seeds onto one of their devices; any other stays as it is.
+
+    On CPU a program that sums over devices may wait for ever where others are on their way, since
+    the threads are as few as the cores. So no program but those of the steps, which have no such
+    sums, is given seeds on several devices.
+    """
+    if state.key.sharding.is_fully_replicated:
+        return state
+    return jax.device_put(state, min(state.key.devices(), key=lambda device: device.id))
+
+
+def each_seed(function: Callable, mesh: Mesh) -> Callable:
+    """Of a function of one seed one of all of them.
+
+    On CPU a device takes its seeds in turn: each one's arrays stay in the core's cache, and its
+    convolutions are those of `networks/convolution.py`, which the grouped ones of `jax.vmap` are
+    half as slow again as. Elsewhere it is `jax.vmap`, which fills the device.
+
+    Args:
+      function: (state, shared, own) -> any pytree of arrays, to be called while tracing.
+      mesh: of their devices.
+
+    Returns:
+      The same of the state of all seeds, what they share, and what is their own, whose arrays, like
+      those of the result, have the seeds as their first axis.
+    """
+
+    def in_turn(state, shared, own):
+        def one(parts):
+            key, generator, discriminator, extra, own = parts
+            single = TrainState(state.step, key, generator, discriminator, extra)
+            return function(single, shared, own)
+
+        return jax.lax.map(one, (*_arrays(state), own))
+
+    cpu = jax.default_backend() == "cpu"
+    run = in_turn if cpu else jax.vmap(function, in_axes=(AXES, None, 0))
+    all_of_it, own = PartitionSpec(), PartitionSpec("data")
+    state = TrainState(all_of_it, own, own, own, own)  # type: ignore[arg-type]
+    # Not left to the compiler: no seed needs anything of another.
+    return jax.shard_map(
+        run, mesh=mesh, in_specs=(state, all_of_it, own), out_specs=own, check_vma=False
+    )
+
+
+def join_steps(steps: Callable, mesh: Mesh) -> Callable:
+    """Of several steps of one seed as many of all of them.
+
+    Args:
+      steps: (state, shared, own) -> (state, metrics (K,)), pure.
+      mesh: of the seeds' devices.
+
+    Returns:
+      The same of the state of all S seeds, to be jitted; of `own` the arrays have the seeds as
+      their first axis, and the metrics are (K, S).
+    """
+
+    def one(state, shared, own):
+        new, metrics = steps(state, shared, own)
+        return _arrays(new), metrics
+
+    run = each_seed(one, mesh)
+
+    def joined(state, shared, own):
+        new, metrics = run(state, shared, own)
+        metrics = jax.tree.map(jnp.transpose, metrics)
+        count = jax.tree.leaves(metrics)[0].shape[0]
+        return TrainState(state.step + count, *new), metrics
+
+    return joined
+
+
+def shard_batches(batches: PyTree, mesh: Mesh) -> PyTree:
+    """Puts host batches (K, S, ...) of K steps and S seeds on the seeds' devices, (S, K, ...)."""
+    by_seed = jax.tree.map(lambda array: np.swapaxes(array, 0, 1), batches)
+    return jax.device_put(by_seed, NamedSharding(mesh, PartitionSpec("data")))
+
+
+class JoinedBatches:
+    """The batches of all seeds, each in the order of its own run, stacked.
+
+    Args:
+      iterators: one for each seed.
+    """
+
+    def __init__(self, iterators: Sequence[grain.DatasetIterator]):
+        self._iterators = list(iterators)
+
+    def __iter__(self) -> "JoinedBatches":
+        return self
+
+    def __next__(self) -> PyTree:
+        batches = [next(iterator) for iterator in self._iterators]
+        return jax.tree.map(lambda *arrays: np.stack(arrays), *batches)
+
+    def get_state(self) -> dict[str, Any]:
+        return {"seeds": [iterator.get_state() for iterator in self._iterators]}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        for iterator, own in zip(self._iterators, state["seeds"], strict=True):
+            iterator.set_state(own)
+
+
+def write_run(
+    workdir: Path,
+    config: config_dict.ConfigDict,
+    index: int,
+    state: TrainState,
+    position: dict[str, Any],
+    description: dict[str, Any],
+    parameters: str,
+    *,
+    pictures: dict[str, np.ndarray],
+    real: np.ndarray,
+    use: dict[str, str],
+    layout: str = "",
+) -> None:
+    """Writes a seed as a run of its own, which can be loaded, measured and gone on with.
+
+    A folder that has come as far already is left as it is.
+
+    Args:
+      workdir: of all seeds, whose records are taken over.
+      config: the seed's own.
+      index: its place among the seeds.
+      state, position: its own.
+      description: as of the checkpoints of all.
+      parameters: the tables of both networks' parameters.
+      pictures, real, use, layout: what the run's page shows.
+    """
+    folder, step = folder_of(workdir, config), int(state.step)
+    if is_finished(folder) and read_object(folder / "summary.json").get("step", 0) >= step:
+        return
+    folder.mkdir(exist_ok=True)
+    own = config.to_dict()
+    summary = {**read_object(workdir / "summary.json"), "use": use, "layout": layout}
+    summary |= {"trained_in": f"one program with the other seeds of {workdir}"}
+    recorder = Recorder(folder, own, summary, real)
+    recorder.begin(0, parameters)
+    try:
+        for row in read_metrics(workdir / "metrics.jsonl"):
+            recorder.scalars(row["step"], by_seed(row, index))
+        recorder.draw_real()
+        recorder.images(step, pictures)
+        with checkpoint.open_checkpoints(folder, keep=config.keep_checkpoints) as manager:
+            if step not in manager.all_steps():
+                single = jax.device_put(state, jax.local_devices()[0])
+                checkpoint.save(manager, single, position, {**description, "config": own})
+            manager.wait_until_finished()
+        recorder.wait()
+        recorder.page(step=step, status="finished")
+    finally:
+        recorder.close()
+
+
+def _largest_divisor(number: int, most: int) -> int:
+    return max(n for n in range(1, most + 1) if number % n == 0)
+
+
+def _arrays(state: TrainState) -> tuple:
+    return state.key, state.generator, state.discriminator, state.extra
