@@ -40,7 +40,7 @@ def test_the_config_says_whether_a_run_is_told(deterministic, monkeypatch):
         told.append(compiler_options)
         raise Compiling
 
-    mesh = sharding.make_mesh()
+    mesh, state = sharding.make_mesh(), tiny.state()
     cpu.compiler_options()  # which asks once, by compiling
     monkeypatch.setattr(gpu, "deterministic_options", lambda: {"told": "True"})
     monkeypatch.setattr(jax, "jit", stop)
@@ -50,6 +50,6 @@ def test_the_config_says_whether_a_run_is_told(deterministic, monkeypatch):
     names = ("sample", "evaluate", "real", "images_per_step", "description", "use")
     with pytest.raises(Compiling):
         experiment.fit_images(
-            settings, tiny.state(), None, None, None, mesh, arrays=None, **dict.fromkeys(names)
+            settings, state, None, None, None, mesh, arrays=None, **dict.fromkeys(names)
         )
     assert [("told" in options) for options in told] == [deterministic]
