@@ -69,7 +69,7 @@ def _r3gan() -> Method:
 
 GAMES = {
     "dcgan64": Game(_dcgan, 128, (64, 64, 3)),
-    "r3gan256": Game(_r3gan, 8, (256, 256, 3)),
+    "r3gan256": Game(_r3gan, 4, (256, 256, 3)),
 }
 
 

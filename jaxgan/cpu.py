@@ -3,10 +3,11 @@
 import ctypes
 import functools
 import os
+from typing import Any
 
 import jax
 
-__all__ = ["compiler_options", "keep_memory", "known", "quick_options"]
+__all__ = ["compiler_options", "in_turn", "keep_memory", "known", "quick_options"]
 
 # <malloc.h> of glibc: the parameters of mallopt.
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX, _ARENA_MAX = -1, -2, -4, -8
@@ -45,6 +46,28 @@ def keep_memory() -> bool:
     }
     told = [mallopt(parameter, value) for parameter, value in settings.items()]
     return all(told)
+
+
+def in_turn(result: Any, *arrays: jax.typing.ArrayLike) -> Any:
+    """Waits for what was computed of arrays that are cut over devices, on CPU.
+
+    There a program that sums over devices takes a thread for each, and there are few: of several
+    that are on their way at once each may hold some of them and wait for the rest, for ever.
+
+    Args:
+      result: pytree of arrays, computed of `arrays`.
+      *arrays: whether they are cut decides.
+
+    Returns:
+      `result`.
+
+    Examples:
+      >>> in_turn({"sum": jax.numpy.ones(3).sum()})["sum"]
+      Array(3., dtype=float32)
+    """
+    placed = [array.sharding for array in arrays if isinstance(array, jax.Array)]
+    cut = not all(sharding.is_fully_replicated for sharding in placed)
+    return jax.block_until_ready(result) if cut and jax.default_backend() == "cpu" else result
 
 
 def compiler_options() -> dict[str, str]:

@@ -33,6 +33,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from clu import parameter_overview
 
+from jaxgan import cpu
 from jaxgan.checkpoints import checkpoint
 from jaxgan.checkpoints.best import BestCheckpoint
 from jaxgan.checkpoints.digests import digest_arrays
@@ -363,4 +364,8 @@ def _copy(state: TrainState) -> TrainState:
     return jax.tree.map(jnp.copy, state)
 
 
-_finite = jax.jit(all_finite)
+_all_finite = jax.jit(all_finite)
+
+
+def _finite(state: TrainState) -> jax.Array:
+    return cpu.in_turn(_all_finite(state), *jax.tree.leaves(state))

@@ -22,6 +22,7 @@ import numpy as np
 from jax.lax import with_sharding_constraint
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from jaxgan import cpu
 from jaxgan.errors import UserError
 from jaxgan.state import Player, TrainState
 from jaxgan.step import Objective, ObjectiveLike
@@ -170,10 +171,11 @@ def gather_parameters(state: TrainState, mesh: Mesh) -> TrainState:
     """
     players = state.generator, state.discriminator
     parts = [(player.params, player.ema_params) for player in players]
-    gather = jax.jit(_itself, out_shardings=replicated(mesh))
+    gathered = jax.jit(_itself, out_shardings=replicated(mesh))(parts)
+    gathered = cpu.in_turn(gathered, *jax.tree.leaves(parts))
     generator, discriminator = (
         player.replace(params=params, ema_params=average)
-        for player, (params, average) in zip(players, gather(parts), strict=True)
+        for player, (params, average) in zip(players, gathered, strict=True)
     )
     return state.replace(generator=generator, discriminator=discriminator)
 
