@@ -8,46 +8,17 @@ import jax
 import mlp_gan
 import numpy as np
 import pytest
+from mlp_runs import config_of, make_splits, train
 from scripts import final_state
-from small_run import make_images
 
 from jaxgan import UserError, load_generator
 from jaxgan.runs.page import read_metrics
 from jaxgan.training import adversarial, generation, seeds
 
-TINY = {
-    "image_size": 8,
-    "latent_dim": 4,
-    "batch_size": 8,
-    "num_steps": 12,
-    "log_every": 2,
-    "sample_every": 6,
-    "eval_every": 6,
-    "checkpoint_every": 4,
-    "steps_per_call": 2,
-    "seed": 5,
-}
-
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("images")
-    for split in ("train", "test"):
-        (folder / split).mkdir()
-        make_images(folder / split)
-    return folder
-
-
-def config_of(images, **changes):
-    config = mlp_gan.get_config("plain")
-    config.update(dataset=f"folder:{images}", **{**TINY, **changes})
-    return config
-
-
-def train(config, workdir):
-    make_game = functools.partial(adversarial.make_game, mlp_gan.make_players)
-    generation.train(make_game, config, workdir, False)
-    return workdir
+    return make_splits(tmp_path_factory.mktemp("images"))
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +69,7 @@ def test_the_records_have_mean_spread_and_each(joined, singles):
 
 
 def test_eight_seeds_are_split_over_eight_devices(images, singles, tmp_path):
-    config = config_of(images, seeds=jax.device_count(), seed=0, batch_size=TINY["batch_size"])
+    config = config_of(images, seeds=jax.device_count(), seed=0)
     workdir = train(config, tmp_path / "run")
     for seed in (5, 7):
         assert_same_run(workdir / f"seed_{seed}", singles[seed - 5])
