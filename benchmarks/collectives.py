@@ -46,20 +46,27 @@ def collectives(program: str, devices: int) -> list[Collective]:
       devices: that each is over.
     """
     found: list[Collective] = []
-    seen: set[str] = set()
+    # Where an operation of an array on a channel was first seen: under `shard_map` several share a
+    # channel, but parts that overlap one are computations of their own.
+    seen: dict[tuple[str, str], int] = {}
+    part = 0
     # TPUs fuse an all-reduce with the cut of its result into a reduce-scatter, named thus.
     fused = False
     for line in program.splitlines():
         if line.startswith(("%", "ENTRY")):
-            fused = line.startswith("%all-reduce-scatter")
+            fused, part = line.startswith("%all-reduce-scatter"), part + 1
         call, channel = _CALL.search(line), _CHANNEL.search(line)
-        if not call or (channel and channel[1] in seen):
+        if not call or (channel and seen.setdefault((channel[1], _shapes(call[1])), part) != part):
             continue
-        seen |= {channel[1]} if channel else set()
         kind = "reduce-scatter" if fused else call[2]
         size = sum(_bytes(*array) for array in _ARRAY.findall(call[1]))
         found.append(Collective(kind, size * (devices if call[2] == "reduce-scatter" else 1)))
     return found
+
+
+def _shapes(text: str) -> str:
+    """Without layouts, which differ between the parts."""
+    return str(_ARRAY.findall(text))
 
 
 def _bytes(dtype: str, shape: str) -> int:

@@ -3,12 +3,13 @@
     python benchmarks/scaling.py [--models dcgan28] [--devices 1 2 4 8] [--steps 20]
                                  [--json results/scaling.json]
 
-On simulated devices of this CPU, with the state whole on each device and with each having its
-share. `moved` are megabytes that a device sends in a step, beside the least (`collectives.py`);
-`state` are megabytes of the state on a device, and `share` what it would be if all were cut alike;
-`peak` is what the program holds at once; `differs` is the largest difference of a loss from that of
-one device, of the same batches, over the steps. At last two processes train over gloo, each with
-its share of the state. XLA for CPU sums gradients whole before they are cut, and those of the
+On simulated devices of this CPU: under `jit` with the state `whole` on each device, or `cut`, so
+that each has its share; and `mapped`, under `jax.shard_map`, with the state whole. `moved` are
+megabytes that a device sends in a step, beside the least (`collectives.py`); `state` are megabytes
+of the state on a device, and `share` what it would be if all were cut alike; `peak` is what the
+program holds at once; `differs` is the largest difference of a loss from that of one device, of the
+same batches, over the steps. At last two processes train over gloo, each with its share of the
+state. Under `jit` XLA for CPU sums gradients whole before they are cut, and those of the
 discriminator's two batches apart; `pods.py` counts what XLA for TPU does.
 """
 
@@ -32,29 +33,46 @@ import optax
 from collectives import collectives, held_bytes, least_bytes, moved_bytes
 from flops import peak_memory
 from games import GAMES, LEARNING_RATE
+from jax.sharding import PartitionSpec
 
 import results
-from jaxgan import cpu, make_train_step
+from jaxgan import cpu, losses, make_train_step
+from jaxgan.methods import adversarial
 from jaxgan.runs.provenance import provenance
 from jaxgan.training import processes, sharding
 
 COLUMNS = ("moved", "least", "ratio", "state", "share", "peak", "differs")
 MB = 1e6
+MODELS = ("mlp", "dcgan28", "dcgan64")
+KINDS = ("whole", "mapped", "cut")
 
 
-def compile_step(name: str, devices: list, *, cut: bool):
-    """(the compiled step, its state at step 0, the mesh)."""
+def compile_step(name: str, devices: list, kind: str):
+    """(the compiled step, its state at step 0, the mesh); the kind is one of `KINDS`."""
     game, mesh = GAMES[name], sharding.make_mesh(devices)
     # Rounding turns the sign of some of Adam's first steps.
     tx = optax.sgd(LEARNING_RATE, momentum=0.9)
-    method = jaxgan_side.make_method(game, "float32")
+    axis_name = "data" if kind == "mapped" else None
+    players = jaxgan_side.make_players(game)
+    if axis_name:
+        players = tuple(
+            player.clone(axis_name=axis_name) if hasattr(player, "axis_name") else player
+            for player in players
+        )
+    method = adversarial(
+        *players, latent_dim=game.latent_dim, loss=losses.non_saturating, axis_name=axis_name
+    )
     batch = {"image": np.zeros((1, *game.image_shape), np.float32)}
     state = method.init(jax.random.key(0), batch, tx, tx, ema=True)
-    places = sharding.shard_state(state, mesh, over_data=cut)
-    if cut:
+    places = sharding.shard_state(state, mesh, over_data=kind == "cut")
+    if kind == "cut":
         method = sharding.share_parameters(method, mesh, over_data=True)
+    step = make_train_step(method, tx, tx, ema_decay=0.999, axis_name=axis_name)
+    if axis_name:
+        whole, own = PartitionSpec(), PartitionSpec("data")
+        step = jax.shard_map(step, mesh=mesh, in_specs=(whole, own), out_specs=whole)
     step = jax.jit(
-        make_train_step(method, tx, tx, ema_decay=0.999),
+        step,
         donate_argnums=0,
         out_shardings=(places, None),
         compiler_options=cpu.compiler_options(),
@@ -81,9 +99,10 @@ def train(name: str, steps: int, step, state, mesh) -> list[list[float]]:
     return losses
 
 
-def measure(name: str, devices: int, steps: int, *, cut: bool) -> tuple[dict, list]:
+def measure(name: str, devices: int, steps: int, kind: str) -> tuple[dict, list]:
     """A row without `differs`, and the losses."""
-    step, state, mesh = compile_step(name, jax.devices()[:devices], cut=cut)
+    cut = kind == "cut"
+    step, state, mesh = compile_step(name, jax.devices()[:devices], kind)
     players = (state.generator, state.discriminator)
     params = state.generator.params, state.discriminator.params
     moved = moved_bytes(collectives(step.as_text(), devices), devices)
@@ -103,7 +122,7 @@ def measure(name: str, devices: int, steps: int, *, cut: bool) -> tuple[dict, li
 def worker(name: str, steps: int) -> None:
     """One of two processes: prints the losses."""
     processes.join()
-    print(json.dumps(train(name, steps, *compile_step(name, jax.devices(), cut=True))))
+    print(json.dumps(train(name, steps, *compile_step(name, jax.devices(), "cut"))))
     processes.part()
 
 
@@ -131,7 +150,7 @@ def train_in_two(name: str, steps: int) -> list[list[float]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--models", nargs="+", default=["dcgan28"], choices=list(GAMES))
+    parser.add_argument("--models", nargs="+", default=["dcgan28"], choices=MODELS)
     parser.add_argument("--devices", nargs="+", type=int, default=[1, 2, 4, 8], choices=range(1, 9))
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--json", type=Path, help="file to write the rows to")
@@ -143,16 +162,15 @@ def main() -> None:
     figures = {}
     print(f"{'model':9}{'state':9}{'devices':>9}" + "".join(f"{name:>9}" for name in COLUMNS))
     for name in options.models:
-        _, alone = measure(name, 1, options.steps, cut=False)
+        _, alone = measure(name, 1, options.steps, "whole")
 
         def differs(losses, alone=alone):
             return float(np.max(np.abs(np.array(losses) - np.array(alone))))
 
-        for cut in (False, True):
+        for kind in KINDS:
             for devices in options.devices:
-                row, losses = measure(name, devices, options.steps, cut=cut)
+                row, losses = measure(name, devices, options.steps, kind)
                 row["differs"] = differs(losses)
-                kind = "cut" if cut else "whole"
                 figures[f"{name} {kind} {devices}"] = row
                 values = "".join(f"{row[column]:9.3g}" for column in COLUMNS)
                 print(f"{name:9}{kind:9}{devices:9}{values}", flush=True)

@@ -122,8 +122,13 @@ def test_a_state_that_is_whole_gathers_nothing(mlp_game, mesh):
 
 
 def test_scaling_counts_and_trains_a_step(mesh):
-    _, alone = scaling.measure("mlp", 1, 2, cut=False)
-    row, losses = scaling.measure("mlp", 4, 2, cut=True)
+    _, alone = scaling.measure("mlp", 1, 2, "whole")
+    row, losses = scaling.measure("mlp", 4, 2, "cut")
     assert row["share"] < row["state"] < 1.1 * row["share"]
     assert 1 < row["ratio"] < 2
     np.testing.assert_allclose(losses, alone, rtol=1e-4)
+
+
+def test_under_shard_map_no_more_is_moved_than_the_gradients(mesh):
+    row, _ = scaling.measure("mlp", 4, 1, "mapped")
+    assert 1 < row["ratio"] < 1.01

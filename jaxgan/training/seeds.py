@@ -156,14 +156,17 @@ def each_seed(function: Callable, mesh: Mesh) -> Callable:
 
         return jax.lax.map(one, (*_arrays(state), own))
 
-    cpu = jax.default_backend() == "cpu"
-    run = in_turn if cpu else jax.vmap(function, in_axes=(AXES, None, 0))
+    run = in_turn if _takes_turns() else jax.vmap(function, in_axes=(AXES, None, 0))
     all_of_it, own = PartitionSpec(), PartitionSpec("data")
     state = TrainState(all_of_it, own, own, own, own)  # type: ignore[arg-type]
     # Not left to the compiler: no seed needs anything of another.
     return jax.shard_map(
         run, mesh=mesh, in_specs=(state, all_of_it, own), out_specs=own, check_vma=False
     )
+
+
+def _takes_turns() -> bool:
+    return jax.default_backend() == "cpu"
 
 
 def join_steps(steps: Callable, mesh: Mesh) -> Callable:

@@ -52,6 +52,13 @@ def test_each_seed_is_its_own_run(joined, singles, index):
     assert_same_run(joined / f"seed_{5 + index}", singles[index])
 
 
+def test_so_it_is_side_by_side_as_on_accelerators(images, singles, tmp_path, monkeypatch):
+    monkeypatch.setattr(seeds, "_takes_turns", lambda: False)
+    workdir = train(config_of(images, seeds=3), tmp_path / "run")
+    for seed, single in zip((5, 6, 7), singles, strict=True):
+        assert_same_run(workdir / f"seed_{seed}", single, tolerance=1e-4)
+
+
 def test_the_seeds_are_not_alike(joined):
     first, second = (final_state(joined / f"seed_{seed}", 12)[2] for seed in (5, 6))
     assert np.max(np.abs(first - second)) > 1e-2
