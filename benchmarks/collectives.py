@@ -56,7 +56,11 @@ def collectives(program: str, devices: int) -> list[Collective]:
         if line.startswith(("%", "ENTRY")):
             fused, part = line.startswith("%all-reduce-scatter"), part + 1
         call, channel = _CALL.search(line), _CHANNEL.search(line)
-        if not call or (channel and seen.setdefault((channel[1], _shapes(call[1])), part) != part):
+        if not call:
+            continue
+        # A reduce-scatter stands in one part alone, whatever its channel.
+        again = channel and seen.setdefault((channel[1], _shapes(call[1])), part) != part
+        if again and not fused:
             continue
         kind = "reduce-scatter" if fused else call[2]
         size = sum(_bytes(*array) for array in _ARRAY.findall(call[1]))
@@ -88,13 +92,12 @@ def least_bytes(gen_params, disc_params, devices: int, *, cut: bool, item: int =
       gen_params, disc_params: of float32.
       devices: over which batch and state are split.
       cut: whether a device has only its share of the state; else gradients alone are moved.
-      item: bytes of a number that is gathered.
+      item: bytes of a number that is moved.
     """
     gen, disc = (sum(x.size for x in jax.tree.leaves(tree)) for tree in (gen_params, disc_params))
     if not cut:
-        return _RING["all-reduce"](devices) * 4 * (gen + disc)
-    once = _RING["all-gather"](devices)
-    return once * (item * (gen + 2 * disc) + 4 * (gen + disc))
+        return _RING["all-reduce"](devices) * item * (gen + disc)
+    return _RING["all-gather"](devices) * item * ((gen + 2 * disc) + (gen + disc))
 
 
 def held_bytes(tree) -> int:

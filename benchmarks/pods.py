@@ -1,18 +1,18 @@
 """What a train step takes on many TPUs: its program, compiled here without one.
 
     pip install 'jax[tpu]' && python benchmarks/pods.py [--games dcgan64 r3gan256]
-                                  [--topology v5e:2x4] [--json results/pods.json]
+        [--dtypes float32 bfloat16] [--topology v5e:2x4] [--json results/pods.json]
 
 XLA for TPU compiles the step of a published size for a slice of a pod that need not be there
-(`jax.experimental.topologies`), in bfloat16, with the state whole on each device and with each
-having its share. Read from the program: operations of a device, megabytes that it moves beside the
-least (`collectives.py`), megabytes of state and at the peak, and the transposes of images between
-convolutions. Nothing is run, and no time is measured: `docs/scaling.md` works times out from these
-counts and what the makers publish of the hardware.
+(`jax.experimental.topologies`), with the state whole on each device and with each having its share.
+Read from the program: operations of a device, megabytes that it moves beside the least
+(`collectives.py`), and megabytes of state and at the peak. Nothing is run, and no time is measured:
+`docs/scaling.md` works times out from these counts and what the makers publish of the hardware.
 """
 
 import argparse
 import contextlib
+import itertools
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -37,27 +37,28 @@ from jaxgan.runs.provenance import provenance
 from jaxgan.training import sharding
 
 MB = 1e6
+DTYPES = ("float32", "bfloat16")
 
 
 class Game(NamedTuple):
     """Attributes: its method, examples of a device, (H, W, C) of the images."""
 
-    make: Callable[[], Method]
+    make: Callable[[jnp.dtype], Method]
     batch: int
     image_shape: tuple[int, int, int]
 
 
-def _dcgan() -> Method:
+def _dcgan(dtype: jnp.dtype) -> Method:
     """Radford et al. 2016, Figure 1."""
-    pair = networks.dcgan_paper(3, dtype=jnp.bfloat16)
+    pair = networks.dcgan_paper(3, dtype=dtype)
     return adversarial(*pair, latent_dim=100, loss=losses.non_saturating)
 
 
-def _r3gan() -> Method:
+def _r3gan(dtype: jnp.dtype) -> Method:
     """Huang et al. 2024, their code's preset for FFHQ at 256 pixels."""
     widths = (768, 768, 768, 768, 384, 192, 96)
-    generator = networks.R3GANGenerator(4, widths, 2, 3, dtype=jnp.bfloat16)
-    discriminator = networks.R3GANDiscriminator(widths[::-1], 2, dtype=jnp.bfloat16)
+    generator = networks.R3GANGenerator(4, widths, 2, 3, dtype=dtype)
+    discriminator = networks.R3GANDiscriminator(widths[::-1], 2, dtype=dtype)
     return adversarial(
         generator,
         discriminator,
@@ -73,10 +74,10 @@ GAMES = {
 }
 
 
-def measure(name: str, devices: list, *, cut: bool) -> dict[str, float]:
+def measure(name: str, devices: list, dtype: str, *, cut: bool) -> dict[str, float]:
     """The figures of one program."""
     game, tx, mesh = GAMES[name], optax.adam(2e-4, b1=0.0), sharding.make_mesh(devices)
-    method, count = game.make(), len(devices)
+    method, count = game.make(jnp.dtype(dtype)), len(devices)
     images = jax.ShapeDtypeStruct(
         (game.batch * count, *game.image_shape),
         jnp.float32,
@@ -98,8 +99,9 @@ def measure(name: str, devices: list, *, cut: bool) -> dict[str, float]:
     program = compiled.as_text()
     moved = moved_bytes(collectives(program, count), count)
     params = state.generator.params, state.discriminator.params
-    # Gathered as the networks compute, in bfloat16.
-    least = least_bytes(*params, count, cut=cut, item=2)
+    # Moved as the networks compute.
+    item = jnp.dtype(dtype).itemsize
+    least = least_bytes(*params, count, cut=cut, item=item)
     return {
         "devices": count,
         "examples": game.batch,
@@ -115,6 +117,7 @@ def measure(name: str, devices: list, *, cut: bool) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--games", nargs="+", default=list(GAMES), choices=list(GAMES))
+    parser.add_argument("--dtypes", nargs="+", default=DTYPES, choices=DTYPES)
     parser.add_argument("--topology", default="v5e:2x4", help="of the slice, as libtpu names it")
     parser.add_argument("--json", type=Path, help="file to write the rows to")
     options = parser.parse_args()
@@ -122,12 +125,11 @@ def main() -> None:
         slice_ = topologies.get_topology_desc(platform="tpu", topology_name=options.topology)
     figures = {}
     for name in options.games:
-        for cut in (False, True):
-            row = measure(name, list(slice_.devices), cut=cut)
-            kind = "cut" if cut else "whole"
-            figures[f"{name} {kind}"] = row
+        for dtype, cut in itertools.product(options.dtypes, (False, True)):
+            what = f"{name} {dtype} {'cut' if cut else 'whole'}"
+            figures[what] = row = measure(name, list(slice_.devices), dtype, cut=cut)
             values = "  ".join(f"{key} {value:.4g}" for key, value in row.items())
-            print(f"{name} {kind}: {values}", flush=True)
+            print(f"{what}: {values}", flush=True)
     if options.json:
         command = f"python benchmarks/pods.py --topology {options.topology}"
         run = {"seed": None, "command": command, "split": None, **provenance("libtpu")}

@@ -73,13 +73,13 @@ def pods() -> str:
     result = Result.of("pods")
     rows = []
     for what, row in result.runs[0]["figures"].items():
-        name, state = what.split()
+        name, dtype, state = what.split()
         rows.append(
-            [TITLES.get(name, name), state, f"{row['examples']:.0f}", f"{row['Tflop']:.2f}",
+            [TITLES.get(name, name), dtype, state, f"{row['examples']:.0f}", f"{row['Tflop']:.2f}",
              f"{row['moved']:.1f}", f"{row['least']:.1f}", f"{row['state']:,.0f}",
              f"{row['peak']:,.0f}"]
         )  # fmt: skip
-    head = ["", "state", "examples a device", "Tflop", "MB moved", "least", "MB of state",
+    head = ["", "dtype", "state", "examples a device", "Tflop", "MB moved", "least", "MB of state",
             "MB at the peak"]  # fmt: skip
     return _made(head, rows, result, next(iter(result.runs[0]["figures"])))
 
@@ -89,7 +89,7 @@ def expected() -> str:
     result = Result.of("pods")
     rows = []
     for what, row in result.runs[0]["figures"].items():
-        name, state = what.split()
+        name, dtype, state = what.split()
         for accelerator in ACCELERATORS:
             compute = row["Tflop"] * 1e12 / (accelerator.flops * UTILISATION)
             cells = []
@@ -101,9 +101,9 @@ def expected() -> str:
                 link = moved / (accelerator.near if fast else accelerator.far)
                 cells.append(f"{1e3 * link:.1f} ({compute / (compute + link):.0%})")
             share = row["peak"] * MB / accelerator.memory
-            rows.append([TITLES.get(name, name), state, accelerator.name, f"{share:.0%}",
+            rows.append([TITLES.get(name, name), dtype, state, accelerator.name, f"{share:.0%}",
                          f"{1e3 * compute:.0f}", *cells])  # fmt: skip
-    head = ["", "state", "accelerator", "memory", "ms computing",
+    head = ["", "dtype", "state", "accelerator", "memory", "ms computing",
             *(f"ms moving on {devices}" for devices in DEVICES)]  # fmt: skip
     return _made(head, rows, result, next(iter(result.runs[0]["figures"])))
 

@@ -34,9 +34,6 @@ def main(get_config: Callable, variants: tuple[str, ...]) -> None:
         config, workdir = command_line.read_config(get_config(variant), names)
         if config.variant != variant:
             raise UserError(f"config.variant: got {config.variant!r}, expected --variant=NAME")
-        if config.seeds > 1:
-            seeds.prepare_devices(config.seeds)
-        cpu.keep_memory()
         train(config, workdir, flags.FLAGS.change_config)
 
 
@@ -44,6 +41,9 @@ def train(config: config_dict.ConfigDict, workdir: str, change_config: bool) -> 
     """Trains the trials as the config says; gaussians.json in the folder has what came of them."""
     check_config(config)
     check_workdir(workdir, config.to_dict(), change_config=change_config)
+    if config.seeds > 1:
+        seeds.prepare_devices(config.seeds)
+    cpu.keep_memory()
     singles = seeds.single_configs(config)
     all_trials = [make_trials(single) for single in singles]
     show = gaussian_metrics.Line if config.variant == "line" else gaussian_metrics.Plane

@@ -68,7 +68,7 @@ SEEN = []  # the shapes of the batches that a step is traced with
 def finished(folder, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("stackgan") / "run"
 
-    def make_train_step(*args, **options):
+    def make_step(*args, **options):
         step = make(*args, **options)
 
         def seeing(state, batch):
@@ -77,9 +77,9 @@ def finished(folder, tmp_path_factory):
 
         return seeing
 
-    make = stackgan_stages.make_train_step
+    make = stackgan_stages.make_step
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stackgan_stages, "make_train_step", make_train_step)
+        patch.setattr(stackgan_stages, "make_step", make_step)
         stackgan_stages.train(config_of(folder), str(workdir), False, "both")
     return workdir
 

@@ -199,7 +199,7 @@ def refuse_a_key_that_devices_share(call, args, kwargs, context):
 
 
 def by_pmap(name):
-    mapped = jax.pmap(step(name, "data"), axis_name="data", devices=list(MESH.devices))
+    mapped = jax.pmap(step(name, "data"), axis_name="data", devices=list(MESH.devices.flat))
     stacked = jax.tree.map(lambda x: np.stack([x] * DEVICES), numbers(start(name)))
     stacked = stacked.replace(key=jax.random.wrap_key_data(stacked.key))
     state = jax.device_put(stacked, NamedSharding(MESH, jax.P("data")))
