@@ -92,7 +92,7 @@ def main() -> None:
     for experiment in options.experiments:
         runs = [measure(experiment, seed, options.workdir, options.split) for seed in options.seeds]
         name = name_of(experiment)
-        if options.add:
+        if options.add and (options.results / f"{name}.json").exists():
             runs = results.add_runs(runs, Result(name, options.results).runs)
         seeds = " ".join(str(run["seed"]) for run in runs)
         given = f'"{experiment}"' if " " in experiment else experiment
