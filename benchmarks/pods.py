@@ -33,7 +33,6 @@ import results
 from jaxgan import losses, make_train_step, networks
 from jaxgan.losses import penalties
 from jaxgan.methods import Method, adversarial
-from jaxgan.runs.provenance import provenance
 from jaxgan.training import sharding
 
 MB = 1e6
@@ -132,10 +131,7 @@ def main() -> None:
             print(f"{what}: {values}", flush=True)
     if options.json:
         command = f"python benchmarks/pods.py --topology {options.topology}"
-        run = {"seed": None, "command": command, "split": None, **provenance("libtpu")}
-        budget = {"steps": None, "examples": None, "minutes": None}
-        runs = [{**run, "budget": budget, "figures": figures}]
-        results.write(options.json.stem, command, runs, options.json.parent)
+        results.write_benchmark(options.json, command, figures, packages=("libtpu",))
 
 
 @contextlib.contextmanager

@@ -21,11 +21,13 @@ noted is null.
 import json
 import re
 import statistics
+from importlib.util import find_spec
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxgan.files import write_atomically
+from jaxgan.runs.provenance import provenance
 
 RESULTS = Path(__file__).parents[1] / "results"
 GAME = ("d_real", "d_fake", "jsd_lower_bound")
@@ -56,6 +58,31 @@ def write(
         chosen_on = json.loads(path.read_text())["chosen_on"] if path.exists() else ""
     content = {"command": command, "chosen_on": chosen_on, "runs": runs}
     return write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
+
+
+def write_benchmark(
+    file: Path,
+    command: str,
+    figures: dict[str, dict[str, Any]],
+    *,
+    packages: tuple[str, ...] = (),
+    origin: dict[str, Any] | None = None,
+    **budget: float | None,
+) -> Path:
+    """Writes what a benchmark measured, which has neither seed nor split, as the one run of a file.
+
+    Args:
+      file: where.
+      command: that measures it again.
+      figures: {what: {figure: number}}.
+      packages: whose versions count, where they are installed.
+      origin: what to say in place of what `provenance` does.
+      **budget: of steps, examples, minutes and the like; what is not given is null.
+    """
+    made = provenance(*(name for name in packages if find_spec(name))) | (origin or {})
+    spent = {"steps": None, "examples": None, "minutes": None, **budget}
+    run = {"seed": None, "command": command, "split": None, **made}
+    return write(file.stem, command, [{**run, "budget": spent, "figures": figures}], file.parent)
 
 
 def add_runs(new: list[dict[str, Any]], old: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -38,7 +38,6 @@ from jax.sharding import PartitionSpec
 import results
 from jaxgan import cpu, losses, make_train_step
 from jaxgan.methods import adversarial
-from jaxgan.runs.provenance import provenance
 from jaxgan.training import processes, sharding
 
 COLUMNS = ("moved", "least", "ratio", "state", "share", "peak", "differs")
@@ -179,10 +178,7 @@ def main() -> None:
         print(f"{name:9}{'cut':9}two processes over gloo: differs by {difference:.2g}", flush=True)
     if options.json:
         command = "python benchmarks/scaling.py"
-        run = {"seed": None, "command": command, "split": None, **provenance()}
-        budget = {"steps": options.steps, "examples": None, "minutes": None}
-        runs = [{**run, "budget": budget, "figures": figures}]
-        results.write(options.json.stem, command, runs, options.json.parent)
+        results.write_benchmark(options.json, command, figures, steps=options.steps)
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ UTILISATION = 0.4
 """The share of the peak that computing is taken to reach."""
 DEVICES = (8, 64, 512)
 TITLES = {"dcgan64": "DCGAN of the paper, 64", "r3gan256": "R3GAN FFHQ, 256"}
-MB, GB = 1e6, 1e9
+MB = 1e6
 
 
 def scaling() -> str:
@@ -65,7 +65,7 @@ def scaling() -> str:
         rows.append([model, state, count, *values, f"{row['differs']:.1g}"])
     head = ["", "state", "devices", "MB moved", "least", "MB of state", "a share", "MB at the peak",
             "loss differs by"]  # fmt: skip
-    return _made(head, rows, result, next(iter(result.runs[0]["figures"])))
+    return _made(head, rows, result)
 
 
 def pods() -> str:
@@ -81,7 +81,7 @@ def pods() -> str:
         )  # fmt: skip
     head = ["", "dtype", "state", "examples a device", "Tflop", "MB moved", "least", "MB of state",
             "MB at the peak"]  # fmt: skip
-    return _made(head, rows, result, next(iter(result.runs[0]["figures"])))
+    return _made(head, rows, result)
 
 
 def expected() -> str:
@@ -105,10 +105,11 @@ def expected() -> str:
                          f"{1e3 * compute:.0f}", *cells])  # fmt: skip
     head = ["", "dtype", "state", "accelerator", "memory", "ms computing",
             *(f"ms moving on {devices}" for devices in DEVICES)]  # fmt: skip
-    return _made(head, rows, result, next(iter(result.runs[0]["figures"])))
+    return _made(head, rows, result)
 
 
-def _made(head, rows, result: Result, what: str) -> str:
+def _made(head, rows, result: Result) -> str:
+    what = next(iter(result.runs[0]["figures"]))
     return f"{markdown(head, rows)}\n\n{origin([result], what)}"
 
 

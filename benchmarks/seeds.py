@@ -27,7 +27,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import results
-from jaxgan.runs.provenance import provenance
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 CALL = 5
@@ -221,10 +220,8 @@ def main() -> None:
                 print(f"    {column:30}{value:12.3f}", flush=True)
     if options.json:
         command = f"python benchmarks/seeds.py --seeds {options.seeds}"
-        run = {"seed": None, "command": command, "split": None, **provenance("torch")}
-        budget = {"steps": options.steps, "examples": None, "minutes": None}
-        runs = [{**run, "budget": {**budget, "rounds": options.rounds}, "figures": rows}]
-        results.write(options.json.stem, command, runs, options.json.parent)
+        spent = {"steps": options.steps, "rounds": options.rounds}
+        results.write_benchmark(options.json, command, rows, packages=("torch",), **spent)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,6 @@ import jaxgan_side
 from games import GAMES, OF_CPU
 
 import results
-from jaxgan.runs.provenance import provenance
 
 KINDS = (
     # What an operation's name, and then its line of HLO, says of it; the first that fits counts.
@@ -128,10 +127,7 @@ def main() -> None:
         figures[name] = profile(name, options.dtype, options.steps)
     if options.json:
         command = f"python benchmarks/step_profile.py --dtype {options.dtype}"
-        run = {"seed": None, "command": command, "split": None, **provenance()}
-        budget = {"steps": options.steps, "examples": None, "minutes": None}
-        runs = [{**run, "budget": budget, "figures": figures}]
-        results.write(options.json.stem, command, runs, options.json.parent)
+        results.write_benchmark(options.json, command, figures, steps=options.steps)
 
 
 if __name__ == "__main__":

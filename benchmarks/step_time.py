@@ -21,7 +21,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,7 +30,6 @@ from games import GAMES, OF_CPU, SMALL
 from peaks import peak
 
 import results
-from jaxgan.runs.provenance import provenance
 
 KEEP_MEMORY = {
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
@@ -251,14 +249,17 @@ def row_of(
 
 def write(file: Path, rows: dict[str, dict[str, float | None]], options, device: str) -> None:
     """Writes the rows that there are."""
-    installed = [name for name in ("torch",) if find_spec(name)]
     flags = [f"--{name}" for name in ("small", "deterministic") if getattr(options, name)]
     command = " ".join(["python benchmarks/step_time.py", f"--platform {options.platform}", *flags])
-    run = {"seed": None, "command": command, "split": None, **provenance(*installed)}
-    if options.platform != "cpu":
-        run["processor"] = device
-    budget = {"steps": None, "examples": None, "minutes": options.minutes, "rounds": options.rounds}
-    results.write(file.stem, command, [{**run, "budget": budget, "figures": rows}], file.parent)
+    results.write_benchmark(
+        file,
+        command,
+        rows,
+        packages=("torch",),
+        origin={} if options.platform == "cpu" else {"processor": device},
+        minutes=options.minutes,
+        rounds=options.rounds,
+    )
 
 
 def found_platform() -> str:

@@ -164,7 +164,8 @@ def fit_images(
     """
     processes.meet()
     arrays = sharding.replicate(arrays, mesh)
-    several = config.get("seeds", 1) > 1
+    count = config.get("seeds", 1)
+    several = count > 1
     places = None if several else sharding.shard_state(state, mesh, over_data=config.shard_state)
     options = cpu.compiler_options()
     if config.deterministic:
@@ -193,8 +194,8 @@ def fit_images(
 
     summary = {
         "title": f"{os.path.splitext(os.path.basename(sys.argv[0]))[0]} on {config.dataset}",
-        "generator_parameters": _count(state.generator.params) // config.get("seeds", 1),
-        "discriminator_parameters": _count(state.discriminator.params) // config.get("seeds", 1),
+        "generator_parameters": _count(state.generator.params) // count,
+        "discriminator_parameters": _count(state.discriminator.params) // count,
         "devices": f"{jax.device_count()} × {jax.devices()[0].device_kind}",
         "jax_version": jax.__version__,
         **origin(),

@@ -45,7 +45,9 @@ __all__ = [
 ]
 
 # The axes of a state's arrays, in their places.
-AXES = TrainState(step=None, key=0, generator=0, discriminator=0, extra=0)  # type: ignore[arg-type]
+_NONE: Any = None
+_FIRST: Any = 0
+AXES = TrainState(_NONE, key=_FIRST, generator=_FIRST, discriminator=_FIRST, extra=_FIRST)
 
 
 def check_seeds(config: config_dict.ConfigDict) -> None:
@@ -157,8 +159,9 @@ def each_seed(function: Callable, mesh: Mesh) -> Callable:
         return jax.lax.map(one, (*_arrays(state), own))
 
     run = in_turn if _takes_turns() else jax.vmap(function, in_axes=(AXES, None, 0))
-    all_of_it, own = PartitionSpec(), PartitionSpec("data")
-    state = TrainState(all_of_it, own, own, own, own)  # type: ignore[arg-type]
+    all_of_it: Any = PartitionSpec()
+    own: Any = PartitionSpec("data")
+    state = TrainState(all_of_it, own, own, own, own)
     # Not left to the compiler: no seed needs anything of another.
     return jax.shard_map(
         run, mesh=mesh, in_specs=(state, all_of_it, own), out_specs=own, check_vma=False
