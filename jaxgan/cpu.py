@@ -48,15 +48,16 @@ def keep_memory() -> bool:
     return all(told)
 
 
-def in_turn(result: Any, *arrays: jax.typing.ArrayLike) -> Any:
-    """Waits for what was computed of arrays that are cut over devices, on CPU.
+def in_turn(result: Any) -> Any:
+    """Waits, on CPU, for a result that lies on several devices.
 
-    There a program that sums over devices takes a thread for each, and there are few: of several
-    that are on their way at once each may hold some of them and wait for the rest, for ever.
+    There the programs of all devices share as many threads as there are devices, and some of them
+    wait for others: in a sum for the rest of the devices; with JAX 0.10, where 32 are on their way,
+    for one of them to end. With several programs on their way all threads may come to wait, for
+    ever.
 
     Args:
-      result: pytree of arrays, computed of `arrays`.
-      *arrays: whether they are cut decides.
+      result: pytree of arrays.
 
     Returns:
       `result`.
@@ -65,9 +66,9 @@ def in_turn(result: Any, *arrays: jax.typing.ArrayLike) -> Any:
       >>> in_turn({"sum": jax.numpy.ones(3).sum()})["sum"]
       Array(3., dtype=float32)
     """
-    placed = [array.sharding for array in arrays if isinstance(array, jax.Array)]
-    cut = not all(sharding.is_fully_replicated for sharding in placed)
-    return jax.block_until_ready(result) if cut and jax.default_backend() == "cpu" else result
+    arrays = [array for array in jax.tree.leaves(result) if isinstance(array, jax.Array)]
+    several = any(len(array.sharding.device_set) > 1 for array in arrays)
+    return jax.block_until_ready(result) if several and jax.default_backend() == "cpu" else result
 
 
 def compiler_options() -> dict[str, str]:

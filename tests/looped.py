@@ -41,7 +41,7 @@ def train(
     hooks += [Hook(eval_every, evaluate, waits=True)] if evaluate else []
     every, keep = changes.pop("checkpoint_every", 4), changes.pop("keep_checkpoints", 2)
     return fit(
-        start(),
+        changes.pop("state", None) or start(),
         step,
         batches() if data is None else data,
         num_steps=num_steps,

@@ -16,6 +16,7 @@ from compiling import AS_USERS_DO
 from jaxgan import cpu
 from jaxgan.networks.convolution import conv
 from jaxgan.state import init_variables
+from jaxgan.training import sharding
 
 PROGRAM = """
 import resource
@@ -161,3 +162,10 @@ def test_networks_are_initialised_within_other_programs_too(monkeypatch):
 def test_a_level_that_the_user_has_chosen_stays(monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", "--xla_backend_optimization_level=2")
     assert cpu.quick_options() == {}
+
+
+def test_what_lies_on_several_devices_is_waited_for(mesh):
+    slow = jax.jit(lambda x: jax.lax.fori_loop(0, 200, lambda _, x: x @ x / 300, x).mean())
+    everywhere = sharding.replicate(jnp.ones((300, 300)), mesh)
+    slow(everywhere).block_until_ready()
+    assert cpu.in_turn({"mean": slow(everywhere), "number": 3})["mean"].is_ready()

@@ -55,9 +55,7 @@ def digest_arrays(tree: PyTree) -> dict[str, jax.Array]:
       >>> digest_arrays({"a": jnp.zeros(3)})["a"].shape
       (2,)
     """
-    return {
-        path: cpu.in_turn(_digest(numbers), numbers) for path, numbers in _by_path(tree).items()
-    }
+    return {path: cpu.in_turn(_digest(numbers)) for path, numbers in _by_path(tree).items()}
 
 
 def format_digests(tree: PyTree, digests: dict[str, jax.Array]) -> dict[str, str]:

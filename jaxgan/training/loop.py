@@ -9,8 +9,9 @@ The order of things, so that a resumed run repeats what the unbroken one would h
    After step n, where n is a multiple of their interval or the last step: the hooks are called,
    metrics are logged, the checkpoint is saved. All of them only read the state, and no random
    number depends on them.
-4. Nothing waits for the device in between. Even what is logged and saved is only set aside at
-   step n, and fetched when the next call is on its way.
+4. Nothing waits for the device in between, but for several devices of one CPU, see `cpu.in_turn`.
+   Even what is logged and saved is only set aside at step n, and fetched when the next call is on
+   its way.
 5. Metrics or a state that are not finite stop the run; or, with `rollback`, its newest regular
    checkpoint is restored and the data goes on behind what was logged with them. They are looked for
    at the same steps in every run, and what was counted is saved with each checkpoint, so that a
@@ -210,6 +211,7 @@ def fit(
                 group = [next(batches) for _ in range(steps_per_call)]
                 batch = jax.tree.map(lambda *arrays: np.stack(arrays), *group)
                 state, metrics = train_step(state, batch)
+                cpu.in_turn(pending[-1:])  # so that two calls are on their way there, no more
                 step += steps_per_call
                 if step == start + steps_per_call:
                     # The first call returns when it is compiled, which is no part of the rate.
@@ -368,4 +370,4 @@ _all_finite = jax.jit(all_finite)
 
 
 def _finite(state: TrainState) -> jax.Array:
-    return cpu.in_turn(_all_finite(state), *jax.tree.leaves(state))
+    return cpu.in_turn(_all_finite(state))

@@ -171,8 +171,7 @@ def gather_parameters(state: TrainState, mesh: Mesh) -> TrainState:
     """
     players = state.generator, state.discriminator
     parts = [(player.params, player.ema_params) for player in players]
-    gathered = jax.jit(_itself, out_shardings=replicated(mesh))(parts)
-    gathered = cpu.in_turn(gathered, *jax.tree.leaves(parts))
+    gathered = cpu.in_turn(jax.jit(_itself, out_shardings=replicated(mesh))(parts))
     generator, discriminator = (
         player.replace(params=params, ema_params=average)
         for player, (params, average) in zip(players, gathered, strict=True)

@@ -26,6 +26,7 @@ from PIL import Image, ImageSequence
 from jaxgan import UserError, load_generator
 from jaxgan.checkpoints import checkpoint
 from jaxgan.runs import recorder
+from jaxgan.training import sharding
 from jaxgan.training.loop import Stopped
 
 
@@ -226,3 +227,25 @@ def test_progress_tells_step_speed_losses_and_time_left(step, tmp_path, capsys):
 def test_a_run_saved_without_a_description_says_what_it_lacks(unbroken):
     with pytest.raises(UserError, match=r"^workdir: .* holds checkpoints without a description"):
         load_generator(unbroken[0])
+
+
+def test_on_several_devices_of_a_cpu_two_calls_are_on_their_way(mesh, tmp_path):
+    """More of them may take all threads, and wait for each other for ever."""
+    state = sharding.replicate(tiny.state(), mesh)
+
+    @jax.jit
+    def slow(state):
+        powers = jax.lax.fori_loop(0, 50, lambda _, x: x @ x / 300, jnp.ones((300, 300)))
+        return state.replace(step=state.step + 1), {"gen/loss": powers.mean()}
+
+    on_their_way, all_metrics = [], []
+
+    def step(state, batch):
+        on_their_way.append(sum(not each["gen/loss"].is_ready() for each in all_metrics))
+        state, metrics = slow(state)
+        all_metrics.append(metrics)
+        return state, jax.tree.map(lambda value: value[None], metrics)
+
+    train(tmp_path, step, state=state, log_every=12, evaluate=None, checkpoint_every=12)
+    assert len(on_their_way) == 12
+    assert max(on_their_way) <= 1
