@@ -264,7 +264,8 @@ def start(name):
     return jax.tree_util.tree_map_with_path(fill, jax.eval_shape(lambda: first_state(name)))
 
 
-def step(name, axis_name=None):
-    """(state, batch) -> (state, metrics)."""
+def step(name, axis_name=None, share=lambda method: method):
+    """(state, batch) -> (state, metrics); `share` makes of the method what the step is made of."""
     case = CASES[name]
-    return make_train_step(case.method(axis_name), TX, TX, axis_name=axis_name, **case.options)
+    objective = share(case.method(axis_name))
+    return make_train_step(objective, TX, TX, axis_name=axis_name, **case.options)

@@ -2,6 +2,7 @@
 
 import functools
 from types import SimpleNamespace
+from unittest import mock
 
 import flax.linen as nn
 import jax
@@ -183,6 +184,18 @@ def by_jit(name):
     return three(jax.jit(step(name)), *on(MESH, name))
 
 
+def by_cut_states(name):
+    """By `jit`, with two devices for the large layers of each of two copies, also cut in two."""
+    mesh = sharding.make_mesh(jax.devices()[:DEVICES], model=2)
+    with mock.patch.multiple(sharding, SMALLEST=8, LARGE=32):
+        places = sharding.shard_state(start(name), mesh, over_data=True)
+        assert any(not place.is_fully_replicated for place in jax.tree.leaves(places))
+        share = functools.partial(sharding.share_parameters, mesh=mesh, over_data=True)
+        state, data = on(mesh, name)
+        one = jax.jit(step(name, share=share), out_shardings=(places, None))
+        return three(one, sharding.place(state, places), data)
+
+
 def by_shard_map(name):
     specs = {"in_specs": (jax.P(), jax.P("data")), "out_specs": (jax.P(), jax.P())}
     mapped = jax.shard_map(step(name, "data"), mesh=MESH, **specs)
@@ -219,6 +232,7 @@ def is_rare(name, run_on_devices):
     """
     by_others = {"acgan", "drawn_penalties", "infogan", "sgan_conditional_consistent"}
     rare = {by_jit: set(CASES) - {"sgan"}, by_shard_map: set(), by_pmap: by_others}
+    rare[by_cut_states] = rare[by_jit]
     return name in rare[run_on_devices] | {"stackgan_one"}
 
 
@@ -227,7 +241,7 @@ def is_rare(name, run_on_devices):
     [
         pytest.param(name, run, marks=[pytest.mark.long] if is_rare(name, run) else [])
         for name in CASES
-        for run in (by_jit, by_shard_map, by_pmap)
+        for run in (by_jit, by_cut_states, by_shard_map, by_pmap)
     ],
 )
 def test_four_devices_equal_one(name, run_on_devices):
