@@ -166,6 +166,35 @@ def sn_resnet_pair(make, size, channels, base, ups, width):
     )  # fmt: skip
 
 
+def sn_resnet_imagenet(make, size, channels, up, down):
+    """A width for each size: `up` from the generator's first feature map, `down` of each block."""
+    c, w = channels, [channels, *down]
+    up_blocks, down_blocks = list(itertools.pairwise(up)), list(enumerate(itertools.pairwise(w)))
+    # A block's first convolution is as wide as its input; of the first one, as its output.
+    inner = [
+        [(3, 3, i, i if n else o), (3, 3, i if n else o, o), *([(1, 1, i, o)] if n < 5 else [])]
+        for n, (i, o) in down_blocks
+    ]
+    discriminator = [*(kernel for kernels in inner for kernel in kernels), (w[-1], 1)]
+    generator = [
+        (128, 16 * up[0]),
+        *(kernel for i, o in up_blocks for kernel in ((3, 3, i, o), (3, 3, o, o), (1, 1, i, o))),
+        (3, 3, up[-1], c),
+    ]
+    norms = sum(i + o for i, o in up_blocks) + up[-1]
+    return Pair(
+        make,
+        128,
+        (size, size, c),
+        generator,
+        discriminator,
+        sum(math.prod(kernel) + kernel[-1] for kernel in generator) + 2 * norms,
+        # No bias at the end.
+        sum(math.prod(kernel) + kernel[-1] for kernel in discriminator) - 1,
+        norms,
+    )
+
+
 def r3gan_pair(make, size, channels, base, widths, blocks, group=16):
     """Stages of these widths from the generator's first to its last, each of twice the side."""
     c, width, last = channels, widths[0], widths[-1]
@@ -257,6 +286,16 @@ for _channels in (1, 3):
     PAIRS[f"dcgan paper {_channels}"] = radford(_channels)
 PAIRS |= {
     "sn_resnet 32 3": sn_resnet_pair(partial(sn_resnet, 32, 3), 32, 3, 4, 3, 256),
+    "sn_resnet 64 3": sn_resnet_imagenet(
+        partial(sn_resnet, 64, 3), 64, 3, (1024, 512, 256, 128, 64), (64, 128, 256, 512, 1024)
+    ),
+    "sn_resnet 128 3": sn_resnet_imagenet(
+        partial(sn_resnet, 128, 3),
+        128,
+        3,
+        (1024, 1024, 512, 256, 128, 64),
+        (64, 128, 256, 512, 1024, 1024),
+    ),
     "sn_resnet 28 1": sn_resnet_pair(partial(sn_resnet, 28, 1), 28, 1, 7, 2, 64),
     "sn_resnet 28 3 narrow": sn_resnet_pair(partial(sn_resnet, 28, 3, width=16), 28, 3, 7, 2, 16),
     "r3gan 32 3 published": r3gan_pair(

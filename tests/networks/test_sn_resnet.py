@@ -118,7 +118,7 @@ def numpy_generator(module, variables, latents, labels, train):
 
     first = params["Dense_0"]
     x = np.asarray(latents, np.float64) @ first["kernel"] + first["bias"]
-    x = x.reshape(-1, module.base_size, module.base_size, module.width)
+    x = x.reshape(len(x), module.base_size, module.base_size, -1)
     for i in range(module.blocks):
         y = conv(params[f"UpConv_{i}"], up(relu(norm(2 * i, x))))
         y = conv(params[f"Conv_{2 * i}"], relu(norm(2 * i + 1, y)))
@@ -152,10 +152,14 @@ def features_of(params, x, xp=np):
     """phi, by the layers' names in the order of their making."""
     y = down(conv(params["ConvDown_0"], relu(conv(params["Conv_0"], x, xp)), xp))
     x = y + conv(params["Conv_1"], down(x), xp)
-    y = down(conv(params["ConvDown_1"], relu(conv(params["Conv_2"], relu(x), xp)), xp))
-    x = y + down(conv(params["Conv_3"], x, xp))
-    for first, second in (("Conv_4", "Conv_5"), ("Conv_6", "Conv_7")):
-        x = x + conv(params[second], relu(conv(params[first], relu(x), xp)), xp)
+    halvings = sum(name.startswith("ConvDown") for name in params)
+    for i in range(1, halvings):
+        first, shortcut = params[f"Conv_{2 * i}"], params[f"Conv_{2 * i + 1}"]
+        y = down(conv(params[f"ConvDown_{i}"], relu(conv(first, relu(x), xp)), xp))
+        x = y + down(conv(shortcut, x, xp))
+    for i in range(2 * halvings, sum(name.startswith("Conv_") for name in params), 2):
+        first, second = params[f"Conv_{i}"], params[f"Conv_{i + 1}"]
+        x = x + conv(second, relu(conv(first, relu(x), xp)), xp)
     return relu(x).sum((1, 2))
 
 
@@ -177,9 +181,10 @@ def wide(images, variables):
 
 
 @every_num_classes
+@pytest.mark.parametrize("width", [6, (8, 6, 4)])
 @pytest.mark.parametrize("train", [False, True])
-def test_the_generator_is_numpys(num_classes, train):
-    module = GENERATOR.clone(num_classes=num_classes)
+def test_the_generator_is_numpys(num_classes, width, train):
+    module = GENERATOR.clone(num_classes=num_classes, width=width)
     latents, variables = filled(module)
     output, changed = apply(module, variables, *call(module, latents), train=train)
     expected = numpy_generator(module, variables, latents, LABELS, train)
@@ -192,8 +197,9 @@ def test_the_generator_is_numpys(num_classes, train):
 
 
 @every_num_classes
-def test_the_discriminator_is_numpys(num_classes):
-    module = DISCRIMINATOR.clone(num_classes=num_classes)
+@pytest.mark.parametrize(("width", "halvings"), [(5, 2), ((3, 5, 7, 7), 3)])
+def test_the_discriminator_is_numpys(num_classes, width, halvings):
+    module = DISCRIMINATOR.clone(num_classes=num_classes, width=width, halvings=halvings)
     images, variables = filled(module)
     logits, _ = apply(module, variables, *call(module, images))
     pixels, params = wide(images, variables)
@@ -327,8 +333,9 @@ def test_saliency_sees_its_nonlinearities():
 
 
 @every_dtype
-def test_a_conditional_pair_describes_itself(dtype):
-    for module in sn_resnet(28, 1, num_classes=10, axis_name="data", dtype=dtype):
+@pytest.mark.parametrize("size", [28, 128])
+def test_a_conditional_pair_describes_itself(size, dtype):
+    for module in sn_resnet(size, 1, num_classes=10, axis_name="data", dtype=dtype):
         again = from_description(describe(module))
         assert again == (module.clone(axis_name=None) if hasattr(module, "axis_name") else module)
 
@@ -370,7 +377,11 @@ def test_wrong_labels_are_refused(num_classes, labels, named):
 @pytest.mark.parametrize(
     ("run", "named"),
     [
-        (lambda: sn_resnet(64), "image_size: got 64, expected 28 or 32"),
+        (lambda: sn_resnet(48), "image_size: got 48, expected 28, 32, 64 or 128"),
+        (
+            lambda: GENERATOR.clone(width=(4, 2)).init(KEY, jnp.zeros((1, 4))),
+            "width: got 2 numbers, expected one or 3",
+        ),
         (lambda: sn_resnet(32, width=7), "width: got 7, expected an even number"),
         (lambda: sn_resnet(32, width=0), "width: got 0, expected an even number"),
         (
