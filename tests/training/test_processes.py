@@ -15,7 +15,14 @@ from small_run import SmallRun, free_port, make_images, pair_environments
 from jaxgan.runs.page import read_metrics
 from jaxgan.training import processes
 
-CONFIG = {"num_steps": 60, "batch_size": 16, "sample_every": 30, "eval_every": 60}
+# Many checkpoints, so that a run that is told to stop while it compiles is not at its end before.
+CONFIG = {
+    "num_steps": 60,
+    "batch_size": 16,
+    "sample_every": 30,
+    "eval_every": 60,
+    "checkpoint_every": 5,
+}
 
 
 @pytest.fixture
