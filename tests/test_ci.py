@@ -54,6 +54,6 @@ def test_the_suite_runs_on_the_default_python_and_on_the_newest_and_the_long_tes
     assert sorted(calls[1:]) == ["newest: pytest", "newest: pytest -m long"]
 
 
-@pytest.mark.parametrize("red", ["default: pytest ", "newest: pytest "])
+@pytest.mark.parametrize("red", ["default: pytest ", "newest: pytest ", "newest: pytest -m long"])
 def test_a_suite_that_fails_fails_it(ci, red):
     assert ci(red)[0] == 1
