@@ -1,6 +1,6 @@
 """What a train step takes on many TPUs: its program, compiled here without one.
 
-    pip install 'jax[tpu]' && python benchmarks/pods.py [--games dcgan64 r3gan256]
+    pip install 'jax[tpu]' && python benchmarks/pods.py [--games dcgan64 sn_resnet128]
         [--dtypes float32 bfloat16] [--topology v5e:2x4] [--json results/pods.json]
 
 XLA for TPU compiles the step of a published size for a slice of a pod that need not be there
@@ -12,6 +12,7 @@ Read from the program: operations of a device, megabytes that it moves beside th
 
 import argparse
 import contextlib
+import functools
 import itertools
 import os
 from collections.abc import Callable
@@ -40,11 +41,12 @@ DTYPES = ("float32", "bfloat16")
 
 
 class Game(NamedTuple):
-    """Attributes: its method, examples of a device, (H, W, C) of the images."""
+    """Attributes: its method, examples of a device, (H, W, C) of the images, its classes."""
 
     make: Callable[[jnp.dtype], Method]
     batch: int
     image_shape: tuple[int, int, int]
+    num_classes: int | None = None
 
 
 def _dcgan(dtype: jnp.dtype) -> Method:
@@ -67,8 +69,15 @@ def _r3gan(dtype: jnp.dtype) -> Method:
     )
 
 
+def _sn_resnet(dtype: jnp.dtype) -> Method:
+    """Miyato & Koyama 2018, their code's ImageNet at 128 pixels; one update of each player."""
+    pair = networks.sn_resnet(128, num_classes=1000, dtype=dtype)
+    return adversarial(*pair, latent_dim=128, loss=losses.hinge, num_classes=1000)
+
+
 GAMES = {
     "dcgan64": Game(_dcgan, 128, (64, 64, 3)),
+    "sn_resnet128": Game(_sn_resnet, 32, (128, 128, 3), 1000),
     "r3gan256": Game(_r3gan, 4, (256, 256, 3)),
 }
 
@@ -77,13 +86,13 @@ def measure(name: str, devices: list, dtype: str, *, cut: bool) -> dict[str, flo
     """The figures of one program."""
     game, tx, mesh = GAMES[name], optax.adam(2e-4, b1=0.0), sharding.make_mesh(devices)
     method, count = game.make(jnp.dtype(dtype)), len(devices)
-    images = jax.ShapeDtypeStruct(
-        (game.batch * count, *game.image_shape),
-        jnp.float32,
-        sharding=NamedSharding(mesh, PartitionSpec("data")),
+    of_batch = functools.partial(
+        jax.ShapeDtypeStruct, sharding=NamedSharding(mesh, PartitionSpec("data"))
     )
-    state = jax.eval_shape(lambda key: method.init(key, {"image": images}, tx, tx, ema=True),
-                           jax.random.key(0))  # fmt: skip
+    batch = {"image": of_batch((game.batch * count, *game.image_shape), jnp.float32)}
+    if game.num_classes:
+        batch["label"] = of_batch((game.batch * count,), jnp.int32)
+    state = jax.eval_shape(lambda key: method.init(key, batch, tx, tx, ema=True), jax.random.key(0))
     places = sharding.shard_state(state, mesh, over_data=cut)
     state = jax.tree.map(
         lambda x, place: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), state, places
@@ -94,7 +103,7 @@ def measure(name: str, devices: list, dtype: str, *, cut: bool) -> dict[str, flo
         donate_argnums=0,
         out_shardings=(places, None),
     )
-    compiled = step.lower(state, {"image": images}).compile()
+    compiled = step.lower(state, batch).compile()
     program = compiled.as_text()
     moved = moved_bytes(collectives(program, count), count)
     params = state.generator.params, state.discriminator.params
