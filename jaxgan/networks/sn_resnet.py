@@ -149,7 +149,8 @@ class SNResNetDiscriminator(nn.Module):
         logit = psi(phi(x)) + <embed(y), phi(x)>
 
     Attributes:
-      width: channels of all feature maps, for four blocks; or a tuple, of those of each block.
+      width: channels of all feature maps, for four blocks; or a tuple, of those of each block. Only
+        blocks that halve the side can change the number.
       num_classes: of the labels; None for none.
       dtype: of the computation; parameters are float32.
       halvings: of so many blocks, the first ones.
@@ -249,8 +250,8 @@ def sn_resnet(
       (64, 128, 256, 512, 1024)
 
     Source: Miyato et al. 2018, "Spectral Normalization for Generative Adversarial Networks",
-    appendix B.4, the ResNets for CIFAR-10; with classes and at 128 pixels Miyato & Koyama 2018,
-    "cGANs with Projection Discriminator", appendix A; at 64 pixels as in its authors' code.
+    appendix B.4, the ResNets for CIFAR-10; with classes Miyato & Koyama 2018, "cGANs with
+    Projection Discriminator", and the sizes of 64 and 128 pixels as in its authors' code.
     """
     if image_size not in _PUBLISHED:
         raise UserError(
@@ -261,13 +262,14 @@ def sn_resnet(
     if width < 2 or width % 2:
         raise UserError(f"width: got {width}, expected an even number above 0")
     options: dict[str, Any] = {"num_classes": num_classes, "dtype": dtype}
-    up: Any = width
-    down: Any = width // 2
-    if image_size > 32:
+    up: int | tuple[int, ...]
+    down: int | tuple[int, ...]
+    if image_size <= 32:
+        up, down, halvings = width, width // 2, 2
+    else:
         up = tuple(width * min(16, 2**i) for i in range(blocks, -1, -1))
-        down = tuple(width * 2**i for i in range(5))
-        # At 128 pixels 4x4 pixels are left, which one more block sees.
-        down += (down[-1],) if image_size == 128 else ()
+        # One block more than the generator has; the sixth, at 128 pixels, does not halve the side.
+        down, halvings = tuple(width * min(16, 2**i) for i in range(blocks + 1)), 5
     generator = SNResNetGenerator(
         base_size=base_size,
         blocks=blocks,
@@ -276,5 +278,4 @@ def sn_resnet(
         axis_name=axis_name,
         **options,
     )
-    halvings = 2 if image_size <= 32 else 5
     return generator, SNResNetDiscriminator(width=down, halvings=halvings, **options)

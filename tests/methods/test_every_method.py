@@ -231,8 +231,8 @@ def is_rare(name, run_on_devices):
     summed, which these four leave to the step or have from a loss that another case has.
     """
     by_others = {"acgan", "drawn_penalties", "infogan", "sgan_conditional_consistent"}
-    rare = {by_jit: set(CASES) - {"sgan"}, by_shard_map: set(), by_pmap: by_others}
-    rare[by_cut_states] = rare[by_jit]
+    by_one = set(CASES) - {"sgan"}
+    rare = {by_jit: by_one, by_cut_states: by_one, by_shard_map: set(), by_pmap: by_others}
     return name in rare[run_on_devices] | {"stackgan_one"}
 
 
