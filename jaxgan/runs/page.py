@@ -4,6 +4,7 @@ What the page shows is read by page_files.py; charts.py says which curves share 
 HTML is that of templates/.
 """
 
+import dataclasses
 import json
 import math
 import os
@@ -63,7 +64,7 @@ def read_metrics(path: str | os.PathLike) -> list[dict]:
     return read_rows(Path(path))[0]
 
 
-def write_report(workdir: str | os.PathLike) -> Path:
+def write_report(workdir: str | os.PathLike, summary: dict[str, Any] | None = None) -> Path:
     """Writes `index.html` into a run's folder: pictures, curves, settings, in one file.
 
     It reads `metrics.jsonl`, `config.json`, `summary.json`, `evaluation.json`, `samples/*.png` and
@@ -72,6 +73,7 @@ def write_report(workdir: str | os.PathLike) -> Path:
 
     Args:
       workdir: the run's folder.
+      summary: in place of what `summary.json` holds, which is written afterwards.
 
     Returns:
       The path of the page.
@@ -86,6 +88,7 @@ def write_report(workdir: str | os.PathLike) -> Path:
     if not workdir.is_dir():
         raise UserError(f"workdir: no such folder: {str(workdir)!r}")
     run = read_run(workdir)
+    run = run if summary is None else dataclasses.replace(run, summary=summary)
     summary = run.summary
     rows = thin([without_seeds(row) for row in run.rows])
     status = _text(summary.get("status")) or "unknown"

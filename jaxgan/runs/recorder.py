@@ -110,15 +110,16 @@ class Recorder:
         self._later(lambda: pictures.save_image(self._samples / "real.png", grid))
 
     def page(self, **summary: Any) -> None:
-        """Rewrites summary.json, with what is new in it, and index.html."""
+        """Rewrites index.html, and summary.json, with what is new in it."""
         if "seconds" in summary:
             summary["seconds"] = round(summary["seconds"] + self._seconds_before, 1)
         self._summary = {**self._summary, **summary}
         content = self._summary
 
         def write():
+            # In this order: where summary.json says "finished", nothing is written any more.
+            page.write_report(self._workdir, content)
             write_json(self._workdir / "summary.json", content)
-            page.write_report(self._workdir)
 
         self._later(write)
 

@@ -229,6 +229,20 @@ def test_a_run_saved_without_a_description_says_what_it_lacks(unbroken):
         load_generator(unbroken[0])
 
 
+def test_a_run_is_finished_when_its_page_is_written(step, tmp_path, monkeypatch):
+    """Else one that is killed in between keeps an older page for good."""
+    write_json, pages = recorder.write_json, []
+
+    def watched(path, content):
+        if content.get("status") == "finished":
+            pages.append((tmp_path / "index.html").read_bytes())
+        write_json(path, content)
+
+    monkeypatch.setattr(recorder, "write_json", watched)
+    train(tmp_path, step)
+    assert pages == [(tmp_path / "index.html").read_bytes()]
+
+
 def test_on_several_devices_of_a_cpu_two_calls_are_on_their_way(mesh, tmp_path):
     """More of them may take all threads, and wait for each other for ever."""
     state = sharding.replicate(tiny.state(), mesh)
