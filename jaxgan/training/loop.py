@@ -163,6 +163,10 @@ def fit(
         if start == num_steps and is_finished(workdir):
             progress.say(f"{workdir} is finished: step {start} of {num_steps}")
             return state
+        if saved is not None and saved == manager.latest_step():
+            # Those that a killed process had no time to delete, after the last one that it saved.
+            for old in sorted(manager.all_steps())[: -checkpoints.keep]:
+                manager.delete(old)
         parameters = parameter_tables(state)
         recorder = recorder if first else None
         if recorder:

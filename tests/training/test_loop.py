@@ -243,6 +243,18 @@ def test_a_run_is_finished_when_its_page_is_written(step, tmp_path, monkeypatch)
     assert pages == [(tmp_path / "index.html").read_bytes()]
 
 
+def test_no_more_checkpoints_are_kept_than_asked_for_where_it_was_killed(unbroken, step, tmp_path):
+    """After its last one was saved, and before the oldest was deleted."""
+    workdir = tmp_path / "killed"
+    shutil.copytree(unbroken[0], workdir)
+    shutil.copytree(workdir / "checkpoints/8", workdir / "checkpoints/4")
+    summary = json.loads((workdir / "summary.json").read_text())
+    (workdir / "summary.json").write_text(json.dumps({**summary, "status": "running"}))
+    train(workdir, step)
+    assert sorted(int(p.name) for p in (workdir / "checkpoints").iterdir()) == [8, 12]
+    assert json.loads((workdir / "summary.json").read_text())["status"] == "finished"
+
+
 def test_on_several_devices_of_a_cpu_two_calls_are_on_their_way(mesh, tmp_path):
     """More of them may take all threads, and wait for each other for ever."""
     state = sharding.replicate(tiny.state(), mesh)
