@@ -26,6 +26,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import step_time
+
 import results
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
@@ -129,6 +131,14 @@ def in_a_process(*command: object) -> list[float]:
     return [float(word) for word in process.stdout.split()[-2:]]
 
 
+def torch_sides(model: str) -> dict[str, float]:
+    """Milliseconds of PyTorch's step, as its users write it and tuned."""
+    with tempfile.TemporaryDirectory(prefix="jaxgan-seeds-") as folder:
+        run = step_time.Runner("cpu", False, False, Path(folder), None)
+        run("jaxgan", model, "float32", "--losses")  # makes what all sides begin from
+        return {side: run(side, model, "float32")["ms"] for side in ("torch", "torch_tuned")}
+
+
 def bare(name: str, seeds: int, rounds: int) -> dict[str, float]:
     """A row of bare steps."""
     times: dict[str, list[float]] = {}
@@ -138,10 +148,8 @@ def bare(name: str, seeds: int, rounds: int) -> dict[str, float]:
             times.setdefault(f"{column}_ms", []).append(wall * seeds / at_once)
             times.setdefault(f"{column}_work_ms", []).append(work * seeds / at_once)
         if name == "mlp" and importlib.util.find_spec("torch"):
-            for side in ("torch", "torch_tuned"):
-                worker = Path(__file__).with_name("time_side.py")
-                wall = in_a_process(worker, side, "mlp", "float32")[-1]
-                times.setdefault(f"{side}_ms", []).append(wall * seeds)
+            for side, found in torch_sides(name).items():
+                times.setdefault(f"{side}_ms", []).append(found * seeds)
     return summary(times, seeds, hours=BARE[name] / 3.6e6)
 
 
