@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from table_contents import markdown, origin
+from table_text import markdown, origin
 
 from results import Result
 

@@ -1,11 +1,10 @@
 """The tables of the READMEs, each a function of files in `results/`; `tables.py` writes them."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 
-from results import Figure, Result
+from table_text import WRONG_SUMS, cell, markdown, maybe, percent, table
 
-WRONG_SUMS = "0.10.2"
-"""The version of JAX of jax-ml/jax#39103."""
+from results import Result
 
 
 def images() -> str:
@@ -15,7 +14,7 @@ def images() -> str:
                "mlp_gan --variant=batch_norm", "wgan_gp", "r3gan", "sngan")  # fmt: skip
     results = {script: Result.of(script) for script in scripts}
     rows = [
-        [f"`{script}`", *(_cell(result.figure("generated", name), 3) for name in names)]
+        [f"`{script}`", *(cell(result.figure("generated", name), 3) for name in names)]
         for script, result in results.items()
     ]
     floor = results["dcgan"]
@@ -23,10 +22,10 @@ def images() -> str:
     classes = results["sngan"].figure("generated", "accuracy")
     real = results["sngan"].figure("floor", "accuracy")
     said = (
-        f"SNGAN alone is given the classes, which are read in {_percent(classes, 1)} of its "
-        f"images ({_percent(real, 1)} of real ones)."
+        f"SNGAN alone is given the classes, which are read in {percent(classes, 1)} of its "
+        f"images ({percent(real, 1)} of real ones)."
     )
-    return _table(["experiment", *names], rows, results.values(), "generated", said)
+    return table(["experiment", *names], rows, results.values(), "generated", said)
 
 
 def quality() -> str:
@@ -38,10 +37,10 @@ def quality() -> str:
         cells = [run["figures"].get(state, {}).get(side) for state, side in columns]
         cells = ["not measured" if value is None else f"{value:.2f}" for value in cells]
         rows.append([str(run["seed"]), *cells])
-    means = [_maybe(result, state, side, 2) for state, side in columns]
+    means = [maybe(result, state, side, 2) for state, side in columns]
     rows.append(["mean", *means])
     head = ["seed", *(f"{side}, {state}" for state, side in columns)]
-    return _table(head, rows, [result], "as trained")
+    return table(head, rows, [result], "as trained")
 
 
 _SIDES = ("jaxgan", "PyTorch")
@@ -53,12 +52,12 @@ def sgan() -> str:
     rows = [
         [
             f"{count:,}",
-            *(_percent(result.figure(what, "accuracy"), 2) for what in ("sgan", "alone")),
+            *(percent(result.figure(what, "accuracy"), 2) for what in ("sgan", "alone")),
         ]
         for count, result in results.items()
     ]
     head = ["labels", "SGAN", "the same network on the labels alone"]
-    return _table(head, rows, results.values(), "sgan")
+    return table(head, rows, results.values(), "sgan")
 
 
 def acgan() -> str:
@@ -68,7 +67,7 @@ def acgan() -> str:
     rows = [
         [
             name,
-            _percent(result.figure("generated", figure), 1),
+            percent(result.figure("generated", figure), 1),
             f"{100 * result.figure(real, figure).mean:.1f} %",
         ]
         for name, figure in (
@@ -79,7 +78,7 @@ def acgan() -> str:
     rows += [
         [
             name,
-            _cell(result.figure("generated", figure), 2),
+            cell(result.figure("generated", figure), 2),
             f"{result.figure(real, figure).mean:.2f}",
         ]
         for name, figure in (
@@ -98,8 +97,8 @@ def acgan() -> str:
     ):
         for name, what in judged:
             text = f"held-out digits classified correctly by {name}, {statistics}"
-            rows.append([text, _maybe(result, what, figure, 1, percent=True), ""])
-    return _table(["", "ACGAN", "real digits"], rows, [result], "generated")
+            rows.append([text, maybe(result, what, figure, 1, share=True), ""])
+    return table(["", "ACGAN", "real digits"], rows, [result], "generated")
 
 
 def gaussians() -> str:
@@ -123,7 +122,7 @@ def gaussians() -> str:
             values = [_number(value, name) for value in (figure.mean, figure.std, figure.worst)]
             rows.append([f"{toy}: {text}", *values, *published.get((toy, name), ("", ""))])
     head = ["", "mean", "standard deviation", "worst trial", "GAN, published", "PacGAN4, published"]
-    return _table(head, rows, results.values(), "trial*")
+    return table(head, rows, results.values(), "trial*")
 
 
 def _number(value, name):
@@ -141,7 +140,7 @@ def stacked_mnist() -> str:
     def cells(result, what):
         modes = result.figure(what, "modes")
         spread = "" if modes.std is None else f" ± {modes.std:.0f}"
-        return [f"{modes.mean:,.0f}{spread}", _cell(result.figure(what, "reverse_kl"), 3)]
+        return [f"{modes.mean:,.0f}{spread}", cell(result.figure(what, "reverse_kl"), 3)]
 
     rows = [[f"`{name}`", *cells(result, "generated")] for name, result in results.items()]
     real = results["quick"]
@@ -151,7 +150,7 @@ def stacked_mnist() -> str:
         ["PacDCGAN2, published (Lin et al. 2018)", "1,000", "0.06"],
         ["EnGAN, published (Kumar et al. 2019)", "1,000", "0.031"],
     ]
-    return _table(["", "modes", "reverse KL"], rows, results.values(), "generated")
+    return table(["", "modes", "reverse KL"], rows, results.values(), "generated")
 
 
 def translation() -> str:
@@ -183,7 +182,7 @@ def translation() -> str:
         )]
         for text, names, form in lines
     ]  # fmt: skip
-    return _table(["", *(name for name, *_ in columns)], rows, runs.values(), "run")
+    return table(["", *(name for name, *_ in columns)], rows, runs.values(), "run")
 
 
 def pairs() -> str:
@@ -192,26 +191,26 @@ def pairs() -> str:
     columns = (("pix2pix", "run"), ("the same generator, L1 alone", "L1 alone"),
                ("identity map", "identity"))  # fmt: skip
     rows = [
-        [text, *(_cell(result.figure(what, name), 3) for _, what in columns)]
+        [text, *(cell(result.figure(what, name), 3) for _, what in columns)]
         for text, name in (
             ("mean absolute error", "mae_ab"),
             ("mean squared error", "mse_ab"),
             ("SSIM", "ssim_ab"),
         )
     ]
-    return _table(["", *(text for text, _ in columns)], rows, [result], "run")
+    return table(["", *(text for text, _ in columns)], rows, [result], "run")
 
 
 def codes() -> str:
     """How well codes that were learnt without labels are classes."""
     result = Result.of("infogan")
-    error = _percent(result.figure("infogan", "error"), 1)
+    error = percent(result.figure("infogan", "error"), 1)
     rows = [
         ["InfoGAN", error],
         ["published (Chen et al. 2016, section 7.2)", "5 %"],
         ["guessing", "90 %"],
     ]
-    return _table(["", "test digits of another class than their code"], rows, [result], "infogan")
+    return table(["", "test digits of another class than their code"], rows, [result], "infogan")
 
 
 def stackgan() -> str:
@@ -219,7 +218,7 @@ def stackgan() -> str:
     result = Result.of("stackgan")
     columns = (("Stage I, enlarged", "Stage I"), ("Stage II", "Stage II"), ("real scenes", "real"))
     rows = [
-        [text, *(_percent(result.figure(what, name), 1) for _, what in columns)]
+        [text, *(percent(result.figure(what, name), 1) for _, what in columns)]
         for text, name in (
             *((name, name) for name in ("digit", "colour", "size", "place", "ground")),
             ("all at once", "all"),
@@ -228,10 +227,10 @@ def stackgan() -> str:
     rows.append(
         [
             "FID, in features of the reader",
-            *(_cell(result.figure(what, "fid"), 1) for _, what in columns),
+            *(cell(result.figure(what, "fid"), 1) for _, what in columns),
         ]
     )
-    return _table(["", *(text for text, _ in columns)], rows, [result], "Stage II")
+    return table(["", *(text for text, _ in columns)], rows, [result], "Stage II")
 
 
 def games() -> str:
@@ -261,7 +260,7 @@ def games() -> str:
         )
     head = ["experiment", "digits seen", "D(x), D(G(z))", "bound",
             "held-out accuracy, real and generated", "samples"]  # fmt: skip
-    return _table(head, rows, results, "game")
+    return table(head, rows, results, "game")
 
 
 _GAME = ("d_real", "d_fake", "jsd_lower_bound", "accuracy_real", "accuracy_fake")
@@ -272,7 +271,7 @@ def experiments() -> str:
 
     def fid(script):
         result = Result.of(script)
-        return f"FID {_cell(result.figure('generated', 'fid'), 2)}", [result]
+        return f"FID {cell(result.figure('generated', 'fid'), 2)}", [result]
 
     def modes(toy):
         result = Result.of(f"gaussians --variant={toy}")
@@ -297,20 +296,20 @@ def experiments() -> str:
             "acgan",
             "the discriminator tells classes, too",
             f"{fid('acgan')[0]}; the class asked for is read in "
-            f"{_percent(classes.figure('generated', 'accuracy'), 1)}",
+            f"{percent(classes.figure('generated', 'accuracy'), 1)}",
             [classes],
         ),
         (
             "sgan",
             "a classifier from a hundred labels",
-            f"{_percent(few.figure('sgan', 'accuracy'), 1)} of test digits right; "
-            f"{_percent(few.figure('alone', 'accuracy'), 1)} without a GAN",
+            f"{percent(few.figure('sgan', 'accuracy'), 1)} of test digits right; "
+            f"{percent(few.figure('alone', 'accuracy'), 1)} without a GAN",
             [few],
         ),
         (
             "infogan",
             "classes found without labels",
-            f"{_percent(codes.figure('infogan', 'error'), 1)} of test digits are of another class "
+            f"{percent(codes.figure('infogan', 'error'), 1)} of test digits are of another class "
             "than their code",
             [codes],
         ),
@@ -324,7 +323,7 @@ def experiments() -> str:
             "stacked_mnist",
             "a thousand modes",
             f"{stacked.figure('generated', 'modes').mean:,.0f} modes, reverse KL "
-            f"{_cell(stacked.figure('generated', 'reverse_kl'), 3)} "
+            f"{cell(stacked.figure('generated', 'reverse_kl'), 3)} "
             f"({stacked.figure('real', 'reverse_kl').mean:.3f} of real digits)",
             [stacked],
         ),
@@ -344,13 +343,13 @@ def experiments() -> str:
         (
             "stackgan",
             "images of captions, in two stages",
-            f"all of a new caption is read in {_percent(scenes.figure('Stage II', 'all'), 1)} "
-            f"({_percent(scenes.figure('real', 'all'), 1)} of real scenes)",
+            f"all of a new caption is read in {percent(scenes.figure('Stage II', 'all'), 1)} "
+            f"({percent(scenes.figure('real', 'all'), 1)} of real scenes)",
             [scenes],
         ),
     ]
     cells = [
-        (f"`{name}`", what, f"{measured} †" if any(map(_is_suspect, of)) else measured)
+        (f"`{name}`", what, f"{measured} †" if any(map(is_suspect, of)) else measured)
         for name, what, measured, of in rows
     ]
     told = (
@@ -363,109 +362,15 @@ def experiments() -> str:
     return f"{markdown(('experiment', '', 'measured'), cells)}\n\n{told}"
 
 
-def _is_suspect(result: Result) -> bool:
+def is_suspect(result: Result) -> bool:
     """Whether a run of it was with the JAX that computes wrong sums."""
     return any(run["versions"].get("jax") == WRONG_SUMS for run in result.runs)
-
-
-def step_time() -> str:
-    """Milliseconds a step in float32, for the first page."""
-    titles = {
-        "mlp": "MLP, batch 100",
-        "dcgan28": "DCGAN, 28 pixels, batch 100",
-        "dcgan64": "DCGAN, 64 pixels, batch 64",
-    }
-    result = Result.of("step_time")
-    columns = ("jaxgan_ms", "flax_ms", "torch_ms", "torch_tuned_ms")
-    rows = [
-        [title, *(_milliseconds(result.figure(f"{name} float32", c).mean, 1) for c in columns)]
-        for name, title in titles.items()
-    ]
-    head = ["", "jaxgan", "plain Flax", "PyTorch", "PyTorch, tuned"]
-    return _table(head, rows, [result], "mlp float32")
-
-
-def step_time_all() -> str:
-    """Every row of step_time.py."""
-    result = Result.of("step_time")
-    names = list(result.runs[0]["figures"])
-    times = ("jaxgan_ms", "flax_ms", "torch_ms", "torch_tuned_ms")
-    ratios = ("ratio", "ratio_tuned")
-    rows = [
-        [
-            *name.split(),
-            *(_milliseconds(result.figure(name, column).mean, 2) for column in times),
-            *(f"{result.figure(name, column).mean:.2f}" for column in ratios),
-        ]
-        for name in names
-    ]
-    return _table(["model", "dtype", *times, *ratios], rows, [result], names[0])
-
-
-def _milliseconds(value, digits):
-    return f"{value:.{digits}f}" if value < 100 else f"{value:,.0f}"
-
-
-def step_profile() -> str:
-    """Where a step's time goes."""
-    result = Result.of("step_profile")
-    games = ("dcgan28", "dcgan64")
-    kinds = list(result.runs[0]["figures"][games[0]])
-    rows = [
-        [kind, *(f"{100 * result.figure(game, kind).mean:.0f} %" for game in games)]
-        for kind in kinds
-    ]
-    head = ["float32, share of the step", *games]
-    return _table(head, rows, [result], games[0])
 
 
 TABLES: dict[str, Callable[[], str]] = {
     make.__name__: make
     for make in (
         acgan, codes, experiments, games, gaussians, images, pairs, quality, sgan, stacked_mnist,
-        stackgan, step_profile, step_time, step_time_all, translation,
+        stackgan, translation,
     )
 }  # fmt: skip
-
-
-def _cell(figure: Figure, digits: int) -> str:
-    spread = "" if figure.std is None else f" ± {figure.std:.{digits}f}"
-    return f"{figure.mean:.{digits}f}{spread}"
-
-
-def _percent(figure: Figure, digits: int) -> str:
-    spread = "" if figure.std is None else f" ± {100 * figure.std:.{digits}f}"
-    return f"{100 * figure.mean:.{digits}f}{spread} %"
-
-
-def _maybe(result: Result, what: str, name: str, digits: int, percent: bool = False) -> str:
-    try:
-        figure = result.figure(what, name)
-    except KeyError:
-        return "not measured"
-    return _percent(figure, digits) if percent else _cell(figure, digits)
-
-
-def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    cells = ("|".join(f" {cell} " if cell else " " for cell in line) for line in lines)
-    return "\n".join(f"|{line}|" for line in cells)
-
-
-def _table(head, rows, results: Iterable[Result], what: str, said: str = "") -> str:
-    """The table, what is to be said of it, and where its figures come from."""
-    parts = [markdown(head, rows), said, origin(list(results), what)]
-    return "\n\n".join(part for part in parts if part)
-
-
-def origin(results: list[Result], what: str) -> str:
-    """A line: seeds, split and JAX of the figures, what was looked at in choosing the settings."""
-    groups: dict[str, list[str]] = {}
-    for result in results:
-        groups.setdefault(result.origin(what, WRONG_SUMS), []).append(result.name)
-    if len(groups) == 1:
-        return f"*{next(iter(groups))}.*"
-    parts = (
-        f"{', '.join(f'`{name}`' for name in names)}: {text}" for text, names in groups.items()
-    )
-    return f"*{'. '.join(parts)}.*"

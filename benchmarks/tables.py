@@ -4,7 +4,8 @@
     python benchmarks/tables.py --check    says which disagree, and ends with 1 if any does
 
 A table stands between the lines `<!-- table: NAME -->` and `<!-- end -->`; NAME is a function of
-`table_contents.py`. Below it stands where its figures come from.
+`table_contents.py`, `speed_tables.py` or `scaling_tables.py`. Below it stands where its figures
+come from.
 """
 
 import argparse
@@ -13,11 +14,12 @@ import sys
 from pathlib import Path
 
 import scaling_tables
+import speed_tables
 import table_contents
 
 ROOT = Path(__file__).parents[1]
 FILES = ("README.md", "experiments/README.md", "benchmarks/README.md", "docs/scaling.md")
-TABLES = table_contents.TABLES | scaling_tables.TABLES
+TABLES = table_contents.TABLES | speed_tables.TABLES | scaling_tables.TABLES
 BLOCK = re.compile(r"(<!-- table: (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-import table_contents
+import table_text
 import tables
 
 import results
@@ -63,7 +63,7 @@ def test_figures_are_of_the_test_part_and_of_seeds_that_no_choice_has_seen():
         seen = re.findall(r"seeds? ((?:\d+(?:, | and )?)+)", content.get("chosen_on", ""))
         looked_at = {int(seed) for seeds in seen for seed in re.findall(r"\d+", seeds)}
         for run in content.get("runs", []):
-            if run["versions"]["jax"] != table_contents.WRONG_SUMS:
+            if run["versions"]["jax"] != table_text.WRONG_SUMS:
                 assert run["seed"] not in looked_at, path
                 assert run["split"] in ("test", "unseen", None), path  # the toys have none
 
