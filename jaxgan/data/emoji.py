@@ -16,6 +16,13 @@ from jaxgan.errors import UserError
 _DRAWINGS = ("google", "twitter")
 _PARTS = {"test": {0}, "validation": {1}, "train_part": set(range(2, 10))}
 _PARTS["train"] = _PARTS["train_part"] | _PARTS["validation"]
+_TONES = {
+    "1F3FB": "light",
+    "1F3FC": "medium-light",
+    "1F3FD": "medium",
+    "1F3FE": "medium-dark",
+    "1F3FF": "dark",
+}  # as Unicode names them
 
 
 def emoji(split: str, drawing: str = "google") -> RandomAccessDataSource:
@@ -30,8 +37,10 @@ def emoji(split: str, drawing: str = "google") -> RandomAccessDataSource:
         drawing: "google" or "twitter".
 
     Returns:
-        A Grain random access source of {"image": uint8 (64, 64, 3), "label": int32 scalar}, with
-        `num_classes` 10, the categories.
+        A Grain random access source of {"image": uint8 (64, 64, 3), "label": int32 scalar,
+        "caption": str}, with `num_classes` 10, the categories. `source.captions(i)` are all
+        captions of emoji i: its name, and the short one where that is another, either with the skin
+        tone. `source.meaning(i)` is a number that emoji of one name and tone share.
 
     Raises:
         UserError: another split or drawing.
@@ -40,6 +49,8 @@ def emoji(split: str, drawing: str = "google") -> RandomAccessDataSource:
         >>> source = emoji("test")
         >>> source[0]["image"].shape, len(source)
         ((64, 64, 3), 426)
+        >>> source.captions(300)
+        ('couple with heart, light and medium-light skin tone',)
 
     Source: Noto Emoji (Google, Apache License 2.0) and Twemoji (Twitter, Inc. and other
     contributors, CC-BY 4.0), from the packages `emoji-datasource-google` and `-twitter` 16.0.0.
@@ -68,7 +79,19 @@ class _Emoji:
         picture = Image.open(io.BytesIO(file)).convert("RGBA")
         white = Image.new("RGBA", picture.size, "white")
         image = np.asarray(Image.alpha_composite(white, picture).convert("RGB"))
-        return {"image": image, "label": self._labels[index]}
+        caption = self.captions(index)[0]
+        return {"image": image, "label": self._labels[index], "caption": caption}
+
+    def captions(self, index):
+        row = self._rows[index]
+        tones = [_TONES[tone] for tone in row["tone"].split("-") if tone]
+        tone = f", {' and '.join(tones)} skin tone" if tones else ""
+        # Short names are written as one word, some of them.
+        short = row["short_names"].replace("-", " ")
+        return tuple(dict.fromkeys(f"{name}{tone}" for name in (row["name"], short)))
+
+    def meaning(self, index):
+        return zlib.crc32(self.captions(index)[0].encode())
 
     def __repr__(self):
         return f"emoji({self._split!r}, {self._drawing!r})"

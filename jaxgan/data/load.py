@@ -72,18 +72,19 @@ def load_captioned(
     """Returns the source of images with captions by its name.
 
     Args:
-        dataset: "scenes" (comes with the package), "folder:PATH" (images and a file of captions),
-            or the name of a TensorFlow Datasets data set with captions, as coco_captions.
+        dataset: "scenes", "emoji" or "emoji_twitter" (all come with the package), "folder:PATH"
+            (images and a file of captions), or the name of a TensorFlow Datasets data set with
+            captions, as coco_captions.
         split: "train", "test", "validation" or "train_part" as for `load`; of the scenes see there.
         data_dir: where TFDS keeps its prepared data sets; None is its own default.
         on_bad_image: as for `load`.
 
     Returns:
-        A Grain random access source, see `scenes`, `captioned_folder` and `tfds_images`; None
-        where there is no such split.
+        A Grain random access source, see `scenes`, `emoji`, `captioned_folder` and `tfds_images`;
+        None where there is no such split.
 
     Raises:
-        UserError: a data set without captions; else as those three.
+        UserError: a data set without captions; else as those four.
 
     Examples:
         >>> load_captioned("scenes", "unseen").captions(1)[0]
@@ -91,11 +92,14 @@ def load_captioned(
     """
     if not isinstance(dataset, str) or not dataset:
         raise UserError(
-            f"dataset: got {dataset!r}, expected 'scenes', 'folder:PATH' or a data set of TFDS"
+            f"dataset: got {dataset!r}, expected 'scenes', 'emoji', 'folder:PATH' or a data set of "
+            "TFDS"
         )
     check_policy(on_bad_image)
     if dataset == "scenes":
         return scenes(split)
+    if dataset in _EMOJI:
+        return emoji(split, _EMOJI[dataset])
     if dataset.startswith("folder:"):
         source = captioned_folder(dataset.removeprefix("folder:"), whole(split))
     else:

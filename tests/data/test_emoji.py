@@ -15,6 +15,7 @@ from jaxgan.data import (
     domain_iterator,
     emoji,
     load,
+    load_captioned,
     load_domains,
     load_pairs,
 )
@@ -74,6 +75,22 @@ def test_they_are_had_by_name():
         emoji("all")
     with pytest.raises(UserError, match=r"^drawing: got 'apple', expected 'google' or 'twitter'"):
         emoji("test", "apple")
+
+
+def test_their_names_are_captions():
+    source = load_captioned("emoji_twitter", "test")
+    assert repr(source) == repr(emoji("test", "twitter"))
+    assert source.captions(50) == ("watermelon",) == (source[50]["caption"],)
+    assert source.captions(200) == ("fax machine", "fax")
+    assert source.captions(400) == ("rightwards hand, light skin tone",)
+    kiss = "kiss: man, man, light and medium skin tone"
+    assert source.captions(100) == (kiss, "man kiss man, light and medium skin tone")
+    # The emoji of one name and tone are said to be the same, and no others.
+    source = emoji("train")
+    captions = [source.captions(i)[0] for i in range(len(source))]
+    meanings = [source.meaning(i) for i in range(len(source))]
+    assert len(set(meanings)) == len(set(zip(meanings, captions, strict=True))) == 3035
+    assert captions.count("man in tuxedo") == 2
 
 
 def write(folder, *names):
