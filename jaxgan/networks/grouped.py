@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxgan.depthwise import depthwise_conv
 from jaxgan.networks.convolution import _varying_alike, conv
 
 __all__ = ["grouped_conv"]
@@ -60,6 +61,8 @@ def grouped_conv(
         )
     x, kernel = _varying_alike(x, kernel)
     options: dict[str, Any] = {"strides": strides, "padding": padding}
+    if size == 1 and outputs == x.shape[3]:
+        return depthwise_conv(x, kernel, **options)
     return lax.platform_dependent(
         x, kernel, cpu=partial(_dense, **options), default=partial(_lax, **options)
     )

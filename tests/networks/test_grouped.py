@@ -15,7 +15,8 @@ CASES = [
     (3, 1, "SAME", 32, 16, 32),  # all groups in one dense convolution
     (3, 1, "SAME", 48, 16, 48),  # two and one
     (3, 1, "SAME", 66, 33, 4),  # groups above what is taken together
-    (3, 1, "SAME", 6, 1, 12),  # depthwise
+    (3, 1, "SAME", 6, 1, 6),  # depthwise
+    (3, 1, "SAME", 6, 1, 12),  # the same, of two kernels a channel
     (4, 2, "VALID", 12, 4, 6),
     (1, 1, "SAME", 5, 5, 3),  # one group
 ]
