@@ -1,12 +1,13 @@
 """What every metric asks of its arrays, told in one line where it is not so."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
 from jaxgan.errors import UserError
 
-__all__ = ["check_finite", "check_ids", "check_pair", "check_rows"]
+__all__ = ["check_finite", "check_ids", "check_images", "check_pair", "check_rows"]
 
 
 def check_rows(name: str, rows: ArrayLike, columns: int | None = None) -> np.ndarray:
@@ -27,6 +28,16 @@ def check_pair(real: ArrayLike, fake: ArrayLike) -> tuple[np.ndarray, np.ndarray
     """Two sets of features of one width, as float64 (N, D) and (M, D)."""
     real = check_rows("real", real)
     return real, check_rows("fake", fake, columns=real.shape[1])
+
+
+def check_images(images: ArrayLike) -> jax.Array:
+    """Images for a network of photographs: (B, H, W, 1 or 3) floating, as float32."""
+    shape, dtype = jnp.shape(images), jnp.result_type(images)
+    if len(shape) != 4 or shape[-1] not in (1, 3) or 0 in shape:
+        raise UserError(f"images: got shape {shape}, expected (B, H, W, C) with C 1 or 3")
+    if not jnp.issubdtype(dtype, jnp.floating):
+        raise UserError(f"images: got dtype {dtype}, expected floating point in [0, 1]")
+    return jnp.asarray(images, jnp.float32)
 
 
 def check_finite(name: str, values: np.ndarray) -> None:

@@ -17,10 +17,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxgan.errors import UserError
-from jaxgan.metrics.inception_weights import convert_weights, fetch_weights
+from jaxgan.metrics.checks import check_images
+from jaxgan.metrics.inception_weights import fetch_weights
 from jaxgan.metrics.network import Network
-from jaxgan.metrics.torch_file import read_torch_file
+from jaxgan.metrics.torch_file import convert_weights, read_torch_file
 
 __all__ = ["InceptionV3", "load_inception", "prepare_images"]
 
@@ -137,13 +137,8 @@ def prepare_images(images: jax.Array) -> jax.Array:
     Source: Parmar et al. 2022, "On Aliased Resizing and Surprising Subtleties in GAN
     Evaluation", for what the choice of a resize does to FID.
     """
-    shape, dtype = jnp.shape(images), jnp.result_type(images)
-    if len(shape) != 4 or shape[-1] not in (1, 3) or 0 in shape:
-        raise UserError(f"images: got shape {shape}, expected (B, H, W, C) with C 1 or 3")
-    if not jnp.issubdtype(dtype, jnp.floating):
-        raise UserError(f"images: got dtype {dtype}, expected floating point in [0, 1]")
-    rows, columns = _interpolation(shape[1]), _interpolation(shape[2])
-    images = jnp.asarray(images, jnp.float32)
+    images = check_images(images)
+    rows, columns = _interpolation(images.shape[1]), _interpolation(images.shape[2])
     images = jnp.einsum("ih,jw,bhwc->bijc", rows, columns, images, precision=_PRECISION)
     return 2 * jnp.broadcast_to(images, (*images.shape[:3], 3)) - 1
 

@@ -1,6 +1,6 @@
-"""The weights of the FID Inception network: fetching the file, and its tensors as Flax variables.
+"""The weight file of the FID Inception network, which is fetched once.
 
-The file is that of the PyTorch package pytorch-fid, a port of Google's graph of 2015-12-05.
+It is that of the PyTorch package pytorch-fid, a port of Google's graph of 2015-12-05.
 """
 
 import hashlib
@@ -9,32 +9,17 @@ import os
 import shutil
 import tempfile
 import urllib.request
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-import jax
-import numpy as np
 
 from jaxgan.errors import UserError
 
-__all__ = ["convert_weights", "fetch_weights"]
-
-PyTree = Any
+__all__ = ["fetch_weights"]
 
 URL = (
     "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"
     "pt_inception-2015-12-05-6726825d.pth"
 )
 SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
-
-_TORCH_NAMES = {
-    "kernel": "weight",
-    "scale": "weight",
-    "bias": "bias",
-    "mean": "running_mean",
-    "var": "running_var",
-}
 
 
 def fetch_weights() -> Path:
@@ -80,48 +65,3 @@ def fetch_weights() -> Path:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def convert_weights(tensors: Mapping[str, np.ndarray], like: PyTree) -> PyTree:
-    """Turns the tensors of a PyTorch module into the variables of a Flax module of the same names.
-
-        kernels (out, in, h, w) -> (h, w, in, out);  matrices (out, in) -> (in, out)
-
-    Args:
-      tensors: name -> array, with PyTorch's names of parameters and batch norm statistics.
-      like: {"params", "batch_stats"}, whose leaves have the `shape` that is wanted.
-
-    Returns:
-      The same tree of float32 NumPy arrays.
-
-    Raises:
-      UserError: a tensor is missing, is of another shape, or has no place in `like`.
-
-    Examples:
-      >>> like = {"params": {"fc": {"kernel": np.zeros((3, 2))}}}
-      >>> convert_weights({"fc.weight": np.ones((2, 3))}, like)["params"]["fc"]["kernel"].shape
-      (3, 2)
-    """
-    # A counter of training batches; nothing else may be left over.
-    left = {name for name in tensors if not name.endswith(".num_batches_tracked")}
-
-    def convert(path, leaf):
-        _collection, *modules, kind = (key.key for key in path)
-        name = ".".join([*modules, _TORCH_NAMES[kind]])
-        shape = leaf.shape
-        if kind == "kernel":
-            shape = (shape[-1], shape[-2], *shape[:-2])
-        if name not in tensors:
-            raise UserError(f"weights: got no tensor {name}, expected one of shape {shape}")
-        if tensors[name].shape != shape:
-            raise UserError(f"weights: got {name} of shape {tensors[name].shape}, expected {shape}")
-        left.discard(name)
-        tensor = tensors[name].astype(np.float32)
-        return np.moveaxis(tensor, (0, 1), (-1, -2)) if kind == "kernel" else tensor
-
-    variables = jax.tree_util.tree_map_with_path(convert, like)
-    if left:
-        raise UserError(
-            f"weights: got a tensor {min(left)!r}, expected none besides those of the network"
-        )
-    return variables

@@ -13,18 +13,30 @@ import os
 import pickle
 import struct
 import zipfile
+from collections.abc import Mapping
+from typing import Any
 
+import jax
 import numpy as np
 
 from jaxgan.errors import UserError
 
-__all__ = ["read_torch_file"]
+__all__ = ["convert_weights", "read_torch_file"]
+
+PyTree = Any
 
 _STORAGES = {
     "FloatStorage": "<f4",
     "DoubleStorage": "<f8",
     "HalfStorage": "<f2",
     "LongStorage": "<i8",
+}
+_TORCH_NAMES = {
+    "kernel": "weight",
+    "scale": "weight",
+    "bias": "bias",
+    "mean": "running_mean",
+    "var": "running_var",
 }
 _LEGACY_MAGIC, _LEGACY_VERSION = 0x1950A86A20F9469CFC6C, 1001
 
@@ -72,6 +84,51 @@ def read_torch_file(path: str | os.PathLike) -> dict[str, np.ndarray]:
             "state_dict saved by torch.save"
         )
     return dict(tensors)
+
+
+def convert_weights(tensors: Mapping[str, np.ndarray], like: PyTree) -> PyTree:
+    """Turns the tensors of a PyTorch module into the variables of a Flax module of the same names.
+
+        kernels (out, in, h, w) -> (h, w, in, out);  matrices (out, in) -> (in, out)
+
+    Args:
+      tensors: name -> array, with PyTorch's names of parameters and batch norm statistics.
+      like: {"params", "batch_stats"}, whose leaves have the `shape` that is wanted.
+
+    Returns:
+      The same tree of float32 NumPy arrays.
+
+    Raises:
+      UserError: a tensor is missing, is of another shape, or has no place in `like`.
+
+    Examples:
+      >>> like = {"params": {"fc": {"kernel": np.zeros((3, 2))}}}
+      >>> convert_weights({"fc.weight": np.ones((2, 3))}, like)["params"]["fc"]["kernel"].shape
+      (3, 2)
+    """
+    # A counter of training batches; nothing else may be left over.
+    left = {name for name in tensors if not name.endswith(".num_batches_tracked")}
+
+    def convert(path, leaf):
+        _collection, *modules, kind = (key.key for key in path)
+        name = ".".join([*modules, _TORCH_NAMES[kind]])
+        shape = leaf.shape
+        if kind == "kernel":
+            shape = (shape[-1], shape[-2], *shape[:-2])
+        if name not in tensors:
+            raise UserError(f"weights: got no tensor {name}, expected one of shape {shape}")
+        if tensors[name].shape != shape:
+            raise UserError(f"weights: got {name} of shape {tensors[name].shape}, expected {shape}")
+        left.discard(name)
+        tensor = tensors[name].astype(np.float32)
+        return np.moveaxis(tensor, (0, 1), (-1, -2)) if kind == "kernel" else tensor
+
+    variables = jax.tree_util.tree_map_with_path(convert, like)
+    if left:
+        raise UserError(
+            f"weights: got a tensor {min(left)!r}, expected none besides those of the network"
+        )
+    return variables
 
 
 def _read_zip(file):

@@ -15,7 +15,7 @@ from torch_writer import write_legacy
 
 from jaxgan import metrics
 from jaxgan.metrics.inception import InceptionV3, load_inception
-from jaxgan.metrics.inception_weights import convert_weights
+from jaxgan.metrics.torch_file import convert_weights
 
 FIGURES = json.loads((Path(__file__).parents[2] / "results" / "anchors.json").read_text())[
     "figures"

@@ -14,7 +14,8 @@ import pytest
 from jaxgan.errors import UserError
 from jaxgan.metrics import inception_weights
 from jaxgan.metrics.inception import load_inception, prepare_images
-from jaxgan.metrics.inception_weights import convert_weights, fetch_weights
+from jaxgan.metrics.inception_weights import fetch_weights
+from jaxgan.metrics.torch_file import convert_weights
 
 
 @pytest.fixture(scope="module")
