@@ -1,21 +1,27 @@
-"""What the metrics are given by `anchors.py`, where others' code judges it, and by the tests.
+"""What the metrics are given by `anchors.py` and `efficientnet.py`, and by the tests.
 
-All of it is drawn by NumPy from seeds, so that the tests have the same inputs without PyTorch.
+There others' code judges it. All of it is embedded, or drawn by NumPy from seeds, so that the tests
+have the same inputs without PyTorch.
 """
 
 from collections.abc import Mapping
 
 import numpy as np
 
+from jaxgan import data
+
 __all__ = [
     "IMAGE_SIZES",
+    "SOME",
     "SOME_FEATURES",
     "SOME_LOGITS",
     "SPLITS",
+    "draw_emoji",
     "draw_images",
     "draw_logits",
     "feature_pairs",
     "inception_weights",
+    "random_tensors",
     "tied_pairs",
 ]
 
@@ -28,6 +34,12 @@ IMAGE_SIZES = {
 SOME_FEATURES, SOME_LOGITS = slice(None, None, 16), slice(None, None, 8)
 """Which of an image's 2048 features and 1008 logits are kept; every branch has some of the first,
 every feature has a share in the second."""
+
+SOME = {
+    **{"features": 16, "logits": 8, "gradient": 193},
+    **{"stage 0": 97, "stage 1": 61, "stage 2": 43, "stage 3": 31},
+}
+"""Of what EfficientNet-Lite says of an image of 64 pixels, every how manieth number is kept."""
 
 SPLITS = {"1": 1, "6": 6, "20": 20}
 """Of the inception score; they divide the 60 logits, since others cut what is left elsewhere."""
@@ -67,6 +79,36 @@ def inception_weights(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, np.nda
         tensors[f"{name}.bn.running_mean"] = uniform(-0.3, 0.3)
         tensors[f"{name}.bn.running_var"] = uniform(0.5, 1.5)
         tensors[f"{name}.bn.num_batches_tracked"] = np.array(0)
+    return tensors
+
+
+def draw_emoji(count: int) -> np.ndarray:
+    """Emoji (count, 64, 64, 3) float32 in [0, 1], from all over the test split."""
+    return data.spread_images(data.emoji("test"), count, image_size=64, channels=3)
+
+
+def random_tensors(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
+    """Random weights of a network of convolutions, batch norms and dense layers.
+
+    Args:
+      shapes: of the tensors by PyTorch's names.
+
+    Returns:
+      The tensors, with effects that neither fade nor explode.
+    """
+    uniform = {"weight": (0.5, 1.4), "bias": (-0.3, 0.3), "running_mean": (-0.3, 0.3),
+               "running_var": (0.5, 1.5)}  # fmt: skip
+    tensors = {}
+    for name, shape in shapes.items():
+        rng = np.random.default_rng(list(name.encode()))
+        if not shape:
+            tensors[name] = np.array(0)
+        elif len(shape) > 1:
+            kernel = rng.standard_normal(shape, np.float32)
+            tensors[name] = kernel * np.float32((np.prod(shape[1:]) / 2) ** -0.5)
+        else:
+            ends = uniform[name.rpartition(".")[2]]
+            tensors[name] = rng.uniform(*ends, shape).astype(np.float32)
     return tensors
 
 

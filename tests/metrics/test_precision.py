@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import pytest
 from jax.extend.core import ClosedJaxpr, Jaxpr
 
-from jaxgan.metrics import inception
+from jaxgan.metrics import efficientnet, inception
 from jaxgan.metrics.lenet import LeNet, load_lenet
 from jaxgan.training.reports.scene_reader import SceneReader
 
@@ -49,6 +49,7 @@ JUDGES = {
     "digits, in classifier.py": (lambda: applying(LeNet(10), 28, 1), 5),
     "inception": (lambda: applying(inception.InceptionV3(), 75, 3), 95),
     "inception's resize": (lambda: (inception.prepare_images, jnp.zeros((2, 28, 28, 1))), 2),
+    "pictures": (lambda: applying(efficientnet.EfficientNetLite((1,) * 7), 64, 3), 23),
     "scenes": (lambda: applying(SceneReader(), 64, 3), 10),
 }
 
