@@ -36,7 +36,10 @@ def parse_arguments(given):
     )
     parser.add_argument("--num", type=int, default=10_000, help="how many images (10000)")
     parser.add_argument(
-        "--features", default="lenet", help="lenet, inception, or a file of classifier.py (lenet)"
+        "--features",
+        default="lenet",
+        help="lenet, of digits; lite0, lite1 or inception, of pictures; or a file of classifier.py "
+        "(lenet)",
     )
     parser.add_argument("--inception_weights", help="their file (fetched once)")
     parser.add_argument("--seed", type=int, default=0, help="of latents and real images (0)")

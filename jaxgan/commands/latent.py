@@ -8,7 +8,8 @@ interpolate  eight times from one latent to another
 arithmetic   rows of a, b, c, three and the mean of all, and of a - b + c with noise and without:
              bold and thin images of the first of --digits, thin ones of the second
 invert       test images beside the nearest that the generator makes, the errors of both splits
-neighbours   samples, their 5 nearest training images in pixels, and 5 in the discriminator's eyes
+neighbours   samples, their 5 nearest training images in pixels, and 5 in the discriminator's eyes,
+             or in those of a network that --features names, such as lite0
 saliency     test images that excite six features of the discriminator most, and by which strokes
 """
 
@@ -21,7 +22,7 @@ from jaxgan import data, latent
 from jaxgan.errors import UserError
 from jaxgan.inference.load import load_discriminator, load_generator
 from jaxgan.runs import pictures
-from jaxgan.training import command_line
+from jaxgan.training import command_line, feature_metrics
 from jaxgan.training.reports import latent_pictures
 from jaxgan.training.sources import load_split, splits_of
 
@@ -75,6 +76,15 @@ class Run:
         labels = self._labels if discriminate.takes_labels else lambda count: ()
         return lambda images: discriminate.features(images, *labels(len(images)))
 
+    def judge(self):
+        """(images in [0, 1] -> features, whose they are), those of --features if it is given."""
+        name = self.arguments.features
+        if not name:
+            return self.features(), "the discriminator's"
+        side = self.config["image_size"]
+        network = feature_metrics.load_network(name, (), (side, side, self.config["channels"]))
+        return lambda images: network(images)["features"], f"{network.name}'s"
+
 
 WHAT = {
     "walk": latent_pictures.walk,
@@ -96,6 +106,7 @@ def parse_arguments():
     parser.add_argument("--seed", type=int, default=0, help="of the latents (0)")
     parser.add_argument("--step", type=int, help="which checkpoint (the newest)")
     parser.add_argument("--label", type=int, default=0, help="the class, of a run with classes (0)")
+    parser.add_argument("--features", help="of neighbours: as of evaluate.py (the discriminator's)")
     parser.add_argument("--digits", type=int, nargs=2, default=[7, 1], help="of arithmetic (7 1)")
     return command_line.parse_arguments(parser)
 

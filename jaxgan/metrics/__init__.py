@@ -16,7 +16,8 @@ grow with the number of images:
 `kernel_distance`, `precision_recall` and `density_coverage` compare samples with one another and
 take all features, (N, D), at once: small beside the images that they were made of.
 
-The networks are in `metrics.lenet` and `metrics.inception`; `jaxgan.evaluation` puts all together.
+The networks are in `metrics.lenet`, `metrics.efficientnet` and `metrics.inception`;
+`jaxgan.evaluation` puts all together.
 """
 
 from jaxgan.metrics.classification import (
@@ -59,7 +60,7 @@ from jaxgan.metrics.modes import (
     modes_caught,
     reverse_kl,
 )
-from jaxgan.metrics.names import metric_name
+from jaxgan.metrics.names import metric_name, name_in
 from jaxgan.metrics.similarity import mean_squared_error, ssim
 
 __all__ = [
@@ -92,6 +93,7 @@ __all__ = [
     "merge_moments",
     "metric_name",
     "modes_caught",
+    "name_in",
     "precision_recall",
     "reverse_kl",
     "ssim",

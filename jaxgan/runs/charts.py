@@ -120,10 +120,14 @@ _KNOWN_CHARTS: tuple[dict[str, Any], ...] = (
         "low": 0,
     },
 )
+_FRECHET = (
+    "Fréchet distance between features of real and generated images: lower is nearer, 0 is no "
+    "difference that the features can see."
+)
 # Notes on families of metrics, for charts that are made up from the keys.
 _FAMILY_NOTES = {
-    "fid": "Fréchet distance between features of real and generated images: lower is nearer, "
-    "0 is no difference that the features can see.",
+    "fid": _FRECHET,
+    "fd": _FRECHET,
     "other losses": "Further terms that a network tries to make small.",
     "other accuracies": "Share of examples that are classified correctly.",
     "kl": "In nats: how far the Gaussian about a caption, which images are drawn from, is from the "

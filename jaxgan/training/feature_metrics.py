@@ -18,6 +18,7 @@ from jaxgan.evaluation.features import (
 )
 from jaxgan.inputs import Generate
 from jaxgan.metrics import metric_name
+from jaxgan.metrics.efficientnet import VARIANTS, load_lite
 from jaxgan.metrics.inception import load_inception
 from jaxgan.metrics.lenet import load_lenet
 from jaxgan.metrics.network import Network
@@ -41,27 +42,31 @@ def load_network(
     """The feature network, which has to take images of the run's shape.
 
     Args:
-      features: "lenet", "inception", or a file that classifier.py wrote.
+      features: "lenet", "lite0", "lite1", "inception", or a file that classifier.py wrote.
       metrics: names of metrics that it has to serve.
       image_shape: (H, W, C) of the run's images.
       inception_weights: their file, fetched where there is none.
       num_classes: of the run, None without.
     """
-    if features == "inception":
+    if features == "inception" or features in VARIANTS:
         for name in metrics:
             if METRICS[name].of_classes:
                 raise UserError(
-                    f"metrics: got {name} with inception, which has not the data's classes"
+                    f"metrics: got {name} with {features}, which has not the data's classes"
                 )
+    if features == "inception":
         return load_inception(inception_weights)
     try:
+        if features in VARIANTS:
+            return load_lite(features)
         network = load_lenet(None if features == "lenet" else features)
     except UserError as error:
         raise UserError(f"features: {str(error).removeprefix('weights: ')}") from None
     if image_shape != network.image_shape:
         raise UserError(
             f"features: {network.name} takes images of shape {network.image_shape}, the run has "
-            f"{image_shape}; expected inception, or a file that classifier.py made of such"
+            f"{image_shape}; expected lite0, lite1, inception, or a file that classifier.py made "
+            "of such"
         )
     if "accuracy" in metrics and network.num_classes != num_classes:
         raise UserError(

@@ -47,7 +47,8 @@ def default_config() -> config_dict.ConfigDict:
     config.disc_steps = 1  # updates of the discriminator for each of the generator
     config.ema_decay = 0.999  # of the generator's averaged parameters; 0 keeps none
     config.metrics = ""  # at each evaluation, some of fid,kid,is,prdc,modes
-    config.features = "lenet"  # that the metrics see; or inception, or a file of classifier.py
+    # What the metrics see: lenet, lite0, lite1, inception, or a file of classifier.py.
+    config.features = "lenet"
     config.keep_best = ""  # in best/, the checkpoint where one of the metrics, as fid, is best
     return config
 

@@ -18,6 +18,7 @@ from jaxgan.commands import latent as script
 from jaxgan.data import mnist
 from jaxgan.evaluation.inversion import invert
 from jaxgan.methods import adversarial
+from jaxgan.metrics.lenet import load_lenet
 from jaxgan.training.reports import latent_pictures as pictures
 
 CONFIG = {"dataset": "mnist", "data_dir": None, "image_size": 28, "channels": 1}
@@ -120,6 +121,16 @@ def test_the_discriminator_judges_images_in_its_own_range(workdir):
     assert discriminate.step == 0
 
 
+def test_a_network_that_is_named_judges_in_the_discriminators_place(workdir):
+    arguments = {"workdir": workdir, "step": None, "label": 0, "seed": 0}
+    images = np.stack([mnist("test")[i]["image"] for i in range(3)]) / np.float32(255)
+    for name, size in ((None, 256), ("lenet", 84)):
+        judge, whose = script.Run(types.SimpleNamespace(**arguments, features=name)).judge()
+        assert judge(images).shape == (3, size)
+        assert whose == ("lenet's" if name else "the discriminator's")
+    np.testing.assert_array_equal(judge(images), load_lenet()(images)["features"])
+
+
 @pytest.mark.parametrize(
     ("what", "name", "arguments", "message"),
     [
@@ -128,6 +139,7 @@ def test_the_discriminator_judges_images_in_its_own_range(workdir):
         ("grid", "a.gif", [], "out: got "),
         ("arithmetic", "a.png", ["--digits", "7", "12"], "digits: got 12, expected 0 to 9"),
         ("grid", "a.png", ["--step", "5"], "step: got 5"),
+        ("neighbours", "a.png", ["--features", "alexnet"], "features: cannot read alexnet"),
     ],
 )
 def test_bad_input(explore, what, name, arguments, message):

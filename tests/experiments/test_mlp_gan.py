@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -169,6 +170,7 @@ def test_evaluate_keeps_its_figures_where_nobody_reads_them(unbroken, tmp_path):
         ("--metrics=,", "metrics: got none, expected some of fid"),
         ("--features=alexnet", "features: cannot read alexnet: No such file"),
         ("--features=inception --metrics=modes", "metrics: got modes with inception"),
+        ("--features=lite0 --metrics=modes", "metrics: got modes with lite0"),
         ("--workdir=/nowhere", "workdir: /nowhere"),
     ],
 )
@@ -181,8 +183,40 @@ def test_evaluate_refuses_in_one_line(unbroken, monkeypatch, arguments, message)
 
 
 def test_images_that_the_network_does_not_take_are_refused():
-    with pytest.raises(UserError, match=r"features: lenet takes .*; expected inception"):
+    with pytest.raises(UserError, match=r"features: lenet takes .*; expected lite0, lite1"):
         feature_metrics.load_network("lenet", ["fid"], (64, 64, 3))
+
+
+def lite(variant):
+    """In place of `load_lite`: pixels, under the network's name."""
+
+    def network(images):
+        rows = np.asarray(images)[:, ::7, ::7].reshape(len(images), -1)
+        return {"features": rows, "logits": rows}
+
+    network.name, network.version = variant, "0"
+    return network
+
+
+def test_distances_in_features_of_pictures_are_called_fd(unbroken, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    monkeypatch.setattr(feature_metrics, "load_lite", lite)
+    workdir = shutil.copytree(unbroken[0], tmp_path / "run")
+    given = ["--workdir", str(workdir), "--num", "50", "--metrics", "fid,prdc"]
+    evaluate.main([*given, "--features", "lite1"])
+    record = json.loads((workdir / "evaluation.json").read_text())
+    assert next(iter(record["generated"])) == "fd_lite1_50"
+    assert record["network"] == {"name": "lite1", "version": "0"}
+    assert capsys.readouterr().out.splitlines()[1].startswith("fd  ")
+    config = generation.default_config()
+    config.metrics, config.keep_best, config.features = "fid", "fid", "lite0"
+    assert TrainingMetrics(config, range(50), 20).keep_best() == ("fd_lite0_20", "min")
+
+
+def test_weights_that_are_not_installed_are_told_of_the_flag(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"^features: those of lite0 are not installed, expected "):
+        feature_metrics.load_network("lite0", ["fid"], (64, 64, 3))
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import pytest
 
 from jaxgan import UserError, metrics
-from jaxgan.metrics import metric_name
+from jaxgan.metrics import metric_name, name_in
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,21 @@ from jaxgan.metrics import metric_name
 )
 def test_a_name_says_the_network_and_the_sample_count(num_samples, written):
     assert metric_name("fid", "lenet", num_samples) == f"fid_lenet_{written}"
+
+
+@pytest.mark.parametrize(
+    ("metric", "network", "name"),
+    [
+        ("fid", "lite0", "fd"),
+        ("class_fid_worst", "lite1", "class_fd_worst"),
+        ("fid", "inception", "fid"),
+        ("fid", "lenet", "fid"),
+        ("kid_standard_error", "lite0", "kid_standard_error"),
+    ],
+)
+def test_a_distance_that_no_paper_has_is_not_called_fid(metric, network, name):
+    assert name_in(metric, network) == name
+    assert metric_name(metric, network, 2_000) == f"{name}_{network}_2k"
 
 
 @pytest.mark.parametrize("num_samples", [0, -1000])

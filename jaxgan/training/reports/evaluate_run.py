@@ -16,7 +16,7 @@ from jaxgan.evaluation.features import (
 )
 from jaxgan.inference.load import load_generator
 from jaxgan.inputs import Classes
-from jaxgan.metrics import metric_name
+from jaxgan.metrics import metric_name, name_in
 from jaxgan.runs.evaluations import format_table, write_evaluation
 from jaxgan.training import feature_metrics
 from jaxgan.training.sources import load_split
@@ -45,7 +45,7 @@ def evaluate_run(
       split: the images of the reference: "train", which the run was trained on, or "test" or
         "validation", which it has not seen.
       num: how many images are generated, and at most how many real ones they are compared with.
-      features: "lenet", "inception", or a file of classifier.py.
+      features: "lenet", "lite0", "lite1", "inception", or a file of classifier.py.
       inception_weights: the file of Inception's weights; they are fetched once.
       seed: of the latents and of which real images are taken.
       batch_size: images at a time.
@@ -106,7 +106,7 @@ def evaluate_run(
     for kind, measured in sets.items():
         values = evaluate_features(reference, measured, metrics)
         count = len(measured.features)
-        table[f"{kind} ({count})"] = values
+        table[f"{kind} ({count})"] = {name_in(k, network.name): v for k, v in values.items()}
         named[kind] = {metric_name(k, network.name, count): v for k, v in values.items()}
     record = {
         "ema": ema,

@@ -88,10 +88,11 @@ def neighbours(run):
     training = data.load_arrays(run.source("train"), **size)["image"]
     samples = run.images(run.draw(8))
     rows = [samples[:, None]]
-    for features in (None, jax.jit(run.features())):
+    judge, whose = run.judge()
+    for features in (None, jax.jit(judge)):
         found = nearest_neighbours(samples, training, k=5, features=features)
         rows.append(training[found.indices] / 255.0)
-    print("columns: a sample, 5 neighbours in pixels, 5 in the discriminator's features")
+    print(f"columns: a sample, 5 neighbours in pixels, 5 in {whose} features")
     return pictures.image_grid(np.concatenate(rows, 1).reshape(-1, *samples.shape[1:]), columns=11)
 
 
