@@ -14,6 +14,7 @@ is the same on every device: each then takes its share of what is drawn for the 
 Without the name every device would draw the same.
 """
 
+from jaxgan.augment.adaptive import ada, ada_color, ada_cutout, ada_geometry
 from jaxgan.augment.differentiable import (
     brightness,
     color,
@@ -27,6 +28,10 @@ from jaxgan.augment.noise import instance_noise
 from jaxgan.augment.packing import pack
 
 __all__ = [
+    "ada",
+    "ada_color",
+    "ada_cutout",
+    "ada_geometry",
     "brightness",
     "color",
     "contrast",

@@ -12,6 +12,10 @@ from scipy import stats
 
 from jaxgan import penalties
 from jaxgan.augment import (
+    ada,
+    ada_color,
+    ada_cutout,
+    ada_geometry,
     brightness,
     color,
     contrast,
@@ -26,6 +30,7 @@ from jaxgan.errors import UserError
 from jaxgan.training import sharding
 
 KEY = jax.random.key(0)
+ROUNDING = 1e-5  # of coordinates in pixels, which geometry computes
 AUGMENTATIONS = {
     "brightness": brightness,
     "saturation": saturation,
@@ -35,6 +40,10 @@ AUGMENTATIONS = {
     "cutout": cutout,
     "diff_augment": diff_augment,
     "instance_noise": functools.partial(instance_noise, std=0.1),
+    "ada": functools.partial(ada, probability=0.8),
+    "ada_geometry": functools.partial(ada_geometry, probability=0.8),
+    "ada_color": functools.partial(ada_color, probability=0.8),
+    "ada_cutout": functools.partial(ada_cutout, probability=0.8),
 }
 every_augmentation = pytest.mark.parametrize(
     "augment", AUGMENTATIONS.values(), ids=AUGMENTATIONS.keys()
@@ -149,7 +158,7 @@ def test_a_key_draws_again_what_it_drew_and_each_image_for_itself(augment):
     np.testing.assert_array_equal(first, again)
     assert np.any(np.asarray(first) != np.asarray(other))
     assert len(np.unique(np.asarray(first), axis=0)) > 5
-    np.testing.assert_allclose(jax.jit(augment)(images, KEY), first, atol=1e-6)
+    np.testing.assert_allclose(jax.jit(augment)(images, KEY), first, atol=ROUNDING)
 
 
 @every_augmentation
@@ -169,7 +178,7 @@ def test_each_device_draws_its_own_rows_of_what_one_device_draws():
     mapped = functools.partial(every, axis_name="data")
     found = jax.jit(jax.shard_map(mapped, mesh=mesh, in_specs=rows, out_specs=rows))(images)
     for name, ours, expected in zip(AUGMENTATIONS, found, jax.jit(every)(images), strict=True):
-        np.testing.assert_allclose(ours, expected, atol=1e-6, err_msg=name)
+        np.testing.assert_allclose(ours, expected, atol=ROUNDING, err_msg=name)
 
 
 @every_augmentation
