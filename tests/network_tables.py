@@ -304,6 +304,21 @@ PAIRS |= {
     "r3gan 64 3 published": r3gan_pair(
         partial(r3gan, 64, 3, width=768, blocks=2), 64, 3, 4, [*[768] * 4, 384], 2
     ),
+    "r3gan 64 3 imagenet": r3gan_pair(
+        partial(r3gan, 64, 3, width=1536, blocks=2, group_size=32, narrowing=False),
+        64,
+        3,
+        4,
+        [1536] * 5,
+        2,
+        32,
+    ),
+    "r3gan 128 3": r3gan_pair(
+        partial(r3gan, 128, 3, width=768, blocks=2), 128, 3, 4, [*[768] * 4, 384, 192], 2
+    ),
+    "r3gan 256 3 published": r3gan_pair(
+        partial(r3gan, 256, 3, width=768, blocks=2), 256, 3, 4, [*[768] * 4, 384, 192, 96], 2
+    ),
     "r3gan 28 1": r3gan_pair(partial(r3gan, 28, 1), 28, 1, 7, [64, 32, 16], 1),
     "r3gan 28 3 wide": r3gan_pair(
         partial(r3gan, 28, 3, width=96, group_size=8), 28, 3, 7, [96, 48, 24], 1, 8

@@ -1,4 +1,4 @@
-"""A modern baseline: residual networks without normalisation, for 28, 32 and 64 pixels."""
+"""A modern baseline: residual networks without normalisation, for 28 to 256 pixels."""
 
 import math
 from typing import Any
@@ -152,6 +152,7 @@ class R3GANGenerator(nn.Module):
       group_size: channels of a group of the 3x3 convolutions.
       num_classes: of the labels; None for none.
       dtype: of the computation; parameters are float32.
+      float32_stages: at so many of the smallest sides it is float32 whatever `dtype`.
     """
 
     base_size: int
@@ -161,6 +162,7 @@ class R3GANGenerator(nn.Module):
     group_size: int = 16
     num_classes: int | None = None
     dtype: Dtype = jnp.float32
+    float32_stages: int = 0
 
     value_range = (-1.0, 1.0)
 
@@ -170,27 +172,29 @@ class R3GANGenerator(nn.Module):
     ) -> jax.Array:
         """Latents (B, D), with classes also labels (B,) -> images (B, S, S, channels)."""
         check_labels(labels, self.num_classes, latents.shape[0])
-        linear = {"use_bias": False, "kernel_init": scaled_normal(1.0), "dtype": self.dtype}
+        dtypes = _dtypes(self.dtype, len(self.widths), self.float32_stages)
+        linear: dict[str, Any] = {"use_bias": False, "kernel_init": scaled_normal(1.0)}
         if self.num_classes is not None:
             init = nn.initializers.normal(1 / math.sqrt(self.num_classes))
             size = latents.shape[1]
             embed = nn.Embed(
-                self.num_classes, size, embedding_init=init, name="embed", dtype=self.dtype
+                self.num_classes, size, embedding_init=init, name="embed", dtype=dtypes[0]
             )
-            latents = jnp.concatenate([latents.astype(self.dtype), embed(labels)], axis=1)
+            latents = jnp.concatenate([latents.astype(dtypes[0]), embed(labels)], axis=1)
         first, side, depth = self.widths[0], self.base_size, self.blocks * len(self.widths)
         normal = nn.initializers.normal(1.0)
         basis = self.param("basis", normal, (side, side, first), jnp.float32)
-        weights = nn.Dense(first, **linear)(latents)
-        x = weights.reshape(-1, 1, 1, first) * basis.astype(self.dtype)[None]
-        for i, width in enumerate(self.widths):
+        weights = nn.Dense(first, **linear, dtype=dtypes[0])(latents)
+        x = weights.reshape(-1, 1, 1, first) * basis.astype(dtypes[0])[None]
+        for i, (width, dtype) in enumerate(zip(self.widths, dtypes, strict=True)):
+            x = x.astype(dtype)
             if i > 0:
                 if width != x.shape[-1]:
-                    x = Conv(width, (1, 1), **linear)(x)
+                    x = Conv(width, (1, 1), **linear, dtype=dtype)(x)
                 x = upsample(x)
             for _ in range(self.blocks):
-                x = ResidualBlock(self.group_size, depth, self.dtype)(x)
-        return Conv(self.channels, (1, 1), **linear)(x).astype(jnp.float32)
+                x = ResidualBlock(self.group_size, depth, dtype)(x)
+        return Conv(self.channels, (1, 1), **linear, dtype=dtypes[-1])(x).astype(jnp.float32)
 
 
 class R3GANDiscriminator(nn.Module):
@@ -209,6 +213,7 @@ class R3GANDiscriminator(nn.Module):
       group_size: channels of a group of the 3x3 convolutions.
       num_classes: of the labels; None for none.
       dtype: of the computation; parameters are float32.
+      float32_stages: at so many of the smallest sides it is float32 whatever `dtype`.
     """
 
     widths: tuple[int, ...]
@@ -216,6 +221,7 @@ class R3GANDiscriminator(nn.Module):
     group_size: int = 16
     num_classes: int | None = None
     dtype: Dtype = jnp.float32
+    float32_stages: int = 0
 
     @nn.compact
     def __call__(
@@ -228,28 +234,36 @@ class R3GANDiscriminator(nn.Module):
             raise UserError(
                 f"images: got shape {images.shape}, expected sides in multiples of {factor}"
             )
-        linear = {"use_bias": False, "kernel_init": scaled_normal(1.0), "dtype": self.dtype}
+        dtypes = _dtypes(self.dtype, len(self.widths), self.float32_stages)[::-1]
+        linear: dict[str, Any] = {"use_bias": False, "kernel_init": scaled_normal(1.0)}
         depth = self.blocks * len(self.widths)
-        x = Conv(self.widths[0], (1, 1), **linear)(images)
-        for i, width in enumerate(self.widths):
+        x = Conv(self.widths[0], (1, 1), **linear, dtype=dtypes[0])(images)
+        for i, (width, dtype) in enumerate(zip(self.widths, dtypes, strict=True)):
             if i > 0:
                 x = downsample(x)
                 if width != x.shape[-1]:
-                    x = Conv(width, (1, 1), **linear)(x)
+                    x = Conv(width, (1, 1), **linear, dtype=dtypes[i - 1])(x)
+            x = x.astype(dtype)
             for _ in range(self.blocks):
-                x = ResidualBlock(self.group_size, depth, self.dtype)(x)
+                x = ResidualBlock(self.group_size, depth, dtype)(x)
         height, breadth, last = x.shape[1:]
         init = nn.initializers.normal(1 / math.sqrt(height * breadth))
         basis = self.param("basis", init, (height, breadth, last), jnp.float32)
-        x = jnp.einsum("bhwc,hwc->bc", x, basis.astype(self.dtype))
-        x = nn.Dense(1 if self.num_classes is None else last, **linear)(x).astype(jnp.float32)
+        x = jnp.einsum("bhwc,hwc->bc", x, basis.astype(x.dtype))
+        features = 1 if self.num_classes is None else last
+        x = nn.Dense(features, **linear, dtype=dtypes[-1])(x).astype(jnp.float32)
         if self.num_classes is None:
             return x[:, 0]
         init = nn.initializers.normal(1 / math.sqrt(self.num_classes * last))
         embed = nn.Embed(
-            self.num_classes, last, embedding_init=init, name="embed", dtype=self.dtype
+            self.num_classes, last, embedding_init=init, name="embed", dtype=dtypes[-1]
         )
         return jnp.sum(x * embed(labels).astype(jnp.float32), axis=1)
+
+
+def _dtypes(dtype: Dtype, count: int, exact: int) -> list[Dtype]:
+    """Of the computation at each side, from the smallest on."""
+    return [jnp.float32] * exact + [dtype] * (count - exact)
 
 
 def r3gan(
@@ -259,24 +273,28 @@ def r3gan(
     width: int = 64,
     blocks: int = 1,
     group_size: int = 16,
+    narrowing: bool = True,
     num_classes: int | None = None,
     dtype: Dtype = jnp.float32,
 ) -> tuple[R3GANGenerator, R3GANDiscriminator]:
     """The pair of the modern baseline, small by default.
 
-    From 4x4 on each side has `width` channels, and 64 pixels half of them. Published with width
-    768, two blocks and groups of 16, latents of size 64, the relativistic pairing loss with R1 and
-    R2, and Adam with b1 = 0. At 28 pixels nothing is published: 7x7 has `width` channels, which
-    halve with each doubling of the side, as at 64 pixels and beyond.
+    From 4x4 to 32x32 each side has `width` channels, which halve with each doubling of it beyond.
+    Published with two blocks, latents of size 64, the relativistic pairing loss with R1 and R2, and
+    Adam with b1 = 0; for CIFAR-10 and FFHQ with width 768, and for ImageNet with 1536, groups of
+    32, and no narrowing. At 28 pixels nothing is published: 7x7 has `width` channels, and they
+    halve from there.
 
     Args:
-      image_size: 28, 32 or 64 pixels.
+      image_size: 28, 32, 64, 128 or 256 pixels.
       channels: 1 or 3.
       width: channels of the smallest feature map.
       blocks: residual blocks for each side.
       group_size: channels of a group of the 3x3 convolutions, which see twice the width.
+      narrowing: whether channels halve at all; if not, each side has `width`.
       num_classes: for a pair that takes labels.
-      dtype: of the computation; parameters are float32.
+      dtype: of the computation at the largest four sides, but for the smallest of all, as
+        published; elsewhere it is float32, as parameters are.
 
     Returns:
       (generator, discriminator).
@@ -286,21 +304,20 @@ def r3gan(
         or a group size out of range.
 
     Examples:
-      >>> generator, discriminator = r3gan(64, 3, width=768, blocks=2)
+      >>> generator, discriminator = r3gan(256, 3, width=768, blocks=2)
       >>> generator.widths
-      (768, 768, 768, 768, 384)
+      (768, 768, 768, 768, 384, 192, 96)
 
     Source: Huang et al. 2024, "The GAN is dead; long live the GAN! A Modern Baseline GAN",
     configurations D and E.
     """
-    if image_size == 28:
-        base_size, widths = 7, [width, width // 2, width // 4]
-    elif image_size == 32:
-        base_size, widths = 4, [width] * 4
-    elif image_size == 64:
-        base_size, widths = 4, [width] * 4 + [width // 2]
-    else:
-        raise UserError(f"image_size: got {image_size}, expected 28, 32 or 64 for an R3GAN")
+    if image_size not in (28, 32, 64, 128, 256):
+        expected = "28, 32, 64, 128 or 256 for an R3GAN"
+        raise UserError(f"image_size: got {image_size}, expected {expected}")
+    base_size, wide = (7, 1) if image_size == 28 else (4, 4)
+    stages = (image_size // base_size).bit_length()
+    halvings = [max(0, stage + 1 - wide) if narrowing else 0 for stage in range(stages)]
+    widths = [width // 2**halving for halving in halvings]
     if group_size < 1:
         raise UserError(f"group_size: got {group_size}, expected 1 or more")
     if any(w < 1 or EXPANSION * w % group_size for w in widths):
@@ -315,6 +332,7 @@ def r3gan(
         "group_size": group_size,
         "num_classes": num_classes,
         "dtype": dtype,
+        "float32_stages": max(1, stages - 4),
     }
     generator = R3GANGenerator(base_size, tuple(widths), channels=channels, **options)
     return generator, R3GANDiscriminator(tuple(widths[::-1]), **options)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from network_tables import abstract, flat
+from network_tables import flat
 
 from jaxgan.errors import UserError
 from jaxgan.evaluation.saliency import guided_backpropagation, last_features
@@ -280,37 +280,66 @@ def test_initial_weights_are_drawn_as_published(blocks):
             assert abs(leaf.std() / std - 1) < 5 / math.sqrt(2 * leaf.size), name
 
 
-def test_the_published_sizes_at_256_pixels():
-    """23.058 and 23.010 million parameters, config E of Huang et al. 2024 for FFHQ."""
-    widths = (768, 768, 768, 768, 384, 192, 96)
-    generator = R3GANGenerator(4, widths, 2, 3)
-    disc = R3GANDiscriminator(widths[::-1], 2)
-    for module, inputs, output, millions in (
-        (generator, (1, 64), (1, 256, 256, 3), 23.058),
-        (disc, (1, 256, 256, 3), (1,), 23.010),
-    ):
-        made, variables = abstract(module, inputs)
-        assert made.shape == output
-        count = sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
-        assert round(count / 1e6, 3) == millions
+IMAGENET = {"width": 1536, "blocks": 2, "group_size": 32, "narrowing": False, "num_classes": 1000}
 
 
-def test_the_sizes_with_classes():
-    generator, disc = r3gan(32, 3, width=768, blocks=2, num_classes=10)
-    labels = jax.ShapeDtypeStruct((2,), jnp.int32)
-    for module, shape, more in (
-        # An embedding as long as the latents, and their way into the network.
-        (generator, (2, 64), 10 * 64 + 64 * 768),
-        # As many features as channels in place of one, and an embedding of that size.
-        (disc, (2, 32, 32, 3), 767 * 768 + 10 * 768),
+@pytest.mark.parametrize(
+    ("image_size", "options", "expected"),
+    [
+        (32, {"width": 768, "blocks": 2}, (20_732_160, 20_683_776)),
+        (32, {"width": 768, "blocks": 2, "num_classes": 10}, (20_781_952, 21_280_512)),
+        (64, {"width": 768, "blocks": 2}, (22_429_824, 22_381_440)),
+        (256, {"width": 768, "blocks": 2}, (23_057_952, 23_009_568)),
+        (32, IMAGENET, (82_914_304, 86_548_992)),
+        (64, IMAGENET, (103_570_432, 107_205_120)),
+    ],
+    ids=["CIFAR-10", "CIFAR-10, classes", "FFHQ-64", "FFHQ-256", "ImageNet-32", "ImageNet-64"],
+)
+def test_presets_have_as_many_parameters_as_the_authors_code_allocates(
+    image_size, options, expected
+):
+    for module, shape, count in zip(
+        r3gan(image_size, 3, **options),
+        ((2, 64), (2, image_size, image_size, 3)),
+        expected,
+        strict=True,
     ):
+        labels = () if module.num_classes is None else (LABELS[:2],)
         inputs = jax.ShapeDtypeStruct(shape, jnp.float32)
-        _, variables = jax.eval_shape(module.init_with_output, KEY, inputs, labels)
-        plain = abstract(module.clone(num_classes=None), shape)[1]
-        with_classes, without = (
-            sum(leaf.size for leaf in jax.tree.leaves(v["params"])) for v in (variables, plain)
-        )
-        assert with_classes - without == more
+        made, variables = jax.eval_shape(module.init_with_output, KEY, inputs, *labels)
+        images = hasattr(module, "base_size")
+        assert made.shape == ((2, image_size, image_size, 3) if images else (2,))
+        assert sum(leaf.size for leaf in jax.tree.leaves(variables["params"])) == count
+
+
+@pytest.mark.parametrize(
+    ("image_size", "narrow"),
+    [(28, {14, 28}), (32, {8, 16, 32}), (64, {8, 16, 32, 64}), (256, {32, 64, 128, 256})],
+)
+def test_bfloat16_is_for_the_largest_four_sides_as_published(image_size, narrow):
+    for module, shape in zip(
+        r3gan(image_size, 3, num_classes=CLASSES, dtype=jnp.bfloat16),
+        ((2, 5), (2, image_size, image_size, 3)),
+        strict=True,
+    ):
+        found: dict[str, set[int]] = {"bfloat16": set(), "float32": set()}
+
+        def interceptor(method, args, kwargs, context, found=found):
+            y = method(*args, **kwargs)
+            if isinstance(context.module, ResidualBlock):
+                assert args[0].dtype == y.dtype
+                found[y.dtype.name].add(y.shape[1])
+            elif isinstance(context.module, nn.Dense):
+                assert y.dtype == jnp.float32
+            return y
+
+        with nn.intercept_methods(interceptor):
+            inputs = jax.ShapeDtypeStruct(shape, jnp.float32)
+            made, _ = jax.eval_shape(module.init_with_output, KEY, inputs, LABELS[:2])
+        assert made.dtype == jnp.float32
+        assert found["bfloat16"] == narrow
+        base = 7 if image_size == 28 else 4
+        assert found["float32"] == {base << i for i in range(10) if base << i < min(narrow)}
 
 
 def test_resampling_is_the_filter_s():
@@ -359,7 +388,7 @@ def test_wrong_labels_are_refused(module):
 @pytest.mark.parametrize(
     ("run", "named"),
     [
-        (lambda: r3gan(128), "image_size: got 128, expected 28, 32 or 64"),
+        (lambda: r3gan(512), "image_size: got 512, expected 28, 32, 64, 128 or 256 for an R3GAN"),
         (lambda: r3gan(28, width=80), "width: got 80, .* to be a multiple of group_size=16"),
         (lambda: r3gan(64, width=24), "width: got 24, .* to be a multiple of group_size=16"),
         (lambda: r3gan(28, group_size=0), "group_size: got 0, expected 1 or more"),
