@@ -102,7 +102,8 @@ def make_train_step(
     disc_steps: int = 1,
     micro_batches: int = 1,
     fresh_fakes: bool = False,
-    ema_decay: float | None = None,
+    fresh_batch: bool = False,
+    ema_decay: float | optax.Schedule | None = None,
     axis_name: str | None = None,
 ) -> Callable[[TrainState, PyTree], tuple[TrainState, Metrics]]:
     """Builds the pure train step of a method.
@@ -122,15 +123,18 @@ def make_train_step(
         over its batch. Each part draws with a key of its own. Costs one generator pass a step.
       fresh_fakes: draw new noise for the generator's update, as algorithm 1 of Goodfellow et al.
         2014 does, in place of using the discriminator's fakes again. Costs one generator pass.
+      fresh_batch: give the generator's update examples and noise of its own. The batch then holds
+        as many more, and each update takes its own share. Costs one generator pass.
       ema_decay: keep `state.generator.ema_params` as a moving average with this decay; early in
         training the decay is min(ema_decay, (1 + step) / (10 + step)), so that the random start
-        is soon forgotten.
+        is soon forgotten. Or a schedule, step -> decay, which is taken as it is.
       axis_name: the mapped axis, inside `jax.pmap` or `jax.shard_map`: gradients, metrics and
         model state are averaged over it. Networks and objective must be given the same name.
         None under plain `jax.jit`, also with sharded arrays.
 
     Returns:
-      (state, batch) -> (state, metrics). `batch` is a pytree of arrays (disc_steps * B, ...);
+      (state, batch) -> (state, metrics). `batch` is a pytree of arrays (updates * B, ...), of
+      disc_steps updates, or one more with `fresh_batch`;
       `metrics` are float32 scalars: those of the objective, `discriminator_loss`,
       `generator_loss`, and `generator_gradient_norm`, the mean norm of the generator's gradient at
       each generated example. Jit it with `donate_argnums=0`.
@@ -148,8 +152,11 @@ def make_train_step(
     for name, number in {"disc_steps": disc_steps, "micro_batches": micro_batches}.items():
         if number < 1:
             raise UserError(f"{name}: got {number}, expected 1 or more")
-    if ema_decay is not None and not 0 <= ema_decay < 1:
+    if not (ema_decay is None or callable(ema_decay) or 0 <= ema_decay < 1):
         raise UserError(f"ema_decay: got {ema_decay}, expected a number in [0, 1)")
+
+    fresh = fresh_fakes or fresh_batch
+    updates = (disc_steps + 1, "disc_steps + 1") if fresh_batch else (disc_steps, "disc_steps")
 
     def pmean(tree):
         return tree if axis_name is None else jax.lax.pmean(tree, axis_name)
@@ -226,7 +233,7 @@ def make_train_step(
         disc, extra = state.discriminator, state.extra
         gen_params = local(state.generator.params)
         gen_state = local(state.generator.model_state)
-        parts = _split(batch, disc_steps, "disc_steps")
+        parts = _split(batch, *updates)
         # Indices 0, 2, 4 ... seed the fakes and 1, 3, 5 ... the discriminator's losses.
 
         def anew(index):
@@ -245,13 +252,14 @@ def make_train_step(
                 )
                 return (disc, extra), None
 
-            early = jax.tree.map(lambda x: x[:-1], parts)
+            early = jax.tree.map(lambda x: x[: disc_steps - 1], parts)
             (disc, extra), _ = jax.lax.scan(
                 body, (disc, extra), (early, jnp.arange(disc_steps - 1))
             )
 
-        part, last = jax.tree.map(lambda x: x[-1], parts), 2 * (disc_steps - 1)
-        again = last + 2 if fresh_fakes else last
+        part, last = jax.tree.map(lambda x: x[disc_steps - 1], parts), 2 * (disc_steps - 1)
+        gen_part = jax.tree.map(lambda x: x[-1], parts) if fresh_batch else part
+        again = last + 2 if fresh else last
 
         def pass_back(model_state, extra, part, number):
             """(fakes, from their cotangent to the generator's gradient, its new model state)."""
@@ -264,7 +272,7 @@ def make_train_step(
         # One pass makes the fakes of both updates, unless they are to be others, or would all have
         # to be kept.
         shared = None
-        if not fresh_fakes and micro_batches == 1:
+        if not fresh and micro_batches == 1:
             shared = pass_back(gen_state, extra, part, None)
         disc, extra, disc_metrics = update_discriminator(
             disc, extra, (lambda *_: shared[0]) if shared else anew(last), part, last + 1
@@ -294,7 +302,7 @@ def make_train_step(
             return (local(model_state), extra), (grads, metrics)
 
         (model_state, extra), (grads, gen_metrics) = mean_of_parts(
-            gen_gradient, (gen_state, extra), part
+            gen_gradient, (gen_state, extra), gen_part
         )
         gen = update(state.generator, grads, model_state, gen_tx)
         if ema_decay is None and gen.ema_params is not None:
@@ -448,10 +456,10 @@ def _split(batch: PyTree, count: int, name: str) -> PyTree:
     return jax.tree.map(split, batch)
 
 
-def _average(gen: Player, step: jax.Array, decay: float) -> PyTree:
+def _average(gen: Player, step: jax.Array, decay: float | optax.Schedule) -> PyTree:
     if gen.ema_params is None:
         raise UserError("ema_decay: the generator has no ema_params; create_player(..., ema=True)")
-    kept = jnp.minimum(decay, (1 + step) / (10 + step))
+    kept = decay(step) if callable(decay) else jnp.minimum(decay, (1 + step) / (10 + step))
     return optax.incremental_update(gen.params, gen.ema_params, 1 - kept)
 
 

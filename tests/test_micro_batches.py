@@ -49,7 +49,9 @@ def check_metrics(ours, whole):
         np.testing.assert_allclose(ours[name], whole[name], rtol=1e-4, err_msg=name)
 
 
-@pytest.mark.parametrize("options", [{}, {"disc_steps": 2}, {"fresh_fakes": True}])
+@pytest.mark.parametrize(
+    "options", [{}, {"disc_steps": 2}, {"fresh_fakes": True}, {"fresh_batch": True}]
+)
 def test_parts_give_the_update_of_the_whole_batch(game, options):
     whole, objective = game
     parts = whole

@@ -167,6 +167,42 @@ def test_fresh_fakes_are_other_fakes():
     assert noise[True] != 0
 
 
+@pytest.mark.parametrize("disc_steps", [1, 2])
+def test_a_fresh_batch_is_the_generators_alone(disc_steps):
+    game, state, tx = linear_game()
+
+    def gen_loss(gen_vars, disc_vars, fakes, batch, context):
+        return jnp.mean(fakes), Aux(None, {"gen_x": jnp.mean(batch["x"])})
+
+    def disc_loss(disc_vars, fakes, batch, context):
+        loss, aux = game.disc_loss(disc_vars, fakes, batch, context)
+        return loss, aux._replace(metrics={"disc_x": jnp.mean(batch["x"])})
+
+    objective = game._replace(gen_loss=gen_loss, disc_loss=disc_loss)
+    options = {"disc_steps": disc_steps, "fresh_batch": True}
+    step = jax.jit(make_train_step(objective, tx, tx, ema_decay=0.9, **options))
+    each = jnp.arange(1.0, disc_steps + 2)[:, None]
+    batch = {"x": jnp.tile(each, (4, 1)), "z": jnp.tile(each, (4, 1))}
+    _, metrics = step(state, batch)
+    assert float(metrics["disc_x"]) == disc_steps
+    assert float(metrics["gen_x"]) == disc_steps + 1
+    # Its fakes, too, are made of its own examples: the loss is the mean of b + z.
+    assert float(metrics["generator_loss"]) == pytest.approx(2 + disc_steps + 1)
+    with pytest.raises(UserError, match=rf"a multiple of disc_steps \+ 1={disc_steps + 1}"):
+        step(state, jax.tree.map(lambda x: x[:-1], batch))
+
+
+def test_the_average_follows_a_schedule_as_it_is():
+    objective, state, tx = linear_game()
+    batch = {"x": jnp.full((4, 1), 5.0), "z": jnp.full((4, 1), 1.0)}
+    step = jax.jit(make_train_step(objective, tx, tx, ema_decay=lambda step: 0.5 * step))
+    expected = float(state.generator.params)
+    for decay in (0.0, 0.5):
+        state, _ = step(state, batch)
+        expected = decay * expected + (1 - decay) * float(state.generator.params)
+        assert float(state.generator.ema_params) == pytest.approx(expected)
+
+
 @pytest.mark.parametrize("fresh", [False, True])
 @pytest.mark.parametrize("disc_steps", [1, 3])
 def test_every_call_of_a_step_has_a_key_of_its_own(fresh, disc_steps):

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import optax
 
 from jaxgan import augment
 from jaxgan.errors import UserError
@@ -40,6 +41,7 @@ def adversarial(
     view: View | None = None,
     packing: int = 1,
     penalty: Callable[..., jax.Array] | None = None,
+    penalty_weight: optax.Schedule | None = None,
     penalty_interval: int = 1,
     axis_name: str | None = None,
 ) -> Method:
@@ -70,6 +72,7 @@ def adversarial(
         draw of the real images: gradients are by the images before it, as in R3GAN. Of packs of m,
         the images are (B / m, m, H, W, C), and the gradient norm is that of a logit by all images
         of its pack together.
+      penalty_weight: step -> how many times the penalty is paid, where that changes; once without.
       penalty_interval: it is paid at every so many steps, that many times, see `penalties.lazily`.
       axis_name: the mapped axis inside `pmap` or `shard_map`. What draws in `view` or `penalty` is
         given it as well.
@@ -149,7 +152,7 @@ def adversarial(
             value = penalty(critic, *examples, draw_key)
             if jnp.shape(value) != ():
                 raise UserError(f"penalty: got shape {jnp.shape(value)}, expected a scalar")
-            return value
+            return value if penalty_weight is None else penalty_weight(context.step) * value
 
         metrics["penalty"] = lazily(paid, context.step, penalty_interval)
         return real_part + fake_part + metrics["penalty"], Aux(model_state, metrics)

@@ -72,7 +72,7 @@ def test_the_relativistic_generator_is_shown_the_real_images_too():
     np.testing.assert_array_equal(seen[1], FAKE)
 
 
-def paid(step, interval, slope=3.0):
+def paid(step, interval=1, slope=3.0, **options):
     """The discriminator's loss beyond that without a penalty, and the metric."""
 
     class Slope(nn.Module):
@@ -90,7 +90,7 @@ def paid(step, interval, slope=3.0):
         return 10 * penalties.gradient_penalty(*inputs)
 
     plain, _ = play()
-    loss, aux = play(penalty=penalty, penalty_interval=interval)
+    loss, aux = play(penalty=penalty, penalty_interval=interval, **options)
     return float(loss - plain), float(aux.metrics["penalty"])
 
 
@@ -99,6 +99,15 @@ def test_a_penalty_is_paid_at_its_interval():
     assert paid(step=7, interval=1) == pytest.approx((40, 40), rel=1e-5)
     assert paid(step=8, interval=4) == pytest.approx((160, 160), rel=1e-5)
     assert paid(step=7, interval=4) == (0, 0)
+
+
+def test_the_weight_of_a_penalty_follows_a_schedule():
+    def weight(step):
+        return step / 2
+
+    assert paid(step=3, penalty_weight=weight) == pytest.approx((60, 60), rel=1e-5)
+    assert paid(step=8, interval=4, penalty_weight=weight) == pytest.approx((640, 640), rel=1e-5)
+    assert paid(step=0, penalty_weight=weight) == (0, 0)
 
 
 def test_a_penalty_and_the_diversity_are_given_real_images_before_fakes():
