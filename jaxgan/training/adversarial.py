@@ -33,6 +33,7 @@ AUGMENTATIONS = {
     "color": augment.color,
     "translation": augment.translation,
     "cutout": augment.cutout,
+    "ada": augment.ada,
 }
 
 
@@ -45,14 +46,22 @@ def default_config() -> config_dict.ConfigDict:
     # For R1 and R2 the papers' gamma / 2. Gradients are by the images before they are augmented.
     config.penalty_weight = 10.0
     config.penalty_interval = 1  # every so many steps the penalty is paid, so many times as much
-    config.augment = ""  # or some of color,translation,cutout (DiffAugment)
+    config.augment = ""  # or some of color,translation,cutout (DiffAugment), or ada
+    config.augment_probability = 0.3  # with which each part of ada happens; others always do
     config.instance_noise = 0.0  # its deviation at first; it is gone half way through the run
     config.packing = 1  # how many images the discriminator judges at once (PacGAN)
     return config
 
 
 def make_game(
-    make_players: Callable, config: config_dict.ConfigDict, source, key: jax.Array
+    make_players: Callable,
+    config: config_dict.ConfigDict,
+    source,
+    key: jax.Array,
+    *,
+    penalty_weight: optax.Schedule | None = None,
+    augment_probability: optax.Schedule | None = None,
+    ema_decay: optax.Schedule | None = None,
 ) -> generation.Game:
     """Makes what is trained, as the config says.
 
@@ -61,6 +70,8 @@ def make_game(
         optimiser). Where the config has a field `conditional` it is called with `num_classes`
         besides, None if that is False.
       config, source, key: as `generation.main` gives them.
+      penalty_weight, augment_probability, ema_decay: step -> what it is then, in place of the
+        config's field of that name.
     """
     check_config(config)
     loss = loss_of(config)
@@ -78,14 +89,22 @@ def make_game(
         prior=config.latent,
         loss=loss,
         num_classes=num_classes,
-        view=_view(config),
+        view=_view(config, augment_probability),
         packing=config.packing,
-        penalty=weighted(config.penalty_weight, penalties_of(config)),
+        penalty=weighted(1.0 if penalty_weight else config.penalty_weight, penalties_of(config)),
+        penalty_weight=penalty_weight,
         penalty_interval=config.penalty_interval,
     )
-    description = {"packing": config.packing}
     return generation.game_of(
-        config, key, generator, discriminator, method, gen_tx, disc_tx, description=description
+        config,
+        key,
+        generator,
+        discriminator,
+        method,
+        gen_tx,
+        disc_tx,
+        ema_decay=ema_decay,
+        description={"packing": config.packing},
     )
 
 
@@ -116,6 +135,7 @@ def check_config(config: config_dict.ConfigDict) -> None:
     known = set(config.augment.split(",")) <= {*AUGMENTATIONS}
     names = ", ".join(AUGMENTATIONS)
     expect("augment", not config.augment or known, f"some of {names}, joined by commas")
+    expect("augment_probability", 0 <= config.augment_probability <= 1, "a number in [0, 1]")
     divides = config.packing >= 1 and config.batch_size % config.packing == 0
     expect("packing", divides, f"a divisor of batch_size={config.batch_size}")
     # A pack has several classes, and the discriminator is told one.
@@ -128,15 +148,18 @@ def weighted(weight: float | jax.Array, terms: list[Callable]) -> Callable | Non
     return (lambda *inputs: weight * sum(term(*inputs) for term in terms)) if terms else None
 
 
-def _view(config):
+def _view(config, probability: optax.Schedule | None = None):
     """What the discriminator is shown of images in training; None if it is the images alone."""
     if not config.augment and not config.instance_noise:
         return None
-    policy = [AUGMENTATIONS[name] for name in config.augment.split(",") if name]
+    names = [name for name in config.augment.split(",") if name]
+    probability = probability or optax.constant_schedule(config.augment_probability)
     std = optax.linear_schedule(config.instance_noise, 0.0, max(1, config.num_steps // 2))
 
     def view(images, key, step):
         augment_key, noise_key = jax.random.split(key)
+        ada = functools.partial(augment.ada, probability=probability(step))
+        policy = [ada if name == "ada" else AUGMENTATIONS[name] for name in names]
         images = augment.diff_augment(images, augment_key, policy)
         if config.instance_noise:
             images = augment.instance_noise(images, noise_key, std(step))

@@ -59,6 +59,13 @@ LATER = {
     "model_devices": 1,
     "micro_batches": 1,
     "deterministic": False,
+    "augment_probability": 0.3,
+    "variant": "digits",  # of r3gan, and the fields that its presets have
+    "group_size": 16,
+    "narrowing": True,
+    "burn_in_images": 0,
+    "ema_half_life": 0,
+    "fresh_batch": False,
 }
 """Fields that runs of before do not know, and what they did: going on with it is no change."""
 PLACES = ("shard_state", "model_devices")

@@ -89,15 +89,24 @@ def game_of(
     method: Method,
     gen_tx: optax.GradientTransformation,
     disc_tx: optax.GradientTransformation,
+    *,
+    ema_decay: optax.Schedule | None = None,
     **more: Any,
 ) -> Game:
-    """The game of a method as the config says; `more` are other attributes of it."""
+    """The game of a method as the config says; `more` are other attributes of it.
+
+    `ema_decay` is a schedule in place of the config's number, where that keeps an average at all.
+    """
     batch = {
         "image": jax.ShapeDtypeStruct((config.batch_size, *image_shape(config)), jnp.float32),
         "label": jax.ShapeDtypeStruct((config.batch_size,), jnp.int32),
     }
     state = method.init(key, batch, gen_tx, disc_tx, ema=config.ema_decay > 0)
-    options = {"disc_steps": config.disc_steps, "ema_decay": config.ema_decay or None}
+    options = {
+        "disc_steps": config.disc_steps,
+        "fresh_batch": config.get("fresh_batch", False),
+        "ema_decay": (ema_decay or config.ema_decay) if config.ema_decay else None,
+    }
     step = make_step(config, method, gen_tx, disc_tx, **options)
     inputs = method.inputs, method.disc_inputs
     return Game(generator, discriminator, state, step, method.evaluate, *inputs, **more)
@@ -124,7 +133,7 @@ def train(
     generator = game.generator
     pixels = {"image_size": config.image_size, "channels": config.channels}
     look = {**pixels, "value_range": generator.value_range}
-    images_per_step = config.batch_size * config.disc_steps
+    images_per_step = config.batch_size * (config.disc_steps + config.get("fresh_batch", False))
     orders = [{"batch_size": images_per_step, "seed": single.seed} for single in singles]
     arrays = None
     if fits_on_device(config, len(source)):

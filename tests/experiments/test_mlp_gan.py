@@ -325,7 +325,7 @@ def test_a_batch_that_the_devices_do_not_divide_is_refused(tmp_path):
         ("penalty_weight", -1.0, "a number of at least 0"),
         ("penalty_interval", 0, "1 or more"),
         ("label_smoothing", 0.5, "a number in [0, 0.5)"),
-        ("augment", "colour", "some of color, translation, cutout, joined by commas"),
+        ("augment", "colour", "some of color, translation, cutout, ada, joined by commas"),
         ("instance_noise", float("inf"), "a finite number"),
         ("packing", 3, "a divisor of batch_size=100"),
         ("dtype", "float16", "one of float32"),

@@ -67,6 +67,7 @@ VALID = {
     "penalty_weight": st.sampled_from([0.0, 0.5, 100.0]),
     "penalty_interval": st.sampled_from([1, 2, 16]),
     "augment": joined(adversarial.AUGMENTATIONS, ","),
+    "augment_probability": st.sampled_from([0.0, 0.3, 1.0]),
     "instance_noise": st.sampled_from([0.0, 0.1, 1.0]),
     "packing": st.sampled_from([1, 1, 2, 3]),
     # Of some experiments alone.
@@ -75,6 +76,11 @@ VALID = {
     "upsampling": st.sampled_from(["transpose", "resize"]),
     "width": st.sampled_from([1, 2, 8, 32]),
     "blocks": st.integers(0, 2),
+    "group_size": st.sampled_from([1, 16]),
+    "narrowing": st.booleans(),
+    "burn_in_images": st.sampled_from([0, 1, 1000]),
+    "ema_half_life": st.sampled_from([0, 1000]),
+    "fresh_batch": st.booleans(),
     "class_weight": st.sampled_from([0.0, 1.0, 10.0]),
     "labels": st.sampled_from([CLASSES, 2 * CLASSES, 30, 33]),
     "labelled_batch_size": st.sampled_from([1, 2, 5]),
@@ -124,7 +130,7 @@ def batch_of(module, config):
     if module in TRANSLATION:
         images = jnp.full((config.batch_size, *shape), -1.0)
         return {"a": images, "b": images}
-    count = config.batch_size * config.disc_steps
+    count = config.batch_size * (config.disc_steps + config.get("fresh_batch", False))
     return {
         "image": jnp.full((count, *shape), -1.0),
         "label": jnp.arange(count, dtype=jnp.int32) % CLASSES,
@@ -217,7 +223,7 @@ class Tiny:
         {"loss": "relativistic", "penalty": "gradient_penalty+dragan", "dtype": "bfloat16"},
         {"loss": "wasserstein", "augment": "color,translation,cutout", "packing": 2, "channels": 3},
         {"loss": "least_squares", "disc_steps": 3, "ema_decay": 0.0, "penalty": "dragan",
-         "packing": 4, "augment": "cutout", "dtype": "bfloat16", "instance_noise": 1.0},
+         "packing": 4, "augment": "cutout,ada", "dtype": "bfloat16", "instance_noise": 1.0},
     ],
     ids=lambda changes: changes["loss"],
 )  # fmt: skip
