@@ -51,6 +51,11 @@ def folders(tmp_path_factory):
         ("wgan_gp", (), FEW),
         ("sngan", (), NARROW),
         ("r3gan", (), {**FEW, "width": 32}),
+        (
+            "r3gan",
+            ("--variant=ffhq64",),
+            {**FEW, "dataset": "folder:{0}/a", "image_size": 32, "width": 32},
+        ),
         ("acgan", (), FEW),
         ("sgan", (), {**FEW, "labelled_batch_size": 2}),
         ("classifier", (), {"batch_size": 2000, "epochs": 1}),

@@ -35,6 +35,8 @@ MAY_BE_ZERO = (
         "residual_blocks",
         "shift",
         "codes",
+        "burn_in_images",
+        "ema_half_life",
     ),
 )
 MAY_BE_ANY_TEXT = ("data_dir", "features")  # the latter where no metrics are asked for
