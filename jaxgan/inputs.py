@@ -177,9 +177,9 @@ def check_inputs(inputs: Inputs, arrays: Sequence[jax.Array]) -> None:
         names = " and ".join(inputs)
         raise UserError(f"inputs: got {len(arrays)} arrays, expected {len(inputs)}: {names}")
     for (name, of), array in zip(inputs.items(), arrays, strict=True):
-        shape, dtype = jnp.shape(array), jnp.result_type(array)
+        shape, dtype = np.shape(array), jnp.result_type(array)
         if isinstance(of, Classes):
-            _check_classes(name, of, array, len(arrays[0]))
+            _check_classes(name, of, array, np.shape(arrays[0])[0])
             continue
         rank, last = (4, of.channels) if isinstance(of, Images) else (2, of.dim)
         if len(shape) != rank or shape[-1] != last or not jnp.issubdtype(dtype, jnp.floating):
@@ -188,7 +188,7 @@ def check_inputs(inputs: Inputs, arrays: Sequence[jax.Array]) -> None:
 
 
 def _check_classes(name: str, of: Classes, array: jax.Array, batch_size: int) -> None:
-    shape, dtype = jnp.shape(array), jnp.result_type(array)
+    shape, dtype = np.shape(array), jnp.result_type(array)
     if shape != (batch_size,) or not jnp.issubdtype(dtype, jnp.integer):
         raise UserError(f"{name}: got {dtype} of shape {shape}, expected int ({batch_size},)")
     if not isinstance(array, jax.core.Tracer) and batch_size:

@@ -36,13 +36,21 @@ _formulation = "platform"
 
 @contextlib.contextmanager
 def force_formulation(name: str) -> Iterator[None]:
-    """For tests and benchmarks: convolutions traced inside are "lax" or "cpu" everywhere."""
+    """Convolutions traced inside are "lax" or "cpu" everywhere, for tests and benchmarks.
+
+    "onnx" is "lax" with kernels whose axes are in the one order that jax2onnx knows.
+    """
     global _formulation
     before, _formulation = _formulation, name
     try:
         yield
     finally:
         _formulation = before
+
+
+def formulation() -> str:
+    """The one in force: "platform", unless `force_formulation` says another."""
+    return _formulation
 
 
 class Geometry(NamedTuple):
@@ -240,7 +248,7 @@ def _map(lax_map, cpu_map, geometry, dtype, shape, a, b):
     lax_map, cpu_map = (partial(f, geometry, dtype) for f in (lax_map, cpu_map))
     if 0 in (*shape, *a.shape, *b.shape):
         return jnp.zeros(shape, dtype)
-    if geometry.formulation == "lax" or not jnp.issubdtype(dtype, jnp.floating):
+    if geometry.formulation in ("lax", "onnx") or not jnp.issubdtype(dtype, jnp.floating):
         return lax_map(a, b)
     if geometry.formulation == "cpu":
         return cpu_map(a, b)
@@ -317,13 +325,14 @@ def _lax_forward(geometry, dtype, x, w):
 def _lax_by_input(geometry, dtype, y, w):
     before = [k - 1 - low for k, low in zip(geometry.kernel, geometry.low, strict=True)]
     after = [k - 1 - high for k, high in zip(geometry.kernel, geometry.high(), strict=True)]
+    onnx = geometry.formulation == "onnx"
     return lax.conv_general_dilated(
         y,
-        w[::-1, ::-1],
+        _mirror(w) if onnx else w[::-1, ::-1],
         (1, 1),
         list(zip(before, after, strict=True)),
         lhs_dilation=geometry.strides,
-        dimension_numbers=("NHWC", "HWOI", "NHWC"),
+        dimension_numbers=("NHWC", "HWIO" if onnx else "HWOI", "NHWC"),
         preferred_element_type=dtype,
     )
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxgan.depthwise import depthwise_conv
-from jaxgan.networks.convolution import _varying_alike, conv
+from jaxgan.networks import convolution
 
 __all__ = ["grouped_conv"]
 
@@ -17,7 +17,6 @@ TOGETHER = 32
 group, and so few that hardly more is computed. Two groups of 16 then compile in half the time."""
 
 
-@partial(jax.jit, static_argnames=("strides", "padding"), inline=True)
 def grouped_conv(
     x: jax.Array, kernel: jax.Array, *, strides: int = 1, padding: str = "SAME"
 ) -> jax.Array:
@@ -59,13 +58,18 @@ def grouped_conv(
             f"grouped convolution of {x.shape} by {kernel.shape}: expected (N, H, W, groups * C) "
             "and (h, w, C, groups * O)"
         )
-    x, kernel = _varying_alike(x, kernel)
-    options: dict[str, Any] = {"strides": strides, "padding": padding}
-    if size == 1 and outputs == x.shape[3]:
+    return _grouped_conv(x, kernel, convolution.formulation(), strides=strides, padding=padding)
+
+
+@partial(jax.jit, static_argnums=2, static_argnames=("strides", "padding"), inline=True)
+def _grouped_conv(x: jax.Array, kernel: jax.Array, formulation: str, **options: Any) -> jax.Array:
+    x, kernel = convolution._varying_alike(x, kernel)
+    if formulation == "platform" and kernel.shape[2:] == (1, x.shape[3]):
         return depthwise_conv(x, kernel, **options)
-    return lax.platform_dependent(
-        x, kernel, cpu=partial(_dense, **options), default=partial(_lax, **options)
-    )
+    on_cpu, elsewhere = partial(_dense, **options), partial(_lax, **options)
+    if formulation == "platform":
+        return lax.platform_dependent(x, kernel, cpu=on_cpu, default=elsewhere)
+    return (on_cpu if formulation == "cpu" else elsewhere)(x, kernel)
 
 
 def _lax(x: jax.Array, kernel: jax.Array, *, strides: int, padding: str) -> jax.Array:
@@ -93,5 +97,5 @@ def _dense(x: jax.Array, kernel: jax.Array, *, strides: int, padding: str) -> ja
             for i, own in enumerate(kernels)
         ]
         dense = jnp.concatenate(diagonal, axis=3)
-        pieces.append(conv(inputs, dense, strides=strides, padding=padding))
+        pieces.append(convolution.conv(inputs, dense, strides=strides, padding=padding))
     return jnp.concatenate(pieces, axis=3)

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxgan.errors import UserError
 
@@ -29,6 +30,6 @@ def check_labels(labels: jax.Array | None, num_classes: int | None, batch: int) 
     expected = f"expected integers ({batch},), each below {num_classes}"
     if labels is None:
         raise UserError(f"labels: got None, {expected}")
-    shape, dtype = jnp.shape(labels), jnp.result_type(labels)
+    shape, dtype = np.shape(labels), jnp.result_type(labels)
     if shape != (batch,) or not jnp.issubdtype(dtype, jnp.integer):
         raise UserError(f"labels: got {dtype} of shape {shape}, {expected}")

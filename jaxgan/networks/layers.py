@@ -1,7 +1,7 @@
 """Layers that the network families share."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import flax.linen as nn
 import jax
@@ -56,7 +56,7 @@ class Conv(nn.Module):
     dtype: Dtype = jnp.float32
     kernel_init: Callable = dcgan_init
 
-    function = staticmethod(conv)
+    function: ClassVar[Callable[..., jax.Array]] = staticmethod(conv)
     group_size = None
 
     @nn.compact
