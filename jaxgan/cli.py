@@ -4,6 +4,7 @@
     jaxgan sample --workdir runs/ --num 64 --out grid.png
     jaxgan evaluate --workdir runs/
     jaxgan translate --workdir runs/cyclegan --direction ab --input FOLDER --output FOLDER
+    jaxgan export --workdir runs/ --to FOLDER
 
 `train` runs one of the experiments; what it takes is told by `jaxgan train NAME --help`. The others
 do what the scripts of their names do.
@@ -21,6 +22,7 @@ COMMANDS = {
     "sample": "sample",
     "evaluate": "evaluate",
     "translate": "translate",
+    "export": "export",
     "explore": "latent",
     "caption": "stackgan_sample",
 }

@@ -30,7 +30,7 @@ from jaxgan.data.digit_domains import digit_domains, recolour
 from jaxgan.data.domains import domain_index_iterator, domain_iterator, take_domains
 from jaxgan.data.emoji import emoji
 from jaxgan.data.folder import folder
-from jaxgan.data.load import load, load_captioned, load_domains, load_pairs
+from jaxgan.data.load import licence, load, load_captioned, load_domains, load_pairs
 from jaxgan.data.mnist import mnist
 from jaxgan.data.order import index_batches
 from jaxgan.data.pipeline import (
@@ -61,6 +61,7 @@ __all__ = [
     "folder",
     "index_batches",
     "index_iterator",
+    "licence",
     "load",
     "load_arrays",
     "load_captioned",

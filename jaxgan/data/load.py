@@ -15,6 +15,12 @@ from jaxgan.data.tfds_images import tfds_domains, tfds_images
 from jaxgan.errors import UserError
 
 _EMOJI = {"emoji": "google", "emoji_twitter": "twitter"}
+_MNIST_LICENCE = "MNIST, © Yann LeCun and Corinna Cortes, CC BY-SA 3.0"
+_LICENCES = {
+    **dict.fromkeys(("mnist", "stacked_mnist", "digits", "scenes"), _MNIST_LICENCE),
+    "emoji": "Noto Emoji, Google, Apache License 2.0",
+    "emoji_twitter": "Twemoji, © Twitter, Inc. and other contributors, CC-BY 4.0",
+}
 
 
 def load(
@@ -60,6 +66,25 @@ def load(
     else:
         source = tfds_images(dataset, whole(split), data_dir)
     return cut(_checked(source, on_bad_image), split)
+
+
+def licence(dataset: str, *, domains: bool = False) -> str | None:
+    """Returns whose images a data set has and their licence, of what comes with the package.
+
+    Args:
+        dataset: its name, as for `load`, `load_captioned`, `load_domains` or `load_pairs`.
+        domains: the name is one for `load_domains` or `load_pairs`.
+
+    Returns:
+        A phrase; None of other data.
+
+    Examples:
+        >>> licence("mnist")
+        'MNIST, © Yann LeCun and Corinna Cortes, CC BY-SA 3.0'
+    """
+    if dataset == "emoji" and domains:
+        return "; ".join(_LICENCES[drawing] for drawing in _EMOJI)
+    return _LICENCES.get(dataset)
 
 
 def _checked(source, on_bad_image):

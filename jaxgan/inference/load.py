@@ -47,10 +47,12 @@ class LoadedGenerator(Generate, Protocol):
 
     Attributes:
       generator: the module.
+      variables: its Flax collections, as they are applied.
       step, config: of a run, when it was saved, and the run's, a dict.
     """
 
     generator: nn.Module
+    variables: PyTree
     step: int
     config: dict[str, Any]
 
@@ -173,7 +175,7 @@ def make_generate(
         return draw_images(generator, variables, *scaled)
 
     made = cast(LoadedGenerator, generate)
-    made.generator, made.inputs = generator, inputs
+    made.generator, made.variables, made.inputs = generator, variables, inputs
     return made
 
 

@@ -133,6 +133,9 @@ OTHERS = [
      "7", "11"),
     ("workdir: {0}/nowhere has no checkpoints", "translate", "--input=a", "--output=b",
      "--workdir={0}/nowhere"),
+    ("formats: got 'pickle', expected some of safetensors, program", "export", "--to=a",
+     "--formats=pickle"),
+    ("workdir: {0}/nowhere has no checkpoints", "export", "--to=a", "--workdir={0}/nowhere"),
     ("num: got 0, expected 1 or more", "stackgan_sample", "--caption=a", "--num=0"),
 ]  # fmt: skip
 
