@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from jaxgan import data
-from jaxgan.data.folder import decode_image, image_names
+from jaxgan.data.folder import decode_image, image_names, open_file
+from jaxgan.data.tree import open_tree
 from jaxgan.errors import UserError
 from jaxgan.inference.translator import load_translator
 from jaxgan.runs import pictures
@@ -41,7 +42,8 @@ def main():
         raise UserError(f"input: got {arguments.input!r}, expected a folder of images")
     if output.resolve() == source.resolve():
         raise UserError("output: got the folder of the input, expected another")
-    names = image_names(source, "input")
+    tree = open_tree(source)
+    names = image_names(tree, "input")
     paths = [output / Path(name).with_suffix(".png") for name in names]
     twice = [path for path, count in collections.Counter(paths).items() if count > 1]
     if twice:
@@ -49,7 +51,7 @@ def main():
     for first in range(0, len(names), BATCH):
         images = [
             data.prepare_image(
-                decode_image(source / name, repr(str(source / name)), "input"),
+                decode_image(*open_file(tree, name), "input"),
                 value_range=(0.0, 1.0),
                 **look,
             )

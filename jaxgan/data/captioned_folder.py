@@ -2,11 +2,11 @@
 
 import json
 import os
-from pathlib import Path
 
 from grain.sources import RandomAccessDataSource
 
-from jaxgan.data.folder import decode_image, image_names
+from jaxgan.data.folder import decode_image, has_both_splits, image_names, open_file
+from jaxgan.data.tree import open_tree
 from jaxgan.data.vocabulary import split_words
 from jaxgan.errors import UserError
 
@@ -22,12 +22,12 @@ def captioned_folder(
 
     The file is `captions.tsv`, lines of an image's path, a tab and a caption, or `captions.jsonl`,
     lines of {"file_name": path, "caption": text}. Paths are relative to the folder, with forward
-    slashes; an image has as many captions as lines. As for `folder`, when `path` holds the
-    sub-folders `train` and `test`, these are the splits, each with a file of its own; otherwise all
-    of it is "train".
+    slashes; an image has as many captions as lines. As for `folder`, a zip archive is read as a
+    folder is, and when `path` holds the sub-folders `train` and `test`, these are the splits, each
+    with a file of its own; otherwise all of it is "train".
 
     Args:
-        path: the folder.
+        path: the folder, or the archive, whose name ends in .zip.
         split: "train" or "test".
 
     Returns:
@@ -42,6 +42,7 @@ def captioned_folder(
             cannot be read.
 
     Examples:
+        >>> from pathlib import Path
         >>> from PIL import Image
         >>> Path("birds").mkdir()
         >>> Image.new("RGB", (40, 30)).save("birds/1.png")
@@ -54,18 +55,16 @@ def captioned_folder(
     """
     if split not in ("train", "test"):
         raise UserError(f"split: got {split!r}, expected 'train' or 'test'")
-    root = Path(path)
-    if path == "" or not root.is_dir():
-        raise UserError(f"dataset: got {str(path)!r}, expected a folder of images and captions")
-    if (root / "train").is_dir() and (root / "test").is_dir():
-        root = root / split
+    root = open_tree(path, "a folder of images and captions")
+    if has_both_splits(root):
+        root = root.under(split)
     elif split == "test":
         return None
     names = image_names(root)
     captions = _read_captions(root, set(names))
     bare = next((name for name in names if name not in captions), None)
     if bare is not None:
-        raise UserError(f"captions: got none of {str(root / bare)!r}, expected one for each image")
+        raise UserError(f"captions: got none of {root.where(bare)!r}, expected one for each image")
     return _CaptionedFolder(root, names, [tuple(captions[name]) for name in names])
 
 
@@ -81,8 +80,8 @@ class _CaptionedFolder:
         return len(self._names)
 
     def __getitem__(self, index):
-        path = self._root / self._names[index]
-        return {"image": decode_image(path, repr(str(path))), "caption": self._captions[index][0]}
+        image = decode_image(*open_file(self._root, self._names[index]))
+        return {"image": image, "caption": self._captions[index][0]}
 
     def captions(self, index):
         return self._captions[index]
@@ -93,21 +92,22 @@ class _CaptionedFolder:
 
 def _read_captions(root, names):
     """{path of an image: its captions}, every one with its image and not empty."""
-    file = next((root / name for name in _FILES if (root / name).is_file()), None)
+    file = next((name for name in _FILES if name in root.names), None)
     if file is None:
         raise UserError(f"captions: no file in {str(root)!r}, expected {' or '.join(_FILES)}")
     captions = {}
     try:
         # With or without the mark that some programs begin a file with; a caption may hold other
         # characters at which `splitlines` would cut.
-        lines = file.read_text(encoding="utf-8-sig").split("\n")
+        lines = root.read(file).decode("utf-8-sig").replace("\r\n", "\n").split("\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"captions: cannot read {str(file)!r} ({error}), expected UTF-8") from None
+        where = root.where(file)
+        raise UserError(f"captions: cannot read {where!r} ({error}), expected UTF-8") from None
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
-        where = f"captions: line {number} of {str(file)!r}"
-        name, caption = _parse(line, file.suffix, where)
+        where = f"captions: line {number} of {root.where(file)!r}"
+        name, caption = _parse(line, file, where)
         if name not in names:
             raise UserError(f"{where} is of {name!r}, expected an image of the folder")
         try:
@@ -118,8 +118,8 @@ def _read_captions(root, names):
     return captions
 
 
-def _parse(line, suffix, where):
-    if suffix == ".tsv":
+def _parse(line, file, where):
+    if file.endswith(".tsv"):
         name, tab, caption = line.partition("\t")
         if not tab:
             raise UserError(f"{where} has no tab, expected a path, a tab and a caption")

@@ -1,12 +1,13 @@
-"""Folders of image files."""
+"""Folders and zip archives of image files."""
 
+import io
 import os
-from pathlib import Path
 
 import numpy as np
 from grain.sources import RandomAccessDataSource
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from jaxgan.data.tree import Tree, open_tree
 from jaxgan.errors import UserError
 
 _SUFFIXES = frozenset(
@@ -16,6 +17,8 @@ _SUFFIXES = frozenset(
 
 def folder(path: str | os.PathLike, split: str = "train") -> RandomAccessDataSource | None:
     """Returns the image files under a folder, at any depth, in the order of their sorted paths.
+
+    A zip archive is read as a folder is, without being unpacked; see `tree.open_tree`.
 
     When `path` holds the sub-folders `train` and `test`, these are the splits; otherwise all of it
     is "train". When every image of the split lies in a sub-folder, the names of the first-level
@@ -28,17 +31,19 @@ def folder(path: str | os.PathLike, split: str = "train") -> RandomAccessDataSou
     animation it is the first frame.
 
     Args:
-        path: the folder, a `str` or `os.PathLike`.
+        path: the folder, or the archive, whose name ends in .zip.
         split: "train" or "test".
 
     Returns:
         A Grain random access source of {"image": uint8 (H, W, C), C 1 or 3, "label": int32 scalar
-        (only with classes)}, with `num_classes`; None for "test" where there is no such split.
+        (only with classes)}, with `num_classes`, and `other_files`, the names of the files that are
+        no images and left out; None for "test" where there is no such split.
 
     Raises:
-        UserError: `path` is missing, is no folder, or holds no image; a folder of `test` is no
-            class of `train`; `split` is neither "train" nor "test". Reading an example raises it
-            for a file that cannot be read, and names the file.
+        UserError: `path` is missing, is no folder, or holds no image; an archive is damaged or has
+            absolute or climbing paths; a folder of `test` is no class of `train`; `split` is
+            neither "train" nor "test". Reading an example raises it for a file that cannot be
+            read, and names the file.
 
     Examples:
         >>> import os
@@ -51,22 +56,23 @@ def folder(path: str | os.PathLike, split: str = "train") -> RandomAccessDataSou
     """
     if split not in ("train", "test"):
         raise UserError(f"split: got {split!r}, expected 'train' or 'test'")
-    root = Path(path)
-    if path == "":  # Which `Path` takes for the working directory.
-        raise UserError("dataset: got an empty path, expected a folder of images")
-    if not root.is_dir():
-        what = "a file" if root.exists() else "not there"
-        raise UserError(f"dataset: {str(root)!r} is {what}, expected a folder of images")
-    has_splits = (root / "train").is_dir() and (root / "test").is_dir()
+    root = open_tree(path)
+    has_splits = has_both_splits(root)
     if split == "test" and not has_splits:
         return None
-    split_root = root / split if has_splits else root
+    split_root = root.under(split) if has_splits else root
     names = image_names(split_root)
-    classes = _class_names(image_names(root / "train")) if has_splits else _class_names(names)
-    return _Folder(split_root, names, classes and _labels(split_root, names, classes), classes)
+    classes = _class_names(image_names(root.under("train")) if has_splits else names)
+    labels = classes and _labels(split_root, names, classes)
+    return _Images(split_root, names, labels, classes)
 
 
-class _Folder:
+def has_both_splits(tree: Tree) -> bool:
+    """Whether the folders `train` and `test` are the splits."""
+    return tree.has_folder("train") and tree.has_folder("test")
+
+
+class _Images:
     def __init__(self, root, names, labels, classes):
         self._root = root
         self._names = names
@@ -78,12 +84,19 @@ class _Folder:
         """The names without their suffixes, by which files of two folders are pairs."""
         return [name.rpartition(".")[0] for name in self._names]
 
+    @property
+    def other_files(self) -> list[str]:
+        return [name for name in self._root.names if not is_image(name)]
+
+    def file(self, index):
+        """A function that opens the file of an example, and what an error calls it."""
+        return open_file(self._root, self._names[index])
+
     def __len__(self):
         return len(self._names)
 
     def __getitem__(self, index):
-        path = self._root / self._names[index]
-        image = decode_image(path, repr(str(path)))
+        image = decode_image(*self.file(index))
         if self._labels is None:
             return {"image": image}
         return {"image": image, "label": self._labels[index]}
@@ -92,21 +105,18 @@ class _Folder:
         return f"folder({str(self._root)!r}, {len(self)} images)"
 
 
-def image_names(root, field="dataset"):
-    """Sorted relative paths of the images under `root`, always with forward slashes.
-
-    `field` is what an error calls the input.
-    """
-    names = sorted(
-        path.relative_to(root).as_posix()
-        for path in root.rglob("*")
-        if path.suffix.lower() in _SUFFIXES and path.is_file()
-    )
-    names = [name for name in names if not any(part.startswith(".") for part in name.split("/"))]
+def image_names(tree: Tree, field: str = "dataset") -> list[str]:
+    """Sorted names of the images of a tree; `field` is what an error calls the input."""
+    names = [name for name in tree.names if is_image(name)]
     if not names:
         known = " ".join(sorted(suffix[1:] for suffix in _SUFFIXES))
-        raise UserError(f"{field}: no image in {str(root)!r}, expected files of {known}")
+        raise UserError(f"{field}: no image in {str(tree)!r}, expected files of {known}")
     return names
+
+
+def is_image(name: str) -> bool:
+    """Whether a file's name is that of an image."""
+    return os.path.splitext(name)[1].lower() in _SUFFIXES
 
 
 def _class_names(names):
@@ -121,10 +131,15 @@ def _labels(root, names, classes):
     strange = next((name for name in names if name.split("/")[0] not in index_of), None)
     if strange is not None:
         raise UserError(
-            f"dataset: {str(root / strange)!r} is in no class of train, expected a folder of "
+            f"dataset: {root.where(strange)!r} is in no class of train, expected a folder of "
             f"{' '.join(classes)}"
         )
     return np.array([index_of[name.split("/")[0]] for name in names], np.int32)
+
+
+def open_file(tree: Tree, name: str):
+    """What `decode_image` takes of a file: a function that opens it, and what an error calls it."""
+    return lambda: io.BytesIO(tree.read(name)), repr(tree.where(name))
 
 
 class BadImage(UserError):
@@ -134,13 +149,13 @@ class BadImage(UserError):
 
 
 def decode_image(file, what, field="dataset"):
-    """Reads an image file (a path or a binary stream) as uint8 (H, W, 1) or (H, W, 3).
+    """Reads an image file as uint8 (H, W, 1) or (H, W, 3).
 
-    `what` is what an error calls it, `field` the input that it came by. It is a `BadImage` unless
-    the system does not give the file.
+    `file` is a binary stream, or a function that opens one; `what` is what an error calls it,
+    `field` the input that it came by. It is a `BadImage` unless the system does not give the file.
     """
     try:
-        with Image.open(file) as image:
+        with Image.open(file() if callable(file) else file) as image:
             _check_size(image)
             return _as_uint8(ImageOps.exif_transpose(image))
     # Pillow's readers raise nearly anything on damaged files: OSError, SyntaxError, ValueError, ...

@@ -30,8 +30,8 @@ def load(
 
     Args:
         dataset: "mnist", "stacked_mnist", "emoji" or "emoji_twitter" (all come with the package),
-            "folder:PATH" (a folder of image files, whose sub-folders are the classes), or the name
-            of a TensorFlow Datasets data set.
+            "folder:PATH" (a folder or a zip archive of image files, whose sub-folders are the
+            classes), or the name of a TensorFlow Datasets data set.
         split: "train" or "test"; or "validation" or "train_part", which are cut out of "train", see
             `splits`.
         data_dir: where TFDS keeps its prepared data sets; None is its own default.

@@ -21,7 +21,7 @@ def base_config() -> config_dict.ConfigDict:
     """The fields of every experiment with images."""
     config = config_dict.ConfigDict()
     config.seed = 0
-    config.dataset = "mnist"  # or folder:PATH, or a name of TensorFlow Datasets
+    config.dataset = "mnist"  # or folder:PATH, also of a .zip, or a name of TensorFlow Datasets
     config.data_dir = config_dict.placeholder(str)  # where TFDS keeps its data sets
     # Or skip: all images are read once at the start, and bad ones left out and counted.
     config.on_bad_image = "stop"
