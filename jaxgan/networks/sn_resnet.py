@@ -1,6 +1,5 @@
 """Residual GANs with a spectrally normalised discriminator, from 28 to 128 pixels."""
 
-import functools
 from typing import Any
 
 import flax.linen as nn
@@ -8,9 +7,15 @@ import jax
 import jax.numpy as jnp
 
 from jaxgan.errors import UserError
-from jaxgan.networks.convolution import conv, conv_transpose
 from jaxgan.networks.labels import check_labels
-from jaxgan.networks.layers import BatchNorm, ConditionalBatchNorm, Conv, LeakyReLU
+from jaxgan.networks.layers import (
+    BatchNorm,
+    ConditionalBatchNorm,
+    Conv,
+    ConvDown,
+    LeakyReLU,
+    UpConv,
+)
 from jaxgan.networks.spectral import SpectralNorm
 
 __all__ = ["SNResNetDiscriminator", "SNResNetGenerator", "sn_resnet"]
@@ -20,34 +25,6 @@ Dtype = Any
 glorot = nn.initializers.glorot_uniform()
 residual_init = nn.initializers.variance_scaling(2.0, "fan_avg", "uniform")
 """Of the 3x3 convolutions in the blocks: sqrt(2) times Glorot's, for the ReLU before them."""
-
-
-class UpConv(Conv):
-    """Doubles the side by nearest neighbour, then convolves by 3x3; both in one.
-
-    Each tap of the kernel falls on the 2x2 pixels that a pixel becomes: a transposed convolution of
-    stride 2 by 4x4, which is the same at 4 products for each pixel in place of 9.
-    """
-
-    function = staticmethod(
-        lambda x, kernel, **_: conv_transpose(x, _spread(kernel), strides=2, padding="SAME")
-    )
-
-
-class ConvDown(Conv):
-    """Convolves by 3x3, then halves the side by the mean of 2x2 pixels; both in one, as above."""
-
-    function = staticmethod(
-        lambda x, kernel, **_: conv(x, _spread(kernel) / 4, strides=2, padding="SAME")
-    )
-
-
-def _spread(kernel: jax.Array) -> jax.Array:
-    """(3, 3, C, O) -> (4, 4, C, O), the sum of the kernel at the four places of a 2x2 block."""
-    places = [
-        jnp.pad(kernel, ((i, 1 - i), (j, 1 - j), (0, 0), (0, 0))) for i in (0, 1) for j in (0, 1)
-    ]
-    return functools.reduce(jnp.add, places)
 
 
 def _mean_2x2(x: jax.Array) -> jax.Array:
