@@ -105,12 +105,14 @@ class Case(NamedTuple):
     labels: np.ndarray = np.arange(32) % K
 
 
-def plain(view=None, penalty=None, loss=losses.non_saturating, classes=None, packs=1, **step):
+def plain(
+    view=None, penalty=None, loss=losses.non_saturating, classes=None, packs=1, logits=1, **step
+):
     """The plain game; `view` and `penalty` are made for an axis name."""
 
     def method(axis_name):
         return adversarial(
-            Painter(axis_name), Judge(), latent_dim=DIM, loss=loss, num_classes=classes,
+            Painter(axis_name), Judge((logits,)), latent_dim=DIM, loss=loss, num_classes=classes,
             view=view and view(axis_name), packing=packs,
             penalty=penalty and penalty(axis_name), penalty_interval=2, axis_name=axis_name,
         )  # fmt: skip
@@ -210,6 +212,7 @@ CASES = {
         None, slopes, losses.relativistic, classes=K, ema_decay=0.9, fresh_fakes=True
     ),
     "view": plain(augmented, packs=2),
+    "several_logits": plain(loss=losses.hinge, logits=3),
     "drawn_penalties": plain(None, drawn_slopes, losses.wasserstein),
     "acgan": with_classes(),
     "infogan": with_codes(),

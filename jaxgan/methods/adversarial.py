@@ -1,7 +1,7 @@
-"""The plain game: latents in, images out, one logit an image; with classes or without.
+"""The plain game: latents in, images out, logits of images; with classes or without.
 
-MLP GAN, DCGAN, LSGAN, WGAN-GP, SNGAN and R3GAN are this objective with other networks, losses and
-penalties.
+MLP GAN, DCGAN, LSGAN, WGAN-GP, SNGAN, R3GAN and Projected GAN are this objective with other
+networks, losses and penalties.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from jaxgan.methods.batches import class_labels, entry, real_images
 from jaxgan.methods.from_latents import latent_inputs, make_generate, one_of_each
 from jaxgan.methods.method import Method
 from jaxgan.methods.monitors import adversarial_metrics, diversity, judge_held_out
-from jaxgan.methods.players import make_init
+from jaxgan.methods.players import are_logits, make_init
 from jaxgan.state import PyTree, TrainState
 from jaxgan.step import Aux, Context, Metrics, apply_train, local_key
 
@@ -55,8 +55,8 @@ def adversarial(
     Args:
       generator: module (B, latent_dim) -> (B, H, W, C), taking `train`, a bool, by that name; with
         classes it takes (latents, labels).
-      discriminator: module (B, H, W, C) -> logits (B,), taking `train`; with classes it takes
-        (images, labels).
+      discriminator: module (B, H, W, C) -> logits (B,) or, of several patches or scales, (B, ...),
+        taking `train`; with classes it takes (images, labels). Each logit counts as one example.
       latent_dim: size of the latents.
       loss: from `jaxgan.losses`.
       prior: "normal" or "uniform".
@@ -88,9 +88,9 @@ def adversarial(
 
     Raises:
       UserError: by `init`, a generator of images of another shape than the batch's, or a
-        discriminator that does not give one logit an image; while tracing, a batch without images
-        or labels, images that are no floats or of another shape than the generator's, labels that
-        are not one integer an image.
+        discriminator that gives an image no logits; while tracing, a batch without images or
+        labels, images that are no floats or of another shape than the generator's, labels that are
+        not one integer an image.
 
     Examples:
       >>> from jaxgan import augment, losses, networks
@@ -129,6 +129,8 @@ def adversarial(
         fake_logits, model_state = apply_train(
             discriminator, disc_vars, fake, *classes, key=local_key(fake_key, axis_name)
         )
+        judged = len(real_logits)
+        real_logits, fake_logits = real_logits.reshape(-1), fake_logits.reshape(-1)
         real_part, fake_part = loss.discriminator(real_logits, fake_logits)
         metrics = {
             "discriminator_loss_real": real_part,
@@ -148,7 +150,7 @@ def adversarial(
                 viewed = shown(viewed, real_key, context)
                 return apply_train(discriminator, disc_vars, viewed, *classes, key=critic_key)[0]
 
-            examples = (_in_packs(x, len(real_logits)) for x in (images, fakes))
+            examples = (_in_packs(x, judged) for x in (images, fakes))
             value = penalty(critic, *examples, draw_key)
             if jnp.shape(value) != ():
                 raise UserError(f"penalty: got shape {jnp.shape(value)}, expected a scalar")
@@ -162,7 +164,8 @@ def adversarial(
     ):
         def judge(images, key):
             images, key = shown(images, key, context), local_key(key, axis_name)
-            return apply_train(discriminator, disc_vars, images, *labels(batch), key=key)[0]
+            logits, _ = apply_train(discriminator, disc_vars, images, *labels(batch), key=key)
+            return logits.reshape(-1)
 
         if not loss.generator_sees_real:
             return loss.generator(judge(fakes, context.key)), Aux(None, {})
@@ -184,7 +187,8 @@ def adversarial(
 
         real_logits, fake_logits = judge(images), judge(fakes)
         mask = jnp.min(batch["mask"].reshape(len(real_logits), -1), axis=1)
-        counts = judge_held_out(loss, real_logits, fake_logits, mask)
+        mask = jnp.repeat(mask, real_logits.size // len(real_logits))
+        counts = judge_held_out(loss, real_logits.reshape(-1), fake_logits.reshape(-1), mask)
         return {**counts, "count": jnp.sum(mask)}
 
     def examples(batch: PyTree):
@@ -192,9 +196,8 @@ def adversarial(
         image = shown_shape(shown, batch["image"], axis_name)
         return given, (jnp.zeros((1, *image)), *given[1:])
 
-    init = make_init(
-        generator, discriminator, examples, lambda shapes: shapes == (1,), expected="(1,)"
-    )
+    expected = "its logit, or those of its patches or scales"
+    init = make_init(generator, discriminator, examples, are_logits, expected)
     disc_inputs = {name: of for name, of in inputs.items() if name == "labels"}
     return Method(generate, disc_loss, gen_loss, init, evaluate, inputs, disc_inputs)
 

@@ -10,7 +10,7 @@ from jaxgan.losses import Loss, non_saturating
 from jaxgan.methods.batches import entry, real_images
 from jaxgan.methods.method import Method
 from jaxgan.methods.monitors import adversarial_metrics
-from jaxgan.methods.players import make_init
+from jaxgan.methods.players import are_logits, make_init
 from jaxgan.state import PyTree
 from jaxgan.step import Aux, Context, apply_train, local_key
 
@@ -97,9 +97,6 @@ def pix2pix(
         a, b = (jnp.zeros((1, *entry(batch, name).shape[1:])) for name in "ab")
         return (a,), (jnp.concatenate([a, b], axis=-1),)
 
-    def is_right(shape: tuple[int, ...]) -> bool:
-        return isinstance(shape, tuple) and shape[:1] == (1,) and all(shape)
-
-    expected = "one image's or those of its patches"
-    init = make_init(generator, discriminator, examples, is_right, expected, target="b")
+    expected = "its logit, or those of its patches"
+    init = make_init(generator, discriminator, examples, are_logits, expected, target="b")
     return Method(generate, disc_loss, gen_loss, init, inputs={"images": Images(channels)})

@@ -14,7 +14,12 @@ from jaxgan.errors import UserError
 from jaxgan.methods.batches import entry
 from jaxgan.state import PyTree, TrainState, create_player, create_train_state, init_variables
 
-__all__ = ["make_init"]
+__all__ = ["are_logits", "make_init"]
+
+
+def are_logits(shape: Any) -> bool:
+    """Of `make_init`: an image is given one logit, (1,), or several, (1, ...)."""
+    return isinstance(shape, tuple) and shape[:1] == (1,) and all(shape)
 
 
 def make_init(

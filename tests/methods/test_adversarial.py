@@ -72,6 +72,50 @@ def test_the_relativistic_generator_is_shown_the_real_images_too():
     np.testing.assert_array_equal(seen[1], FAKE)
 
 
+class Patches(nn.Module):
+    """A logit of each row of the image."""
+
+    @nn.compact
+    def __call__(self, images, train=False):
+        return self.param("scale", nn.initializers.ones, ()) * images.mean((2, 3))
+
+
+def test_each_of_several_logits_counts_as_one_example():
+    rng = np.random.default_rng(0)
+    real, fake = rng.normal(size=(2, 3, 4, 5, 1)).astype(np.float32)
+    game = adversarial(Shade(), Patches(), latent_dim=1, loss=losses.hinge)
+    context = Context(jnp.int32(0), jax.random.key(0), None)
+    variables, batch = {"params": {"scale": jnp.ones(())}}, {"image": jnp.asarray(real)}
+    loss, aux = game.disc_loss(variables, jnp.asarray(fake), batch, context)
+    d_real, d_fake = real.mean((2, 3), np.float64), fake.mean((2, 3), np.float64)
+    expected = np.maximum(0, 1 - d_real).mean() + np.maximum(0, 1 + d_fake).mean()
+    assert loss == pytest.approx(expected, rel=1e-5)
+    assert aux.metrics["accuracy_real"] == pytest.approx(np.mean(d_real > 0))
+    loss, _ = game.gen_loss({}, variables, jnp.asarray(fake), batch, context)
+    assert loss == pytest.approx(-d_fake.mean(), rel=1e-5)
+
+
+def test_of_an_image_that_fills_up_a_batch_no_logit_counts():
+    images = np.ones((3, 2, 1, 1), np.float32)
+    game = adversarial(Shade(), Patches(), latent_dim=2, loss=losses.hinge)
+    tx = optax.sgd(1.0)
+    state = game.init(jax.random.key(0), {"image": images}, tx, tx)
+    images[2] = -1  # of which each logit is wrong
+    batch = {"image": images, "mask": np.array([1.0, 1.0, 0.0], np.float32)}
+    counts = game.evaluate(state, batch, jax.random.key(1))
+    assert counts["count"] == counts["accuracy_real"] == 4
+
+
+def test_a_penalty_wants_one_logit_an_image():
+    game = adversarial(
+        Shade(), Patches(), latent_dim=1, loss=losses.hinge, penalty=penalties.gradient_penalty
+    )
+    context = Context(jnp.int32(0), jax.random.key(0), None)
+    variables, images = {"params": {"scale": jnp.ones(())}}, jnp.zeros((3, 4, 5, 1))
+    with pytest.raises(UserError, match=r"^critic: got logits \(3, 4\), expected \(3,\)"):
+        game.disc_loss(variables, images, {"image": images}, context)
+
+
 def paid(step, interval=1, slope=3.0, **options):
     """The discriminator's loss beyond that without a penalty, and the metric."""
 
