@@ -11,6 +11,7 @@ from jaxgan.networks.cyclegan import PatchDiscriminator, ResNetGenerator, cycleg
 from jaxgan.networks.dcgan import DCGANDiscriminator, DCGANGenerator, dcgan, dcgan_paper
 from jaxgan.networks.describe import describe, from_description
 from jaxgan.networks.discogan import DiscoGANDiscriminator, DiscoGANGenerator, discogan
+from jaxgan.networks.fastgan import FastGANGenerator
 from jaxgan.networks.mlp import MLPDiscriminator, MLPGenerator, mlp
 from jaxgan.networks.pix2pix import UNetGenerator, pix2pix
 from jaxgan.networks.r3gan import R3GANDiscriminator, R3GANGenerator, r3gan
@@ -30,6 +31,7 @@ __all__ = [
     "DCGANGenerator",
     "DiscoGANDiscriminator",
     "DiscoGANGenerator",
+    "FastGANGenerator",
     "ImageEncoder",
     "MLPDiscriminator",
     "MLPGenerator",

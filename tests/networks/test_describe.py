@@ -24,6 +24,7 @@ def modules():
                 yield f"{name} {side} {dtype_name}", module
     yield from TINY.items()
     yield "sgan discriminator", SGANDiscriminator(3)
+    yield "fastgan", networks.FastGANGenerator(64, 16, lite=False)
     for name, pair in (
         ("cyclegan", networks.cyclegan(28)),
         ("discogan", networks.discogan(28)),
