@@ -4,7 +4,8 @@
 `stackgan_stage_two` return a (generator, discriminator) pair; the modules themselves take the
 widths, for pairs of one's own.
 `cyclegan`, `discogan` and `pix2pix` do as well, for pairs that translate images into images: each
-direction takes such a pair.
+direction takes such a pair. `FastGANGenerator` and `ProjectedDiscriminator` are a pair, too: the
+latter is handed the fixed features that it sees images by.
 """
 
 from jaxgan.networks.cyclegan import PatchDiscriminator, ResNetGenerator, cyclegan
@@ -14,6 +15,7 @@ from jaxgan.networks.discogan import DiscoGANDiscriminator, DiscoGANGenerator, d
 from jaxgan.networks.fastgan import FastGANGenerator
 from jaxgan.networks.mlp import MLPDiscriminator, MLPGenerator, mlp
 from jaxgan.networks.pix2pix import UNetGenerator, pix2pix
+from jaxgan.networks.projected import ProjectedDiscriminator
 from jaxgan.networks.r3gan import R3GANDiscriminator, R3GANGenerator, r3gan
 from jaxgan.networks.semi_supervised import SGANDiscriminator, sgan
 from jaxgan.networks.sn_resnet import SNResNetDiscriminator, SNResNetGenerator, sn_resnet
@@ -36,6 +38,7 @@ __all__ = [
     "MLPDiscriminator",
     "MLPGenerator",
     "PatchDiscriminator",
+    "ProjectedDiscriminator",
     "R3GANDiscriminator",
     "R3GANGenerator",
     "ResNetGenerator",

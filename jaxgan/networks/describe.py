@@ -20,7 +20,8 @@ def describe(module: nn.Module) -> dict[str, Any]:
 
     Returns:
       {"module": class name, field: value, ...}, ready for JSON. The mapped axis is left out,
-      since it belongs to a training and not to the network.
+      since it belongs to a training and not to the network; and so are functions, which JSON cannot
+      hold: a module that is handed one is not built again.
 
     Examples:
       >>> from jaxgan import networks
@@ -28,11 +29,12 @@ def describe(module: nn.Module) -> dict[str, Any]:
       [256, 256]
     """
     fields = {
-        field.name: _to_json(getattr(module, field.name))
+        field.name: getattr(module, field.name)
         for field in dataclasses.fields(module)
         if field.name not in ("parent", "name", "axis_name")
     }
-    return {"module": type(module).__name__, **fields}
+    described = {name: _to_json(value) for name, value in fields.items() if not _is_function(value)}
+    return {"module": type(module).__name__, **described}
 
 
 def from_description(description: dict[str, Any]) -> nn.Module:
@@ -72,8 +74,13 @@ def from_description(description: dict[str, Any]) -> nn.Module:
         return module(**{key: _from_json(key, value) for key, value in fields.items()})
     except TypeError as error:
         raise UserError(
-            f"{name}: the saved fields are not those of this version: {error}"
+            f"{name}: the saved fields are not those of this version, or of a network that holds a "
+            f"function and has to be passed as an argument: {error}"
         ) from None
+
+
+def _is_function(value: Any) -> bool:
+    return callable(value) and not isinstance(value, type)
 
 
 def _to_json(value: Any) -> Any:

@@ -71,6 +71,21 @@ def test_a_network_saved_when_the_parameters_dtype_was_a_field_is_rebuilt():
     assert old["param_dtype"] == "float32"
 
 
+HOLD_A_FUNCTION = {"ProjectedDiscriminator"}
+
+
+def test_of_a_module_that_holds_a_function_all_else_is_described():
+    module = networks.ProjectedDiscriminator(lambda images: [images], width=8)
+    described = describe(module)
+    assert json.loads(json.dumps(described)) == {
+        "module": "ProjectedDiscriminator", "width": 8, "dtype": "float32"
+    }  # fmt: skip
+    with pytest.raises(
+        UserError, match=r"^ProjectedDiscriminator: [^\n]*passed as an argument[^\n]*'features'$"
+    ):
+        from_description(described)
+
+
 def test_every_module_of_the_package_is_described_above():
     classes = {
         name
@@ -78,7 +93,7 @@ def test_every_module_of_the_package_is_described_above():
         if isinstance(getattr(networks, name), type)
         and issubclass(getattr(networks, name), nn.Module)
     }
-    assert {type(module).__name__ for _, module in modules()} == classes
+    assert {type(module).__name__ for _, module in modules()} == classes - HOLD_A_FUNCTION
 
 
 @pytest.mark.parametrize(
