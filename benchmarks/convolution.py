@@ -1,4 +1,4 @@
-"""Times the three maps of each convolution of the DCGANs: plain `lax` beside jaxgan's.
+"""Times the three maps of convolutions, plain `lax` beside jaxgan's: DCGANs', depthwise ones.
 
 Each is compiled as its users do, jaxgan's with `jaxgan.cpu.compiler_options`.
 
@@ -18,6 +18,7 @@ import jax
 from jax import lax
 
 from jaxgan import cpu
+from jaxgan.depthwise import depthwise_conv
 from jaxgan.networks.convolution import conv, conv_transpose
 
 # function, batch, side, channels in, channels out, kernel, stride
@@ -38,14 +39,25 @@ SHAPES = {
     "dcgan64 D4": ("conv", 64, 8, 256, 512, 4, 2),
     "resize 64": ("conv", 64, 32, 64, 64, 3, 1),
     "resize 128": ("conv", 64, 16, 128, 128, 3, 1),
+    # Of EfficientNet-Lite0, images of 64 pixels.
+    "depthwise 1": ("depthwise", 32, 32, 32, 32, 3, 1),
+    "depthwise 2": ("depthwise", 32, 32, 96, 96, 3, 2),
+    "depthwise 3": ("depthwise", 32, 16, 144, 144, 5, 2),
+    "depthwise 4": ("depthwise", 32, 8, 240, 240, 5, 1),
+    "depthwise 5": ("depthwise", 32, 4, 672, 672, 5, 1),
+    "depthwise 6": ("depthwise", 32, 2, 1152, 1152, 5, 1),
 }
-OURS = {"conv": conv, "conv_transpose": conv_transpose}
+OURS = {"conv": conv, "conv_transpose": conv_transpose, "depthwise": depthwise_conv}
 
 
 def plain(name: str, x: jax.Array, kernel: jax.Array, strides: int) -> jax.Array:
-    function = lax.conv_general_dilated if name == "conv" else lax.conv_transpose
-    layout = ("NHWC", "HWIO", "NHWC")
-    return function(x, kernel, (strides, strides), "SAME", dimension_numbers=layout)
+    layout, window = ("NHWC", "HWIO", "NHWC"), (strides, strides)
+    if name == "conv_transpose":
+        return lax.conv_transpose(x, kernel, window, "SAME", dimension_numbers=layout)
+    groups = x.shape[3] // kernel.shape[2]
+    return lax.conv_general_dilated(
+        x, kernel, window, "SAME", dimension_numbers=layout, feature_group_count=groups
+    )
 
 
 def directions(
@@ -94,11 +106,12 @@ def main() -> None:
     for name, (kind, batch, side, inputs, outputs, size, stride) in SHAPES.items():
         if options.names and not name.startswith(tuple(options.names)):
             continue
+        inputs_of_one = 1 if kind == "depthwise" else inputs
         keys = jax.random.split(jax.random.key(0))
         x = jax.random.normal(keys[0], (batch, side, side, inputs), options.dtype)
-        kernel = jax.random.normal(keys[1], (size, size, inputs, outputs), options.dtype)
-        small = -(-side // stride) if kind == "conv" else side
-        operations = 2 * batch * small**2 * size**2 * inputs * outputs
+        kernel = jax.random.normal(keys[1], (size, size, inputs_of_one, outputs), options.dtype)
+        small = side if kind == "conv_transpose" else -(-side // stride)
+        operations = 2 * batch * small**2 * size**2 * inputs_of_one * outputs
         theirs = directions(lambda x, w, k=kind, s=stride: plain(k, x, w, s), x, kernel, {})
         ours = directions(
             lambda x, w, k=kind, s=stride: OURS[k](x, w, strides=s),

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.typing import ArrayLike
 
@@ -89,19 +90,26 @@ def _lax(
 
 
 def _shifted(x: jax.Array, kernel: jax.Array, *, strides: int, padding: str) -> jax.Array:
-    dtype, size = x.dtype, kernel.shape[:2]
+    """The sum of shifted products, written so that its transposes are fast as well."""
+    dtype, (height, width, _, channels) = x.dtype, kernel.shape
     # Sums of many terms, which a short type would round at each.
     x, kernel = (z.astype(jnp.promote_types(dtype, jnp.float32)) for z in (x, kernel))
-    pads = lax.padtype_to_pads(x.shape[1:3], size, (strides, strides), padding)
-    padded = jnp.pad(x, ((0, 0), *pads, (0, 0)))
-    # One past the last pixel that the first tap meets.
-    ends = [max(n - k + 1, 0) for n, k in zip(padded.shape[1:3], size, strict=True)]
+    pads = lax.padtype_to_pads(x.shape[1:3], (height, width), (strides, strides), padding)
+    x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
     rows, columns = (
-        [slice(t, t + end, strides) for t in range(k)] for k, end in zip(size, ends, strict=True)
+        max((n - k) // strides + 1, 0) for n, k in zip(x.shape[1:3], (height, width), strict=True)
     )
-    products = (
-        padded[:, row, column] * kernel[None, None, a, b]
-        for a, row in enumerate(rows)
-        for b, column in enumerate(columns)
+    # What is a stride apart lies together, so that the gradient by x spreads each such part once
+    # and not each tap: 4 ms in place of 24 for 32 x 16x16x144 by 5x5, stride 2.
+    parts = [[x[:, a::strides, b::strides] for b in range(strides)] for a in range(strides)]
+    # The taps as maps, so that the gradient by the kernel sums images, tap after tap, and pixels
+    # last: 4 ms in place of 22 for 32 x 16x16x144 by 3x3.
+    maps = jnp.broadcast_to(
+        kernel.reshape(-1, 1, 1, channels), (height * width, rows, columns, channels)
     )
+    taps = lax.split(maps, [1] * (height * width))
+    products = []
+    for tap, (a, b) in zip(taps, np.ndindex(height, width), strict=True):
+        part, i, j = parts[a % strides][b % strides], a // strides, b // strides
+        products.append(part[:, i : i + rows, j : j + columns] * tap)
     return functools.reduce(jnp.add, products).astype(dtype)
