@@ -103,6 +103,13 @@ def test_images_are_seen_each_for_itself_within_other_programs(lite):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-3)
 
 
+def test_a_large_batch_is_seen_part_by_part(lite):
+    expected, several = lite(IMAGES), lite(np.tile(IMAGES, (13, 1, 1, 1)))
+    for name, value in several.items():
+        whole = np.tile(expected[name], (13, 1))
+        np.testing.assert_allclose(value, whole, rtol=1e-4, atol=1e-4, err_msg=name)
+
+
 def test_the_version_is_the_files(lite, weights, tmp_path):
     other = tmp_path / "other.pth"
     tensors = random_tensors(FIGURES["random"]["shapes"])
