@@ -41,13 +41,17 @@ def noisy(images, key, step):
     return augment.instance_noise(images, key, 0.5)
 
 
+def augmented(images, key, step):
+    return augment.ada(images, key, 0.9)
+
+
 def halved_packs(images, key, step):
     return augment.pack(images / 2, 2)
 
 
 # So that what one of the four lacks another cannot make up for.
 WEIGHTS = np.array([1.0, 3.0, 5.0, 7.0])
-VIEWS = [halved, cut_out, noisy, halved_packs]
+VIEWS = [halved, cut_out, noisy, augmented, halved_packs]
 
 
 def paid(view, penalty, discriminator, variables, real, fake):
