@@ -9,10 +9,16 @@ folder before. The bare step is the same compiled step called in a loop on one b
 of its own before and after each run, since the speed of a shared machine drifts. Fewer steps than
 the default make start-up and the last pictures weigh more. A platform is what JAX finds unless it
 is given.
+
+    python benchmarks/loop.py --loading
+
+measures instead how fast batches are read from a folder of 64-pixel PNG files, and from a zip
+archive of them, with nothing else to do: a step that takes more images a second waits for its data.
 """
 
 import argparse
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -73,6 +79,44 @@ def write_files(folder: Path) -> None:
         Image.fromarray(source[i]["image"].squeeze()).save(folder / f"{i}.png")
 
 
+def loading_images_per_second(path: Path, seconds: float) -> float:
+    """Batches of a folder or an archive of 64-pixel images, by the threads of `train_iterator`."""
+    from jaxgan import data
+
+    look = {"batch_size": 100, "image_size": 64, "channels": 3}
+    batches = data.train_iterator(data.folder(path), **look, seed=0)
+    for _ in range(8):  # what is read ahead
+        next(batches)
+    count, begin = 0, time.perf_counter()
+    while time.perf_counter() - begin < seconds:
+        next(batches)
+        count += 100
+    return count / (time.perf_counter() - begin)
+
+
+def print_loading(seconds: float) -> None:
+    """Both of them, in turn, three times."""
+    from PIL import Image
+
+    from jaxgan import data
+
+    source = data.emoji("train")
+    with tempfile.TemporaryDirectory() as folder:
+        files = Path(folder) / "emoji"
+        files.mkdir()
+        for i in range(FILES):
+            Image.fromarray(source[i]["image"]).save(files / f"{i}.png")
+        paths = {"folder": files, "archive": shutil.make_archive(str(files), "zip", files)}
+        rates: dict[str, list[float]] = {name: [] for name in paths}
+        for _ in range(3):
+            for name, path in paths.items():
+                rates[name].append(loading_images_per_second(path, seconds / 3))
+    for name, found in rates.items():
+        print(
+            f"read from the {name}: {statistics.median(found):,.0f} images/s, 64 pixels", flush=True
+        )
+
+
 def run_images_per_second(num_steps: int, data: str, environment: dict[str, str]) -> float:
     """A run with data from "device" or from "files"."""
     with tempfile.TemporaryDirectory() as folder:
@@ -108,10 +152,14 @@ def main() -> None:
     parser.add_argument("--data", nargs="+", choices=known, default=known, help="both")
     parser.add_argument("--seconds", type=float, default=30.0, help="of the bare step (30)")
     parser.add_argument("--bare", action="store_true", help="measure the bare step alone")
+    parser.add_argument("--loading", action="store_true", help="measure the reading of files alone")
     options = parser.parse_args()
     environment = dict(os.environ)
     if options.platform:
         environment["JAX_PLATFORMS"] = JAX_PLATFORM[options.platform]
+    if options.loading:
+        print_loading(options.seconds)
+        return
     if options.bare:
         print(bare_images_per_second(options.seconds))
         return
