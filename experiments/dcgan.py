@@ -1,8 +1,7 @@
 r"""DCGAN (Radford et al. 2015) on MNIST, or on any images of 28, 32, 64 or 128 pixels.
 
     python experiments/dcgan.py --workdir runs/
-    python experiments/dcgan.py --workdir runs/faces --config.dataset=folder:PATH \
-        --config.image_size=64 --config.channels=3 --config.batch_size=64
+    python experiments/dcgan.py --workdir runs/faces --config.dataset=folder:PATH
 
 Seen after the default run, five epochs of MNIST (3,000 steps, 9 to 11 minutes on two cores): most
 of 64 digits are read at a glance; D(x) 0.72, D(G(z)) 0.28; of 100 unseen test digits 74 are taken

@@ -31,6 +31,7 @@ from jaxgan.data.domains import domain_index_iterator, domain_iterator, take_dom
 from jaxgan.data.emoji import emoji
 from jaxgan.data.folder import folder
 from jaxgan.data.load import licence, load, load_captioned, load_domains, load_pairs
+from jaxgan.data.mirrored import mirrored
 from jaxgan.data.mnist import mnist
 from jaxgan.data.order import index_batches
 from jaxgan.data.pipeline import (
@@ -45,11 +46,13 @@ from jaxgan.data.scenes import scenes
 from jaxgan.data.splits import TRAIN_ON
 from jaxgan.data.stacked_mnist import stacked_mnist
 from jaxgan.data.subset import balanced_subset
+from jaxgan.data.survey import Look, survey
 from jaxgan.data.tfds_images import tfds_domains, tfds_images
 from jaxgan.data.vocabulary import Vocabulary
 
 __all__ = [
     "TRAIN_ON",
+    "Look",
     "Vocabulary",
     "balanced_subset",
     "captioned_folder",
@@ -67,6 +70,7 @@ __all__ = [
     "load_captioned",
     "load_domains",
     "load_pairs",
+    "mirrored",
     "mnist",
     "prepare_image",
     "read_images",
@@ -74,6 +78,7 @@ __all__ = [
     "scenes",
     "spread_images",
     "stacked_mnist",
+    "survey",
     "take_batch",
     "take_domains",
     "tfds_domains",

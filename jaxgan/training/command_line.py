@@ -150,6 +150,11 @@ def read_config(
     return flags.FLAGS.config, flags.FLAGS.workdir
 
 
+def given_fields() -> set[str]:
+    """The fields of the config that the command line gives."""
+    return set(config_flags.get_override_values(flags.FLAGS["config"]))
+
+
 def read_variant(variants: tuple[str, ...]) -> str:
     """The `--variant` of the command line, the first unless given; makes a flag of it, too."""
     flags.DEFINE_enum("variant", variants[0], variants, "Which of the published variants.")

@@ -55,6 +55,7 @@ def base_config() -> config_dict.ConfigDict:
 
 LATER = {
     "seeds": 1,
+    "flip": False,
     "shard_state": False,
     "model_devices": 1,
     "micro_batches": 1,

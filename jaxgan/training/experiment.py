@@ -37,6 +37,7 @@ def run_experiment(
     variants: tuple[str, ...] = (),
     report: Callable | None = None,
     more_flags: tuple[str, ...] = (),
+    fit_to_data: Callable | None = None,
 ) -> None:
     """Runs an experiment from the command line.
 
@@ -47,6 +48,7 @@ def run_experiment(
       variants: names that `--variant` takes, the first being the default.
       report: (config, workdir) -> None, called when the run is finished, also if it was before.
       more_flags: names of flags of the experiment alone.
+      fit_to_data: (config, fields that flags give, workdir) -> None; it may set other fields.
     """
     with command_line.reporting_errors():
         names = ("change_config", "distributed", *JOINING, *more_flags)
@@ -67,6 +69,8 @@ def run_experiment(
         config, workdir = command_line.read_config(defaults, names)
         if variants and config.variant != variant:
             raise UserError(f"config.variant: got {config.variant!r}, expected --variant=NAME")
+        if fit_to_data:
+            fit_to_data(config, command_line.given_fields(), workdir)
         check_config(config)
         # Now, and not when minutes have gone into data and networks.
         check_workdir(workdir, config.to_dict(), change_config=flags.FLAGS.change_config)
@@ -223,8 +227,10 @@ def fit_images(
         rollback=config.on_nonfinite == "rollback",
     )
     if jax.process_index() == 0:
-        purpose, command = next(iter(use.items()))
-        print(f"\n{workdir}/index.html shows the run. {purpose}:\n  {command}")
+        print(f"\n{workdir}/index.html shows the run.")
+        for purpose, command in use.items():
+            if "\n" not in command:  # which is Python
+                print(f"{purpose}:\n  {command}")
     return state
 
 

@@ -26,6 +26,7 @@ from jaxgan.training.config import base_config, expect_field, image_shape
 from jaxgan.training.experiment import fit_images, make_mesh, make_step, run_experiment
 from jaxgan.training.feature_metrics import TrainingMetrics
 from jaxgan.training.loop import parameter_tables
+from jaxgan.training.own_folder import fit_to_folder, tell_of_folder
 from jaxgan.training.sources import fits_on_device, load_splits
 from jaxgan.training.workdir import open_workdir
 
@@ -42,6 +43,7 @@ def default_config() -> config_dict.ConfigDict:
     """The vocabulary of the games from latents to images."""
     config = base_config()
     config.seeds = 1  # so many trainings at once, from seed on; see docs/many_seeds.md
+    config.flip = False  # show the discriminator every image turned left to right as well
     config.latent_dim = 100
     config.latent = "normal"  # or uniform, in [-1, 1]
     config.disc_steps = 1  # updates of the discriminator for each of the generator
@@ -120,6 +122,7 @@ def train(
     several = config.seeds > 1
     mesh = seeds.make_mesh(config.seeds) if several else make_mesh(config)
     source, test = load_splits(config)
+    shown = data.mirrored(source) if config.flip else source
     metrics = TrainingMetrics(config, source, HELD_OUT)
     keep_best = metrics.keep_best()
     singles = seeds.single_configs(config)
@@ -136,16 +139,19 @@ def train(
     images_per_step = config.batch_size * (config.disc_steps + config.get("fresh_batch", False))
     orders = [{"batch_size": images_per_step, "seed": single.seed} for single in singles]
     arrays = None
-    if fits_on_device(config, len(source)):
-        arrays = data.load_arrays(source, **pixels)
-        streams = [data.index_iterator(len(source), **order) for order in orders]
+    if fits_on_device(config, len(shown)):
+        arrays = data.load_arrays(shown, **pixels)
+        streams = [data.index_iterator(len(shown), **order) for order in orders]
     else:
-        streams = [data.train_iterator(source, **order, **look) for order in orders]
+        streams = [data.train_iterator(shown, **order, **look) for order in orders]
     batches = seeds.JoinedBatches(streams) if several else streams[0]
     # Small training batches would make a long evaluation.
     eval_batch_size = config.batch_size * math.ceil(100 / config.batch_size)
     real = data.spread_images(source, 64, **pixels)
-    # Only now, when all of the input is known to be good, is the run's folder touched.
+    # Only now, when all of the input is known to be good, is more told than an error.
+    if jax.process_index() == 0 and not (Path(workdir) / "config.json").exists():
+        tell_of_folder(config)
+    # And the run's folder touched.
     workdir = open_workdir(workdir, config.to_dict(), change_config=change_config)
 
     def step(state, arrays, batch):
@@ -219,7 +225,7 @@ def train(
         real=real,
         evaluate=evaluate if held_out or config.metrics else None,
         description=description,
-        use=how_to_use(folders[0], generator),
+        use=how_to_use(folders[0], generator, game.inputs, image_shape(config)),
         layout=f"A row a seed, from {config.seed} on." if several else layout,
         images_per_step=images_per_step * config.seeds,
         sources=(source, test),
@@ -239,23 +245,41 @@ def train(
             parameter_tables(own),
             pictures=samples[index](own),
             real=real,
-            use=how_to_use(folder, generator),
+            use=how_to_use(folder, generator, game.inputs, image_shape(config)),
             layout=layout,
         )
 
 
-def how_to_use(workdir: Path, generator: nn.Module) -> dict[str, str]:
-    """What for -> a command, or Python; the commands build networks of jaxgan alone."""
+def how_to_use(
+    workdir: Path, generator: nn.Module, inputs: Inputs, shape: tuple[int, int, int]
+) -> dict[str, str]:
+    """What for -> a command, or Python; the commands build networks of jaxgan alone.
+
+    Args:
+      workdir: the run's folder.
+      generator: the module.
+      inputs: what it takes.
+      shape: (H, W, C) of its images.
+    """
     if type(generator).__name__ not in networks.__all__:
         name = type(generator).__name__
         load = f"jaxgan.load_generator({str(workdir)!r}, generator={name}(...))"
         return {"Sample from this run in Python": f"import jaxgan\n\ngenerate = {load}"}
-    command = f"jaxgan sample --workdir {shlex.quote(str(workdir))} --num 64 --out grid.png"
+    run = f"--workdir {shlex.quote(str(workdir))}"
+    # The default features are those of digits.
+    features = "" if shape == (28, 28, 1) else " --features inception"
+    use = {
+        "Sample from this run": f"jaxgan sample {run} --num 64 --out grid.png",
+        "Measure it": f"jaxgan evaluate {run}{features}",
+    }
+    if {*inputs} <= {"latents", "labels"}:
+        command = f"jaxgan explore {run} --what neighbours --out neighbours.png"
+        use["See whether it copies training images"] = command
     load = f"import jaxgan\n\ngenerate = jaxgan.load_generator({str(workdir)!r})"
-    return {"Sample from this run": command, "Or in Python": load}
+    return {**use, "Or in Python": load}
 
 
-main = functools.partial(run_experiment, train)
+main = functools.partial(run_experiment, train, fit_to_data=fit_to_folder)
 """Runs an experiment from latents to images from the command line: main(get_config, make_game).
 
 `make_game` is (config, source of training images, key) -> `Game`; the rest is as for

@@ -144,8 +144,16 @@ def test_the_commands_are_told_of_where_they_know_the_network_alone():
         pass
 
     folder = Path("runs/a b")
-    command, python = generation.how_to_use(folder, networks.mlp("plain")[0]).values()
-    assert command == "jaxgan sample --workdir 'runs/a b' --num 64 --out grid.png"
+    inputs, generator = {"latents": (64, "normal")}, networks.mlp("plain")[0]
+    *commands, python = generation.how_to_use(folder, generator, inputs, (28, 28, 1)).values()
+    assert commands == [
+        "jaxgan sample --workdir 'runs/a b' --num 64 --out grid.png",
+        "jaxgan evaluate --workdir 'runs/a b'",
+        "jaxgan explore --workdir 'runs/a b' --what neighbours --out neighbours.png",
+    ]
     assert python.endswith("load_generator('runs/a b')")
-    (python,) = generation.how_to_use(folder, Own()).values()
+    inputs = {**inputs, "codes": (2, "uniform")}
+    *commands, _ = generation.how_to_use(folder, generator, inputs, (64, 64, 3)).values()
+    assert commands[1:] == ["jaxgan evaluate --workdir 'runs/a b' --features inception"]
+    (python,) = generation.how_to_use(folder, Own(), inputs, (64, 64, 3)).values()
     assert python.endswith("load_generator('runs/a b', generator=Own(...))")

@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -89,6 +90,12 @@ OTHERS = [
     ("dataset: '{0}/flat/1.png' is a file", "dcgan", "--config.dataset=folder:{0}/flat/1.png"),
     ("dataset: got an empty path", "dcgan", "--config.dataset=folder:"),
     ("dataset: no image in '{0}/texts'", "dcgan", "--config.dataset=folder:{0}/texts"),
+    ("dataset: '{0}/climbing.zip' has '../1.png', expected paths within", "dcgan",
+     "--config.dataset=folder:{0}/climbing.zip"),
+    ("dataset: cannot read '{0}/no.zip' (File is not a zip file)", "dcgan",
+     "--config.dataset=folder:{0}/no.zip"),
+    ("dataset: '1' is in one folder alone", "pix2pix",
+     "--config.dataset=folder:{0}/flat,{0}/broken"),
     ("dataset: got 'mnits', expected", "dcgan", "--config.dataset=mnits"),
     ("dataset: folder:{0}/flat has no classes", "sngan", "--config.dataset=folder:{0}/flat"),
     ("dataset: folder:{0}/flat has no classes", "classifier", "--config.dataset=folder:{0}/flat"),
@@ -153,6 +160,9 @@ def root(tmp_path_factory):
     (root / "texts" / "1.txt").write_text("no image")
     (root / "broken" / "a" / "1.png").write_text("no image")
     (root / "bad_captions" / "captions.tsv").write_text("1.png\tone\n3.png\tthree\n")
+    (root / "no.zip").write_text("no archive")
+    with zipfile.ZipFile(root / "climbing.zip", "w") as archive:
+        archive.write(root / "flat" / "1.png", "../1.png")
     (root / "old" / "config.json").write_text('{"seed": 1}')
     np.save(root / "seven.npy", np.zeros((7, 3), np.float32))
     return root
