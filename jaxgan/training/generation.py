@@ -267,7 +267,7 @@ def how_to_use(
         return {"Sample from this run in Python": f"import jaxgan\n\ngenerate = {load}"}
     run = f"--workdir {shlex.quote(str(workdir))}"
     # The default features are those of digits.
-    features = "" if shape == (28, 28, 1) else " --features inception"
+    features = "" if shape == (28, 28, 1) else " --features lite0"
     use = {
         "Sample from this run": f"jaxgan sample {run} --num 64 --out grid.png",
         "Measure it": f"jaxgan evaluate {run}{features}",

@@ -18,16 +18,19 @@ __all__ = ["fit_to_folder", "tell_of_folder"]
 SIZES = (28, 32, 64)
 """Those that are chosen from. 128 pixels are not: on a CPU a run would take days."""
 FEW = 1_000
-CHOSEN = ("image_size", "channels")
+OF_DIGITS = {"image_size": 28, "channels": 1}
+"""What every experiment begins with, and what is chosen where it is still so."""
+OF_EMOJI = {"image_size": 64, "channels": 3}
 
 
 def fit_to_folder(
     config: config_dict.ConfigDict, given: Collection[str], workdir: str | Path
 ) -> None:
-    """Sets image size and channels by the images of a `folder:PATH`, where no flag gives them.
+    """Sets image size and channels by the images, where neither a flag nor a preset gives them.
 
-    The size is the largest of 28, 32 and 64 that half of the images have at least; the channels are
-    those of most. A run that is gone on with keeps those that it began with.
+    Of a `folder:PATH` the size is the largest of 28, 32 and 64 that half of the images have at
+    least, and the channels are those of most; emoji are 64 pixels and RGB. A run that is gone on
+    with keeps those that it began with.
 
     Args:
       config: of an experiment from latents to images; it is changed.
@@ -37,11 +40,14 @@ def fit_to_folder(
     Raises:
       UserError: as `data.folder`.
     """
-    free = [name for name in CHOSEN if name not in given]
-    if not _is_folder(config) or not free:
+    free = [k for k, value in OF_DIGITS.items() if k not in given and config[k] == value]
+    emoji = config.dataset in ("emoji", "emoji_twitter")
+    if not (emoji or _is_folder(config)) or not free:
         return
     found = read_object(Path(workdir) / "config.json")
-    if found.get("dataset") != config.dataset:
+    if found.get("dataset") != config.dataset and emoji:
+        found = OF_EMOJI
+    elif found.get("dataset") != config.dataset:
         _, looks = _look_at(config.dataset)
         if not looks:
             return

@@ -154,6 +154,6 @@ def test_the_commands_are_told_of_where_they_know_the_network_alone():
     assert python.endswith("load_generator('runs/a b')")
     inputs = {**inputs, "codes": (2, "uniform")}
     *commands, _ = generation.how_to_use(folder, generator, inputs, (64, 64, 3)).values()
-    assert commands[1:] == ["jaxgan evaluate --workdir 'runs/a b' --features inception"]
+    assert commands[1:] == ["jaxgan evaluate --workdir 'runs/a b' --features lite0"]
     (python,) = generation.how_to_use(folder, Own(), inputs, (64, 64, 3)).values()
     assert python.endswith("load_generator('runs/a b', generator=Own(...))")

@@ -8,6 +8,7 @@ import dcgan
 import mlp_gan
 import numpy as np
 import pytest
+import r3gan
 from PIL import Image
 from scripts import run
 
@@ -79,6 +80,21 @@ def test_a_flag_wins(tmp_path, fit):
     config, told, _ = fit(folder, "image_size", "channels")
     assert (config.image_size, config.channels) == (28, 1)
     assert "36 RGB images, 64 × 64 most often, made grey of 28 × 28" in told
+
+
+def test_a_preset_keeps_its_size(tmp_path):
+    config = r3gan.get_config("ffhq256")
+    config.dataset = f"folder:{write(tmp_path / 'own')}"
+    fit_to_folder(config, {"dataset"}, tmp_path / "run")
+    assert (config.image_size, config.channels) == (256, 3)
+
+
+def test_emoji_are_64_pixels_and_rgb(tmp_path):
+    for given, size in ((set(), 64), ({"image_size"}, 28)):
+        config = dcgan.get_config()
+        config.dataset = "emoji_twitter"
+        fit_to_folder(config, given, tmp_path / "run")
+        assert (config.image_size, config.channels) == (size, 3)
 
 
 def test_other_data_is_left_as_it_is(tmp_path, capsys):
