@@ -45,8 +45,8 @@ def ada(
 
         ada_cutout(ada_color(ada_geometry(x, p), p / 2), p)
 
-    The discriminator sees few images as they are only for p near 1: below, it learns that the
-    generator's images are to look like those not augmented. Let it grow from 0, as by
+    With p below 0.8 or so enough images are shown as they are for the generator not to draw what
+    the augmentation leaves behind. It is usually let grow from 0, as by
     `optax.linear_schedule(0.0, 0.3, 10_000)(context.step)`.
 
     Args:
@@ -235,14 +235,16 @@ def _warp(images: jax.Array, inverse: jax.Array) -> jax.Array:
         images,
         jnp.asarray(_doubling(width), images.dtype),
     )
-    # Of the moved image at twice the resolution each pixel, as far from the centre as it is in the
-    # image itself; then where it comes from, as an index of the doubled one.
-    y, x = (jnp.arange(-MARGIN, n + MARGIN, 0.5, dtype=images.dtype) - (n - 1) / 2
-            for n in (height, width))  # fmt: skip
+    # Each pixel of the moved image at twice the resolution, by its distance from the centre; then
+    # where it comes from, as an index of the doubled image.
+    y, x = (
+        jnp.arange(-MARGIN, side + MARGIN, 0.5, dtype=images.dtype) - (side - 1) / 2
+        for side in (height, width)
+    )
     x, y = jnp.meshgrid(x, y)
     targets = jnp.stack([x, y, jnp.ones_like(x)])
-    sources = jnp.einsum("bkl,lij->kbij", inverse[:, :2], targets, precision="highest")
-    indices = [2 * (sources[axis] + 1.5 * (n - 1)) for axis, n in ((1, height), (0, width))]
+    x, y = jnp.einsum("bkl,lij->kbij", inverse[:, :2], targets, precision="highest")
+    indices = 2 * (y + 1.5 * (height - 1)), 2 * (x + 1.5 * (width - 1))
 
     def take(image, *indices):
         of_channel = functools.partial(map_coordinates, coordinates=indices, order=1)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jaxgan import methods, metrics, networks
+from jaxgan import augment, methods, metrics, networks
 from jaxgan.networks.stackgan import ConditioningAugmentation
 
 SAID = [
@@ -13,6 +13,7 @@ SAID = [
     (ConditioningAugmentation, "LeakyReLU 0.2 on mean and log sigma"),
     (networks.dcgan, "biases"),
     (networks.dcgan_paper, "running statistics"),
+    (augment.ada, "as far as their own size"),
     (metrics.precision_recall, "the edge of a ball"),
     (metrics.density_coverage, "the edge of a ball"),
 ]
