@@ -3,13 +3,18 @@
 What is in the suite otherwise calls their functions, whose configs no command line has read.
 """
 
+import importlib.util
+
 import numpy as np
 import pytest
 from PIL import Image
 from scripts import run
 
+from jaxgan.metrics.efficientnet import VARIANTS
+
 FEW = {"num_steps": 2, "batch_size": 8, "log_every": 1}
 NARROW = {**FEW, "width": 4}
+PROJECTED = {**NARROW, "disc_width": 4, "metrics": ""}
 STACKGAN = {
     **NARROW,
     "matching_steps": 2,
@@ -56,6 +61,8 @@ def folders(tmp_path_factory):
             ("--variant=ffhq64",),
             {**FEW, "dataset": "folder:{0}/a", "image_size": 32, "width": 32},
         ),
+        ("projected_gan", (), PROJECTED),
+        ("projected_gan", ("--variant=plain",), PROJECTED),
         ("acgan", (), FEW),
         ("sgan", (), {**FEW, "labelled_batch_size": 2}),
         ("classifier", (), {"batch_size": 2000, "epochs": 1}),
@@ -73,6 +80,12 @@ def folders(tmp_path_factory):
     ],
 )
 def test_it_starts_and_ends(name, arguments, config, folders, tmp_path):
+    if (
+        name == "projected_gan"
+        and not arguments
+        and not importlib.util.find_spec(VARIANTS["lite0"].package)
+    ):
+        pytest.skip("needs the extra `features`")
     config = {
         field: value.format(folders) if isinstance(value, str) else value
         for field, value in config.items()

@@ -9,18 +9,23 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import projected_gan
 import pytest
 import r3gan
 import sngan
 import stacked_mnist
 import wgan_gp
+from anchor_inputs import random_tensors
+from torch_writer import write_zip
 
 from jaxgan import UserError, data, load_discriminator, load_generator, networks
+from jaxgan.metrics import efficientnet
 from jaxgan.runs.page import read_metrics
 from jaxgan.training import adversarial, generation, sources
 from jaxgan.training.config import check_config
 from jaxgan.training.reports import stacked_mnist_report
 
+RESULTS = Path(__file__).parents[2] / "results"
 SMALL = {"num_steps": 2, "batch_size": 8, "latent_dim": 6, "log_every": 1, "width": 16}
 
 
@@ -62,6 +67,54 @@ def test_it_can_be_compiled(module, changes):
     after, metrics = jax.eval_shape(games[0].step, state, batch)
     assert jax.tree.structure(after) == jax.tree.structure(state)
     assert metrics["penalty"].shape == ()
+
+
+@pytest.fixture(scope="module")
+def lite0(tmp_path_factory):
+    """A file of random weights, in place of those that `jaxgan[features]` brings."""
+    figures = json.loads((RESULTS / "efficientnet.json").read_text())["figures"]
+    path = tmp_path_factory.mktemp("weights") / "lite0.pth"
+    write_zip(path, random_tensors(figures["random"]["shapes"]))
+    return path
+
+
+@pytest.mark.parametrize("variant", projected_gan.VARIANTS)
+def test_of_projected_gan_only_the_heads_are_trained(variant, lite0, monkeypatch):
+    monkeypatch.setattr(efficientnet, "find_weights", lambda name: lite0)
+    config = projected_gan.get_config(variant)
+    config.update({"width": 4, "disc_width": 4, "batch_size": 8})
+    games = []
+
+    def begin(key):
+        games.append(
+            adversarial.make_game(projected_gan.make_players, config, data.emoji("test"), key)
+        )
+        return games[0].state
+
+    state = jax.eval_shape(begin, jax.random.key(0))
+    batch = {"image": jax.ShapeDtypeStruct((8, 64, 64, 3), jnp.float32)}
+    after, _ = jax.eval_shape(games[0].step, state, batch)
+    assert jax.tree.structure(after) == jax.tree.structure(state)
+    collections = {"projected": {"fixed", "batch_stats", "spectral"}, "plain": {"spectral"}}
+    assert set(state.discriminator.model_state) == collections[variant]
+    # Lite0 has 3,371,024 without its last layer.
+    assert sum(x.size for x in jax.tree.leaves(state.discriminator)) < 1e6
+    assert networks.describe(games[0].discriminator)["width"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "expected"),
+    [
+        ("features", "lite0", "another network than the discriminator sees by"),
+        ("feature_size", 32, "64 or more"),
+        ("disc_width", 3, "an even number above 0"),
+    ],
+)
+def test_what_projected_gan_cannot_be_is_refused(field, value, expected):
+    config = projected_gan.get_config("projected")
+    config[field] = value
+    with pytest.raises(UserError, match=f"^{field}: got {value!r}, expected {expected}"):
+        projected_gan.make_players(config)
 
 
 def test_sngan_makes_what_class_is_asked_for(tmp_path):
