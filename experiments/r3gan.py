@@ -15,8 +15,8 @@ burn-in and the run, and leave the rest.
 With classes: `--config.conditional=True`. `--config.fresh_batch=True` gives the generator's update
 real images and latents of its own, as in the authors' code; else both players share them.
 
-Differs from the authors' code: there images of the data are mirrored at random; their runs have no
-end, here they end with the burn-in; `bfloat16` ends before the pixels, which are float32 here.
+Differs from the authors' code: their runs have no end, here they end with the burn-in; `bfloat16`
+ends before the pixels, which are float32 here.
 """
 
 import optax
@@ -49,7 +49,7 @@ PRESETS = {
                    "num_steps": 48_900},
 }  # fmt: skip
 OF_ALL_PRESETS = {
-    "channels": 3, "width": 768, "blocks": 2, "augment": "ada", "dtype": "bfloat16",
+    "channels": 3, "width": 768, "blocks": 2, "flip": True, "augment": "ada", "dtype": "bfloat16",
     "generator_learning_rate": 2e-4, "discriminator_learning_rate": 2e-4,
     "log_every": 100, "sample_every": 1_000, "eval_every": 5_000, "checkpoint_every": 1_000,
 }  # fmt: skip
