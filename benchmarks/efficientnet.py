@@ -171,7 +171,7 @@ def main() -> None:
             times[variant] = measure(variant, weights, images, options.rounds)
     figures["random"] = compare_random("lite0", images[:2])
     result = {
-        "command": "python benchmarks/efficientnet.py",
+        "command": f"python benchmarks/efficientnet.py --rounds {options.rounds}",
         **provenance("torch", "efficientnet-lite-pytorch"),
         "figures": figures,
     }
