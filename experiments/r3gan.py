@@ -9,14 +9,12 @@ r"""R3GAN (Huang et al. 2024): no normalisation, grouped convolutions, relativis
 or several of them; `--config.micro_batches=8` takes less memory on one. While the first
 `burn_in_images` pass, along half a cosine, the learning rates fall to a quarter, the penalty falls
 to a tenth, Adam's b2 rises from 0.9 to 0.99, and the probability of augmentation and the half-life
-of the averaged parameters rise from 0. These five belong together: for less time, shorten the
-burn-in and the run, and leave the rest.
+of the averaged parameters rise from 0 (`docs/r3gan.md`).
 
 With classes: `--config.conditional=True`. `--config.fresh_batch=True` gives the generator's update
 real images and latents of its own, as in the authors' code; else both players share them.
 
-Differs from the authors' code: their runs have no end, here they end with the burn-in; `bfloat16`
-ends before the pixels, which are float32 here.
+Differs from the authors' code: their runs have no end, here they end with the burn-in.
 """
 
 import optax
@@ -25,28 +23,23 @@ from jaxgan import networks
 from jaxgan.training import adversarial, generation
 from jaxgan.training.config import DTYPES, expect_field
 
+# penalty_weight is half of the paper's gamma; it and the learning rates are those at first,
+# augment_probability and ema_half_life those in the end.
+FFHQ = {"batch_size": 256, "augment_probability": 0.3, "ema_half_life": 500_000,
+        "burn_in_images": 20_000_000, "num_steps": 78_200}  # fmt: skip
+IMAGENET = {"conditional": True, "width": 1536, "group_size": 32, "num_steps": 48_900,
+            "batch_size": 4096, "ema_half_life": 50_000_000,
+            "burn_in_images": 200_000_000}  # fmt: skip
 PRESETS = {
-    # penalty_weight is half of the paper's gamma; it and the learning rates are those at first,
-    # augment_probability and ema_half_life those in the end.
-    "cifar10": {"dataset": "cifar10", "image_size": 32, "conditional": True,
-                "batch_size": 512, "penalty_weight": 0.025, "augment_probability": 0.55,
-                "ema_half_life": 5_000_000, "burn_in_images": 20_000_000, "num_steps": 39_100},
-    "ffhq64": {"dataset": "folder:ffhq64", "image_size": 64,
-               "batch_size": 256, "penalty_weight": 1.0, "augment_probability": 0.3,
-               "ema_half_life": 500_000, "burn_in_images": 20_000_000, "num_steps": 78_200},
-    "ffhq256": {"dataset": "folder:ffhq256", "image_size": 256,
-                "batch_size": 256, "penalty_weight": 75.0, "augment_probability": 0.3,
-                "ema_half_life": 500_000, "burn_in_images": 20_000_000, "num_steps": 78_200},
-    "imagenet32": {"dataset": "imagenet_resized/32x32", "image_size": 32, "conditional": True,
-                   "width": 1536, "group_size": 32,
-                   "batch_size": 4096, "penalty_weight": 0.25, "augment_probability": 0.5,
-                   "ema_half_life": 50_000_000, "burn_in_images": 200_000_000,
-                   "num_steps": 48_900},
-    "imagenet64": {"dataset": "imagenet_resized/64x64", "image_size": 64, "conditional": True,
-                   "width": 1536, "group_size": 32, "narrowing": False,
-                   "batch_size": 4096, "penalty_weight": 0.5, "augment_probability": 0.4,
-                   "ema_half_life": 50_000_000, "burn_in_images": 200_000_000,
-                   "num_steps": 48_900},
+    "cifar10": {"dataset": "cifar10", "image_size": 32, "conditional": True, "batch_size": 512,
+                "penalty_weight": 0.025, "augment_probability": 0.55, "ema_half_life": 5_000_000,
+                "burn_in_images": 20_000_000, "num_steps": 39_100},
+    "ffhq64": {**FFHQ, "dataset": "folder:ffhq64", "image_size": 64, "penalty_weight": 1.0},
+    "ffhq256": {**FFHQ, "dataset": "folder:ffhq256", "image_size": 256, "penalty_weight": 75.0},
+    "imagenet32": {**IMAGENET, "dataset": "imagenet_resized/32x32", "image_size": 32,
+                   "penalty_weight": 0.25, "augment_probability": 0.5},
+    "imagenet64": {**IMAGENET, "dataset": "imagenet_resized/64x64", "image_size": 64,
+                   "penalty_weight": 0.5, "augment_probability": 0.4, "narrowing": False},
 }  # fmt: skip
 OF_ALL_PRESETS = {
     "channels": 3, "width": 768, "blocks": 2, "flip": True, "augment": "ada", "dtype": "bfloat16",
@@ -91,8 +84,8 @@ def make_players(config, num_classes):
         num_classes=num_classes,
         dtype=DTYPES[config.dtype],
     )
-    rates = config.generator_learning_rate, config.discriminator_learning_rate
-    return generator, discriminator, *(make_adam(config, rate) for rate in rates)
+    gen_tx = make_adam(config, config.generator_learning_rate)
+    return generator, discriminator, gen_tx, make_adam(config, config.discriminator_learning_rate)
 
 
 def make_adam(config, rate):
@@ -101,12 +94,11 @@ def make_adam(config, rate):
         return optax.adam(rate, b1=0.0, b2=0.99)
     # Of the settings, `b1` is to stay a number, which Adam's program depends on.
     adam = optax.inject_hyperparams(optax.adam, static_args="b1")
-    b2 = burn_in(config, 0.9, 0.99)
-    return adam(learning_rate=burn_in(config, rate, rate / 4), b1=0.0, b2=b2)
+    return adam(burn_in(config, rate, rate / 4), b1=0.0, b2=burn_in(config, 0.9, 0.99))
 
 
 def burn_in(config, first, last):
-    """Step -> a number that goes from the first to the last along half a cosine, and stays."""
+    """Step -> a number that goes from first to last along half a cosine, and stays there."""
     cosine = optax.cosine_decay_schedule(1.0, config.burn_in_images / config.batch_size)
     return lambda step: last + (first - last) * cosine(step)
 
@@ -118,9 +110,8 @@ def make_game(config, source, key):
     expect_field(config, "burn_in_images", needed, "a burn-in where there is an ema_half_life")
     schedules = {}
     if config.burn_in_images:
-        schedules["penalty_weight"] = burn_in(
-            config, config.penalty_weight, config.penalty_weight / 10
-        )
+        weight = config.penalty_weight
+        schedules["penalty_weight"] = burn_in(config, weight, weight / 10)
         schedules["augment_probability"] = burn_in(config, 0.0, config.augment_probability)
     if config.ema_half_life:
         half_life = burn_in(config, 0.0, config.ema_half_life)
