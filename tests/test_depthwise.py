@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax import lax
+from derivatives import draw, grouped_by_lax, up_to_second
 from jax.sharding import PartitionSpec as P
 
 from jaxgan.depthwise import depthwise_conv
@@ -21,46 +21,19 @@ CASES = [
 ]
 
 
-def draw(*shape, dtype=np.float32, seed=0):
-    return jnp.asarray(np.random.default_rng(seed).standard_normal(shape), dtype)
-
-
-def by_lax(x, kernel, *, strides, padding):
-    return lax.conv_general_dilated(
-        x,
-        kernel,
-        (strides, strides),
-        padding,
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        feature_group_count=x.shape[3],
-    )
-
-
-def up_to_second(function, **options):
-    def loss(x, kernel):
-        return jnp.sum(jnp.sin(function(x, kernel, **options)))
-
-    def slopes(x, kernel):
-        return sum(jnp.sum(jnp.cos(g)) for g in jax.grad(loss, (0, 1))(x, kernel))
-
-    return jax.jit(
-        lambda x, kernel: (
-            function(x, kernel, **options),
-            jax.grad(loss, (0, 1))(x, kernel),
-            jax.grad(slopes, (0, 1))(x, kernel),
-            jax.jvp(lambda x: function(x, kernel, **options), (x,), (jnp.cos(x),)),
-        )
-    )
-
-
 @pytest.mark.parametrize(("size", "strides", "padding", "height", "width"), CASES)
 def test_equals_lax_to_second_derivatives(size, strides, padding, height, width):
     with jax.enable_x64(True):
         x = draw(2, height, width, 3, dtype=np.float64)
         kernel = draw(*size, 1, 3, dtype=np.float64, seed=1)
         options = {"strides": strides, "padding": padding}
-        actual = up_to_second(depthwise_conv, **options)(x, kernel)
-        expected = up_to_second(by_lax, **options)(x, kernel)
+        actual, expected = (
+            (
+                up_to_second(function, **options)(x, kernel),
+                jax.jvp(lambda x, f=function: f(x, kernel, **options), (x,), (jnp.cos(x),)),
+            )
+            for function in (depthwise_conv, grouped_by_lax)
+        )
         for a, b in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
             assert (a.dtype, a.shape) == (b.dtype, b.shape)
             np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-10)

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from derivatives import draw, up_to_second
 from jax import lax
 
 from jaxgan.networks import convolution
@@ -55,30 +56,6 @@ def pairs(strides, padding):
 
 
 OURS_AND_LAX = {"conv": (conv, lax_conv), "conv_transpose": (conv_transpose, lax_conv_transpose)}
-
-
-def draw(*shape, dtype=np.float32, seed=0):
-    return jnp.asarray(np.random.default_rng(seed).standard_normal(shape), dtype)
-
-
-def up_to_second(function, **options):
-    """(x, kernel) -> value, first and second derivatives by both, in one compilation."""
-
-    def loss(x, kernel):
-        return jnp.sum(jnp.sin(function(x, kernel, **options)))
-
-    def slopes(x, kernel):
-        return sum(jnp.sum(jnp.cos(g)) for g in jax.grad(loss, (0, 1))(x, kernel))
-
-    return jax.jit(
-        lambda x, kernel: (
-            function(x, kernel, **options),
-            jax.grad(loss, (0, 1))(x, kernel),
-            jax.grad(slopes, (0, 1))(x, kernel),
-        ),
-        # Compiles six times as fast, which is where the time of these tests goes.
-        compiler_options={"xla_backend_optimization_level": 0},
-    )
 
 
 def assert_close(ours, expected, tolerance):

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax import lax
+from derivatives import draw, grouped_by_lax, up_to_second
 from jax.sharding import PartitionSpec as P
 
 from jaxgan.networks.grouped import grouped_conv
@@ -20,38 +20,6 @@ CASES = [
     (4, 2, "VALID", 12, 4, 6),
     (1, 1, "SAME", 5, 5, 3),  # one group
 ]
-
-
-def draw(*shape, dtype=np.float32, seed=0):
-    return jnp.asarray(np.random.default_rng(seed).standard_normal(shape), dtype)
-
-
-def grouped_by_lax(x, kernel, *, strides, padding):
-    return lax.conv_general_dilated(
-        x,
-        kernel,
-        (strides, strides),
-        padding,
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        feature_group_count=x.shape[3] // kernel.shape[2],
-    )
-
-
-def up_to_second(function, **options):
-    def loss(x, kernel):
-        return jnp.sum(jnp.sin(function(x, kernel, **options)))
-
-    def slopes(x, kernel):
-        return sum(jnp.sum(jnp.cos(g)) for g in jax.grad(loss, (0, 1))(x, kernel))
-
-    return jax.jit(
-        lambda x, kernel: (
-            function(x, kernel, **options),
-            jax.grad(loss, (0, 1))(x, kernel),
-            jax.grad(slopes, (0, 1))(x, kernel),
-        ),
-        compiler_options={"xla_backend_optimization_level": 0},
-    )
 
 
 @pytest.mark.parametrize(("size", "strides", "padding", "inputs", "group", "outputs"), CASES)
