@@ -12,14 +12,13 @@ from ml_collections import config_dict
 
 from jaxgan import data
 from jaxgan.files import read_object
+from jaxgan.training.config import base_config
 
 __all__ = ["fit_to_folder", "tell_of_folder"]
 
 SIZES = (28, 32, 64)
 """Those that are chosen from. 128 pixels are not: on a CPU a run would take days."""
 FEW = 1_000
-OF_DIGITS = {"image_size": 28, "channels": 1}
-"""What every experiment begins with, and what is chosen where it is still so."""
 OF_EMOJI = {"image_size": 64, "channels": 3}
 
 
@@ -40,7 +39,8 @@ def fit_to_folder(
     Raises:
       UserError: as `data.folder`.
     """
-    free = [k for k, value in OF_DIGITS.items() if k not in given and config[k] == value]
+    first = base_config()
+    free = [k for k in OF_EMOJI if k not in given and config[k] == first[k]]
     emoji = config.dataset in ("emoji", "emoji_twitter")
     if not (emoji or _is_folder(config)) or not free:
         return
