@@ -6,11 +6,13 @@ r"""Projected GAN (Sauer et al. 2021): the discriminator sees images by features
     python experiments/latent.py --workdir runs/emoji --what neighbours --features lite1 --out n.png
 
 By default on emoji of 64 pixels. The discriminator sees images by the feature maps of
-EfficientNet-Lite0, which are never trained; the judge is another network, Lite1. The generator is
-FastGAN's lighter one. With `--variant=plain` the same generator plays against a discriminator of
-pixels, the residual one under spectral norm, at a like cost.
+EfficientNet-Lite0, which are never trained, and by their pixels, without which colours come last;
+the judge is another network, Lite1. The generator is FastGAN's lighter one. With
+`--variant=plain` the same generator plays against a discriminator of pixels alone, the residual one
+under spectral norm, at a like cost.
 
-Differs from the authors' code: there images are resized to 224 pixels for the features, here to
+Differs from the authors' code: there pixels have no discriminator (`--config.pixel_width=0`) and
+colours are augmented, too; images are resized to 224 pixels for the features, here to
 `feature_size`; the networks have 4 to 8 times the width; a batch has 64 images, and an update of
 the generator draws latents of its own.
 """
@@ -35,7 +37,7 @@ def get_config(variant):
     config.image_size = 64
     config.channels = 3
     config.loss = "hinge"
-    config.augment = "color,translation,cutout"
+    config.augment = "translation,cutout"  # with colours the features see too little of them
     config.features = "lite1"
     config.metrics = "fid"
     config.latent_dim = 256
@@ -43,6 +45,7 @@ def get_config(variant):
     config.disc_width = 32  # channels of the discriminator's largest feature map
     if variant == "projected":
         config.feature_size = 64  # pixels a side of what the fixed network is given
+        config.pixel_width = 32  # of a discriminator of the pixels besides; 0 for none
     if variant == "plain":
         config.disc_width = 24
     config.batch_size = 32
@@ -62,7 +65,10 @@ def make_players(config):
         _, discriminator = networks.sn_resnet(size, channels, width=config.disc_width, dtype=dtype)
     else:
         features = lite0_features(config)
-        discriminator = networks.ProjectedDiscriminator(features, config.disc_width, dtype=dtype)
+        expect_field(config, "pixel_width", config.pixel_width >= 0, "0 or more")
+        discriminator = networks.ProjectedDiscriminator(
+            features, config.disc_width, config.pixel_width, dtype=dtype
+        )
     gen_tx = optax.adam(config.generator_learning_rate, b1=0.0, b2=0.99)
     disc_tx = optax.adam(config.discriminator_learning_rate, b1=0.0, b2=0.99)
     return generator, discriminator, gen_tx, disc_tx

@@ -1,6 +1,7 @@
 """Projected GAN's discriminator: small networks on fixed features of the images."""
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -34,6 +35,9 @@ class ProjectedDiscriminator(nn.Module):
     of the smallest g_l, and no less than 4, up to 2^L / 2 times `width` channels; then a 4x4
     convolution gives a logit at each place. All its convolutions are under spectral norm.
 
+    With `pixel_width` one more judges the image itself, in the same way but without batch norm,
+    which takes the mean colour of a batch away. Of flat drawings colours are else learnt last.
+
     Neither the features nor A and B are trained. What the features have learnt is part of the
     function that is handed over; A and B stand in the collection "fixed", which the train step
     carries as it is, without gradients or optimiser state. Gradients reach the images through both.
@@ -43,6 +47,8 @@ class ProjectedDiscriminator(nn.Module):
         about half the side; with gradients by the images. Since no description can hold a function,
         `load_discriminator` needs the module, too.
       width: channels of the largest map after mixing.
+      pixel_width: channels of the discriminator of the image after its first convolution, twice as
+        many after each other one; 0 for none, as in the paper.
       axis_name: mapped axis over which batch statistics are averaged.
       dtype: of what is trained; parameters are float32, features and mixing have their own.
 
@@ -64,11 +70,13 @@ class ProjectedDiscriminator(nn.Module):
     Source: Sauer et al. 2021, "Projected GANs Converge Faster", section 3, with the sizes of the
     authors' code: there B_l is a 1x1 convolution, too, in place of the paper's 3x3, and the width
     64. Differs from it: B_l comes before the resizing, which is the same for less, and corners are
-    not aligned in resizing.
+    not aligned in resizing. A discriminator of pixels beside those of features: Kumari et al. 2022,
+    "Ensembling Off-the-shelf Models for GAN Training".
     """
 
     features: Callable[[jax.Array], Sequence[jax.Array]]
     width: int = 64
+    pixel_width: int = 0
     axis_name: str | None = None
     dtype: Dtype = jnp.float32
 
@@ -85,6 +93,10 @@ class ProjectedDiscriminator(nn.Module):
         end = max(4, min(mixed[-1].shape[1:3]) // 2)
         most = 2 ** (len(mixed) - 1) * self.width
         heads = [Head(end, most, train, self.axis_name, self.dtype)(x) for x in mixed]
+        if self.pixel_width:
+            doublings = int(math.log2(min(images.shape[1:3]) / 4)) - 1
+            most = self.pixel_width << doublings
+            heads.append(Head(4, most, train, None, self.dtype, norm=False)(images))
         return jnp.concatenate(heads, axis=1)
 
 
@@ -137,11 +149,12 @@ class Head(nn.Module):
     """Feature maps (B, H, W, C) -> logits (B, n): halves the side, doubles the channels.
 
     Attributes:
-      end: the side is halved while it is larger.
+      end: the side is halved as long as it is no less then.
       width: channels at the end; before, half as many for each doubling of the side.
       train: normalise by the batch's own statistics.
       axis_name: mapped axis over which batch statistics are averaged.
       dtype: of the computation; parameters are float32.
+      norm: batch norm after each convolution but the last; else each has a bias.
     """
 
     end: int
@@ -149,18 +162,20 @@ class Head(nn.Module):
     train: bool
     axis_name: str | None
     dtype: Dtype
+    norm: bool = True
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        options = {"kernel_init": uniform, "use_bias": False, "dtype": self.dtype}
+        options = {"kernel_init": uniform, "use_bias": not self.norm, "dtype": self.dtype}
         halvings = 0
-        while min(x.shape[1:3]) >> halvings > self.end:
+        while min(x.shape[1:3]) >> (halvings + 1) >= self.end:
             halvings += 1
         for left in reversed(range(halvings)):
             conv = Conv(self.width >> left, (4, 4), 2, **options)
             x = SpectralNorm(conv)(x, update_stats=self.train)
-            ones = nn.initializers.ones_init()
-            x = BatchNorm(self.train, self.axis_name, scale_init=ones, dtype=self.dtype)(x)
+            if self.norm:
+                ones = nn.initializers.ones_init()
+                x = BatchNorm(self.train, self.axis_name, scale_init=ones, dtype=self.dtype)(x)
             x = LeakyReLU(0.2)(x)
         conv = Conv(1, (4, 4), padding="VALID", **options)
         x = SpectralNorm(conv)(x, update_stats=self.train)

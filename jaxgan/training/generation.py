@@ -225,7 +225,7 @@ def train(
         real=real,
         evaluate=evaluate if held_out or config.metrics else None,
         description=description,
-        use=how_to_use(folders[0], generator, game.inputs, image_shape(config)),
+        use=how_to_use(folders[0], generator, game.inputs, image_shape(config), config.features),
         layout=f"A row a seed, from {config.seed} on." if several else layout,
         images_per_step=images_per_step * config.seeds,
         sources=(source, test),
@@ -245,13 +245,17 @@ def train(
             parameter_tables(own),
             pictures=samples[index](own),
             real=real,
-            use=how_to_use(folder, generator, game.inputs, image_shape(config)),
+            use=how_to_use(folder, generator, game.inputs, image_shape(config), config.features),
             layout=layout,
         )
 
 
 def how_to_use(
-    workdir: Path, generator: nn.Module, inputs: Inputs, shape: tuple[int, int, int]
+    workdir: Path,
+    generator: nn.Module,
+    inputs: Inputs,
+    shape: tuple[int, int, int],
+    features: str,
 ) -> dict[str, str]:
     """What for -> a command, or Python; the commands build networks of jaxgan alone.
 
@@ -260,20 +264,22 @@ def how_to_use(
       generator: the module.
       inputs: what it takes.
       shape: (H, W, C) of its images.
+      features: the config's, by which it is measured; "lenet" knows digits alone.
     """
     if type(generator).__name__ not in networks.__all__:
         name = type(generator).__name__
         load = f"jaxgan.load_generator({str(workdir)!r}, generator={name}(...))"
         return {"Sample from this run in Python": f"import jaxgan\n\ngenerate = {load}"}
     run = f"--workdir {shlex.quote(str(workdir))}"
-    # The default features are those of digits.
-    features = "" if shape == (28, 28, 1) else " --features lite0"
+    if features == "lenet" and shape != (28, 28, 1):
+        features = "lite0"
+    by = "" if features == "lenet" else f" --features {shlex.quote(features)}"
     use = {
         "Sample from this run": f"jaxgan sample {run} --num 64 --out grid.png",
-        "Measure it": f"jaxgan evaluate {run}{features}",
+        "Measure it": f"jaxgan evaluate {run}{by}",
     }
     if {*inputs} <= {"latents", "labels"}:
-        command = f"jaxgan explore {run} --what neighbours --out neighbours.png"
+        command = f"jaxgan explore {run} --what neighbours{by} --out neighbours.png"
         use["See whether it copies training images"] = command
     load = f"import jaxgan\n\ngenerate = jaxgan.load_generator({str(workdir)!r})"
     return {**use, "Or in Python": load}

@@ -83,6 +83,8 @@ def test_of_projected_gan_only_the_heads_are_trained(variant, lite0, monkeypatch
     monkeypatch.setattr(efficientnet, "find_weights", lambda name: lite0)
     config = projected_gan.get_config(variant)
     config.update({"width": 4, "disc_width": 4, "batch_size": 8})
+    if variant == "projected":
+        config.pixel_width = 4
     games = []
 
     def begin(key):
@@ -108,6 +110,7 @@ def test_of_projected_gan_only_the_heads_are_trained(variant, lite0, monkeypatch
         ("features", "lite0", "another network than the discriminator sees by"),
         ("feature_size", 32, "64 or more"),
         ("disc_width", 3, "an even number above 0"),
+        ("pixel_width", -1, "0 or more"),
     ],
 )
 def test_what_projected_gan_cannot_be_is_refused(field, value, expected):
@@ -198,15 +201,20 @@ def test_the_commands_are_told_of_where_they_know_the_network_alone():
 
     folder = Path("runs/a b")
     inputs, generator = {"latents": (64, "normal")}, networks.mlp("plain")[0]
-    *commands, python = generation.how_to_use(folder, generator, inputs, (28, 28, 1)).values()
+    use = functools.partial(generation.how_to_use, folder)
+    *commands, python = use(generator, inputs, (28, 28, 1), "lenet").values()
     assert commands == [
         "jaxgan sample --workdir 'runs/a b' --num 64 --out grid.png",
         "jaxgan evaluate --workdir 'runs/a b'",
         "jaxgan explore --workdir 'runs/a b' --what neighbours --out neighbours.png",
     ]
     assert python.endswith("load_generator('runs/a b')")
+    *commands, _ = use(generator, inputs, (28, 28, 1), "my digits.npz").values()
+    assert all("--features 'my digits.npz'" in command for command in commands[1:])
+    *commands, _ = use(generator, inputs, (64, 64, 3), "lite1").values()
+    assert all("--features lite1" in command for command in commands[1:])
     inputs = {**inputs, "codes": (2, "uniform")}
-    *commands, _ = generation.how_to_use(folder, generator, inputs, (64, 64, 3)).values()
+    *commands, _ = use(generator, inputs, (64, 64, 3), "lenet").values()
     assert commands[1:] == ["jaxgan evaluate --workdir 'runs/a b' --features lite0"]
-    (python,) = generation.how_to_use(folder, Own(), inputs, (64, 64, 3)).values()
+    (python,) = use(Own(), inputs, (64, 64, 3), "lenet").values()
     assert python.endswith("load_generator('runs/a b', generator=Own(...))")

@@ -1,6 +1,7 @@
 """Projected GAN's discriminator: against NumPy, its published sizes, what of it no step moves."""
 
 import functools
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +14,7 @@ from network_tables import abstract, every_dtype
 from jaxgan import UserError, losses, make_train_step
 from jaxgan.methods import adversarial
 from jaxgan.networks import FastGANGenerator, ProjectedDiscriminator
-from jaxgan.networks.projected import Mixing
+from jaxgan.networks.projected import Head, Mixing
 
 KEY = jax.random.key(0, impl="rbg")
 LITE0 = ((4, 24), (8, 40), (16, 112), (32, 320))  # stride and channels
@@ -46,6 +47,28 @@ def test_it_counts_as_the_authors_code_does():
     count = {name: sum(x.size for x in jax.tree.leaves(tree)) for name, tree in variables.items()}
     assert count["params"] == 10_331_328 - 3_136
     assert count["fixed"] == 376_768
+
+
+@pytest.mark.parametrize("size", [64, 96, 128])
+def test_pixels_have_a_discriminator_of_their_own(size):
+    """It tells one plain colour from another where batch norm would take them away."""
+    features, images = pyramid, jnp.zeros((2, size, size, 3))
+    made, variables = abstract(ProjectedDiscriminator(features, 2, pixel_width=3), images.shape)
+    without, _ = abstract(ProjectedDiscriminator(features, 2), images.shape)
+    places = (size >> int(np.log2(size / 4))) - 3
+    assert made.shape == (2, without.shape[1] + places**2)
+    kernels = [x.shape for x in jax.tree.leaves(variables["params"]["Head_4"]) if len(x.shape) == 4]
+    widths = [3, *(3 * 2**n for n in range(int(np.log2(size / 4)))), 1]
+    assert sorted(kernels) == sorted((4, 4, *pair) for pair in itertools.pairwise(widths))
+
+    head = Head(4, 12, train=True, axis_name=None, dtype=jnp.float32, norm=False)
+    plain = jnp.ones((2, 16, 16, 3)) * jnp.array([1.0, -1.0]).reshape(2, 1, 1, 1)
+    logits = jit(lambda: head.init_with_output(KEY, plain)[0])()
+    one, other = (
+        jit(lambda x: head.init_with_output(KEY, x)[0])(x) for x in (plain[:1], plain[1:])
+    )
+    assert abs(one - other) > 1e-3
+    np.testing.assert_allclose(logits, jnp.concatenate([one, other]), rtol=1e-5)
 
 
 @every_dtype
