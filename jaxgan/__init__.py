@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 from jaxgan import augment, cpu, gpu, latent, losses, methods, metrics, networks
 from jaxgan.errors import UserError
 from jaxgan.losses import penalties
+from jaxgan.network import Network, from_functions
 from jaxgan.state import Player, TrainState, create_player, create_train_state
 from jaxgan.step import (
     Aux,
     Context,
     Objective,
+    apply_eval,
     apply_train,
     make_train_step,
     standing_statistics,
@@ -29,15 +31,18 @@ __version__ = "0.1.0"
 __all__ = [
     "Aux",
     "Context",
+    "Network",
     "Objective",
     "Player",
     "TrainState",
     "UserError",
+    "apply_eval",
     "apply_train",
     "augment",
     "cpu",
     "create_player",
     "create_train_state",
+    "from_functions",
     "gpu",
     "latent",
     "load_discriminator",

@@ -4,13 +4,13 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
 
 from jaxgan import cpu
+from jaxgan.network import Network, NetworkLike, as_network
 
 PyTree = Any
 
@@ -29,7 +29,7 @@ class Player(flax.struct.PyTreeNode):
 
     Attributes:
       params: the trained parameters of all networks on this side.
-      model_state: the other Flax collections (batch statistics, spectral vectors), {} if none.
+      model_state: the other collections (batch statistics, spectral vectors), {} if none.
       opt_state: the Optax state.
       ema_params: exponential moving average of `params`, None where it is not asked for.
     """
@@ -41,12 +41,12 @@ class Player(flax.struct.PyTreeNode):
 
     @property
     def variables(self) -> dict[str, PyTree]:
-        """What `module.apply` takes, with the parameters being trained."""
+        """What a network takes, with the parameters being trained."""
         return {"params": self.params, **self.model_state}
 
     @property
     def ema_variables(self) -> dict[str, PyTree]:
-        """What `module.apply` takes, with the averaged parameters, or the trained ones if none.
+        """What a network takes, with the averaged parameters, or the trained ones if none.
 
         Batch norm's running statistics among them are those of the trained parameters: before a
         network with batch norm draws with averaged ones, `step.standing_statistics` measures
@@ -77,18 +77,21 @@ class TrainState(flax.struct.PyTreeNode):
 
 
 def init_variables(
-    module: nn.Module, key: jax.Array, *inputs: jax.Array, **options: Any
+    network: NetworkLike, key: jax.Array, *inputs: jax.Array, **options: Any
 ) -> dict[str, PyTree]:
-    """`module.init(key, *inputs, **options)`, compiled to run once, or as part of another program.
+    """`network.init(key, *inputs)`, compiled to run once, or as part of another program.
 
     Args:
-      module: a Flax network.
+      network: a Linen module, or any `jaxgan.network.Network`.
       key: a PRNG key.
-      *inputs: as the module takes them; of a batch, one example is enough.
-      **options: what it takes that is no array, such as `train=False`.
+      *inputs: as the network takes them; of a batch, one example is enough.
+      **options: what a Linen module takes that is no array, such as `train=False`.
 
     Returns:
-      The module's variables: "params" and any other collections.
+      The network's variables: "params" and any other collections.
+
+    Raises:
+      UserError: `network` is none.
 
     Examples:
       >>> from flax import linen as nn
@@ -99,26 +102,28 @@ def init_variables(
     # an array that is made there tells.
     within = any(isinstance(x, jax.core.Tracer) for x in (key, *inputs, jnp.zeros(())))
     try:
-        init = _compile_init(module, tuple(options.items()), within)
+        init = _compile_init(network, tuple(options.items()), within)
     except TypeError:  # a module of which something has no hash
-        init = _compile_init.__wrapped__(module, tuple(options.items()), within)
+        init = _compile_init.__wrapped__(network, tuple(options.items()), within)
     return init(key, *inputs)
 
 
 # Kept, since each of many seeds begins with the same networks.
 @functools.lru_cache(maxsize=16)
-def _compile_init(module: nn.Module, options: tuple, within: bool) -> Callable:
-    init = functools.partial(module.init, **dict(options))
+def _compile_init(network: NetworkLike, options: tuple, within: bool) -> Callable:
+    # Only a Linen module begins with a call, which has options.
+    own = {} if isinstance(network, Network) else dict(options)
+    init = functools.partial(as_network(network).init, **own)
     return jax.jit(init, compiler_options={} if within else cpu.quick_options())
 
 
 def create_player(
     variables: dict[str, PyTree], tx: optax.GradientTransformation, *, ema: bool = False
 ) -> Player:
-    """Makes a player from freshly initialised Flax variables.
+    """Makes a player from freshly initialised variables.
 
     Args:
-      variables: what `module.init` returned: "params" and any other collections.
+      variables: what a network's `init` returned: "params" and any other collections.
       tx: the Optax optimiser of this side.
       ema: keep an average of the parameters.
 
@@ -140,7 +145,7 @@ def update_player(
     Args:
       player: before the step.
       grads: of its loss, like `params`.
-      model_state: the other Flax collections after the step.
+      model_state: the other collections after the step.
       tx: the Optax optimiser of this side.
 
     Returns:

@@ -8,19 +8,20 @@ be jitted, scanned, sharded or mapped by whoever calls it.
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
 from flax import traverse_util
 
 from jaxgan.errors import UserError
+from jaxgan.network import NetworkLike, apply_network
 from jaxgan.state import Player, PyTree, TrainState, update_player
 
 __all__ = [
     "Aux",
     "Context",
     "Objective",
+    "apply_eval",
     "apply_train",
     "local_key",
     "make_train_step",
@@ -48,7 +49,7 @@ class Aux(NamedTuple):
     """What a loss gives besides its value.
 
     Attributes:
-      model_state: the new Flax collections of the player being updated.
+      model_state: the new collections, besides "params", of the player being updated.
       metrics: scalars to log.
       extra: the new `extra`; None leaves it as it was.
     """
@@ -67,7 +68,7 @@ class Objective(NamedTuple):
       gen_loss: (gen_vars, disc_vars, fakes, batch, context) -> (loss, Aux); `Aux.model_state`
         may be None where `generate` was the only pass through the generator.
 
-    The `_vars` are dictionaries of Flax collections, {"params": ..., "batch_stats": ...}. The
+    The `_vars` are dictionaries of collections, {"params": ..., "batch_stats": ...}. The
     generator's gradient flows through `fakes` as well as through `gen_vars`.
 
     On a mapped axis the step takes the mean of the devices' losses, metrics and model state. A
@@ -320,30 +321,48 @@ def make_train_step(
 
 
 def apply_train(
-    module: nn.Module, variables: dict[str, PyTree], *inputs: Any, key: jax.Array
+    network: NetworkLike, variables: dict[str, PyTree], *inputs: Any, key: jax.Array
 ) -> tuple[Any, dict[str, PyTree]]:
-    """Applies a module in training mode.
+    """Applies a network in training mode.
 
     Args:
-      module: a Flax module whose `__call__` takes `train`.
+      network: a Linen module whose `__call__` takes `train`, or any `jaxgan.network.Network`.
       variables: its collections; all but "params" may change.
       *inputs: its inputs.
       key: for dropout.
 
     Returns:
       (output, the new collections other than "params").
+
+    Raises:
+      UserError: `network` is none.
     """
-    mutable = [name for name in variables if name != "params"]
-    output, changed = module.apply(
-        variables, *inputs, train=True, rngs={"dropout": key}, mutable=mutable
-    )
-    # Flax returns only what it touched.
-    kept = {name: variables[name] for name in mutable}
-    return output, {**kept, **changed}
+    return apply_network(network, variables, *inputs, train=True, key=key)
+
+
+def apply_eval(network: NetworkLike, variables: dict[str, PyTree], *inputs: Any) -> Any:
+    """Applies a network as outside training: nothing is drawn, and no statistics change.
+
+    Args:
+      network, variables, *inputs: as for `apply_train`.
+
+    Returns:
+      The output.
+
+    Raises:
+      UserError: `network` is none.
+
+    Examples:
+      >>> from jaxgan.networks import MLPGenerator
+      >>> generator, latents = MLPGenerator((8,), (2, 2, 1)), jnp.ones((4, 3))
+      >>> apply_eval(generator, generator.init(jax.random.key(0), latents), latents).shape
+      (4, 2, 2, 1)
+    """
+    return apply_network(network, variables, *inputs, train=False)[0]
 
 
 def standing_statistics(
-    module: nn.Module, variables: dict[str, PyTree], *inputs: jax.Array
+    network: NetworkLike, variables: dict[str, PyTree], *inputs: jax.Array
 ) -> dict[str, PyTree]:
     """Measures the batch norm statistics of given parameters anew.
 
@@ -355,7 +374,7 @@ def standing_statistics(
         mean = sum_i m^(N - i) mean_i / sum_i m^(N - i),  i = 1 ... N, and so the variance
 
     Args:
-      module: a Flax module whose `__call__` takes `train`.
+      network: as for `apply_train`.
       variables: its collections; without running statistics they are given back as they are.
       *inputs: (N, B, ...), N batches of each input.
 
@@ -386,7 +405,7 @@ def standing_statistics(
 
     def update(moments, batch_and_key):
         batch, key = batch_and_key
-        _, changed = apply_train(module, with_moments(moments), *batch, key=key)
+        _, changed = apply_train(network, with_moments(moments), *batch, key=key)
         changed = traverse_util.flatten_dict(changed["batch_stats"])
         # Not the other statistics, such as Flax's singular vectors, which hold for any batch.
         return {path: changed[path].astype(moments[path].dtype) for path in moments}

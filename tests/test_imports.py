@@ -25,7 +25,7 @@ MODULES = {module_name(path): path for path in FILES}
 
 # What each part may import of jaxgan besides itself.
 ERRORS = {"errors"}
-CORE = ERRORS | {"cpu", "devices", "files", "gpu", "nonfinite", "state", "step"}
+CORE = ERRORS | {"cpu", "devices", "files", "gpu", "network", "nonfinite", "state", "step"}
 PARTS = CORE | {"augment", "data", "inputs", "latent", "losses", "metrics", "networks"}
 RUNS = {"methods", "evaluation", "runs", "checkpoints", "inference", "training"}
 EVERYTHING = PARTS | RUNS | {"toys"}
@@ -36,16 +36,17 @@ ALLOWED = {
     "devices": set(),
     "gpu": ERRORS | {"cpu"},
     "files": ERRORS,
-    "losses": ERRORS | {"devices"},
+    "network": ERRORS,
+    "losses": ERRORS | {"devices", "network"},
     "augment": ERRORS | {"devices"},
-    "networks": ERRORS | {"depthwise"},
+    "networks": ERRORS | {"depthwise", "network"},
     "metrics": ERRORS | {"depthwise"},
     "data": ERRORS,
     "latent": ERRORS | {"devices"},
     "inputs": ERRORS | {"latent"},
-    "state": ERRORS | {"cpu"},
+    "state": ERRORS | {"cpu", "network"},
     "nonfinite": {"state"},
-    "step": ERRORS | {"state"},
+    "step": ERRORS | {"network", "state"},
     "methods": (PARTS | {"evaluation"}) - {"data", "networks"},
     "evaluation": PARTS,
     "runs": CORE,

@@ -7,6 +7,7 @@ import jax
 
 from jaxgan.inference.load import LoadedGenerator
 from jaxgan.inputs import Classes, Images, Inputs, Latents
+from jaxgan.network import name_of
 
 __all__ = ["FILES", "model_card"]
 
@@ -76,12 +77,12 @@ def model_card(
     count = sum(leaf.size for leaf in jax.tree.leaves(generate.variables["params"]))
     arguments = ", ".join(generate.inputs)
     feed = ", ".join(f'"{name}": {name}' for name in generate.inputs)
-    title = summary.get("title") or type(generate.generator).__name__
+    title = summary.get("title") or name_of(generate.generator)
     parts = [
         "---\nlibrary_name: jaxgan\ntags: [gan, jax, flax]\n---",
         f"# {title}",
         *([f"![Samples]({samples})"] if samples else []),
-        f"A generator of images, {type(generate.generator).__name__} of jaxgan, with {count:,} "
+        f"A generator of images, {name_of(generate.generator)} of jaxgan, with {count:,} "
         f"parameters, from step {generate.step:,} of its training.",
         "It takes " + "; ".join(_take(generate.inputs, config)) + ". It gives images (B, H, W, C) "
         "float32 in [0, 1].",

@@ -10,7 +10,6 @@ import os
 from types import ModuleType
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.export
 import jax.numpy as jnp
@@ -22,6 +21,7 @@ from jaxgan.errors import UserError
 from jaxgan.files import write_atomically
 from jaxgan.inference.load import LoadedGenerator, make_generate
 from jaxgan.inputs import Classes, Images, Inputs, describe_inputs, inputs_from_description
+from jaxgan.network import NetworkLike, as_network, name_of
 from jaxgan.networks.convolution import force_formulation
 
 __all__ = ["load_safetensors", "save_onnx", "save_program", "save_safetensors"]
@@ -61,13 +61,13 @@ def save_safetensors(path: str | os.PathLike, generate: LoadedGenerator) -> None
 
 
 def load_safetensors(
-    path: str | os.PathLike, *, generator: nn.Module | None = None
+    path: str | os.PathLike, *, generator: NetworkLike | None = None
 ) -> LoadedGenerator:
     """Loads what `save_safetensors` has saved; nothing else of the run is needed.
 
     Args:
       path: the file.
-      generator: the module, where it is not one of `jaxgan.networks`.
+      generator: the network, where it is not one of `jaxgan.networks`.
 
     Returns:
       As `load_generator`.
@@ -85,13 +85,13 @@ def load_safetensors(
         generator = networks.from_description(description["generator"])
     inputs, config = inputs_from_description(description["inputs"]), description["config"]
     arguments = _arguments(inputs, config, 2)
-    made = jax.eval_shape(generator.init, jax.random.key(0), *arguments)
+    made = jax.eval_shape(as_network(generator).init, jax.random.key(0), *arguments)
     expected = traverse_util.flatten_dict(made, sep=".")
     for name in sorted(tensors.keys() | expected.keys()):
         got, wanted = (of[name].shape if name in of else "none" for of in (tensors, expected))
         if got != wanted:
             raise UserError(
-                f"path: {os.fspath(path)} is not of this {type(generator).__name__}: {name} is "
+                f"path: {os.fspath(path)} is not of this {name_of(generator)}: {name} is "
                 f"{got}, expected {wanted}"
             )
     variables = traverse_util.unflatten_dict(tensors, sep=".")
@@ -164,7 +164,7 @@ def save_onnx(path: str | os.PathLike, generate: LoadedGenerator) -> None:
     except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise UserError(
-            f"onnx: jax2onnx does not convert {type(generate.generator).__name__} under JAX "
+            f"onnx: jax2onnx does not convert {name_of(generate.generator)} under JAX "
             f"{jax.__version__} ({reason}), expected a version of JAX that it knows, such as 0.10"
         ) from error
     finally:

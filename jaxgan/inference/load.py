@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
@@ -26,8 +25,9 @@ from jaxgan.inputs import (
     draw_inputs,
     inputs_from_description,
 )
+from jaxgan.network import NetworkLike, value_range_of
 from jaxgan.state import PyTree
-from jaxgan.step import standing_statistics
+from jaxgan.step import apply_eval, standing_statistics
 
 __all__ = [
     "Discriminate",
@@ -46,12 +46,12 @@ class LoadedGenerator(Generate, Protocol):
     """A generator as a function of what it takes.
 
     Attributes:
-      generator: the module.
-      variables: its Flax collections, as they are applied.
+      generator: the network.
+      variables: its collections, as they are applied.
       step, config: of a run, when it was saved, and the run's, a dict.
     """
 
-    generator: nn.Module
+    generator: NetworkLike
     variables: PyTree
     step: int
     config: dict[str, Any]
@@ -74,7 +74,7 @@ def load_generator(
     ema: bool = True,
     step: int | None = None,
     truncation: float | None = None,
-    generator: nn.Module | None = None,
+    generator: NetworkLike | None = None,
 ) -> LoadedGenerator:
     """Loads a trained generator as a jitted function.
 
@@ -84,7 +84,7 @@ def load_generator(
       step: which checkpoint; by default the newest that is not damaged.
       truncation: the bound that latents will keep, as `latent.sample_latents` has it; batch
         statistics are measured of such.
-      generator: the module, where it is not one of `jaxgan.networks`.
+      generator: the network, where it is not one of `jaxgan.networks`.
 
     Returns:
       What the method's generator takes -> images in [0, 1], (B, H, W, C) float32: of latents
@@ -128,7 +128,7 @@ def load_generator(
 
 
 def make_generate(
-    generator: nn.Module,
+    generator: NetworkLike,
     variables: dict[str, PyTree],
     inputs: Inputs,
     *,
@@ -138,8 +138,8 @@ def make_generate(
     """Makes of a generator and its variables the function that `load_generator` gives.
 
     Args:
-      generator: module to images in its `value_range`.
-      variables: its Flax collections.
+      generator: any network to images in its `value_range`.
+      variables: its collections.
       inputs: what it takes, such as `method.inputs`.
       averaged: whether the parameters are averages, which need batch statistics of their own.
       truncation: as for `load_generator`.
@@ -159,12 +159,7 @@ def make_generate(
     """
     if averaged:
         variables = measure_statistics(generator, variables, tuple(inputs.items()), truncation)
-    if not hasattr(generator, "value_range"):
-        raise UserError(
-            f"generator: got {type(generator).__name__} without value_range, expected (low, high), "
-            "the range of its images"
-        )
-    low, high = generator.value_range
+    low, high = value_range_of(generator)
 
     def generate(*arrays: jax.Array) -> jax.Array:
         check_inputs(inputs, arrays)
@@ -195,7 +190,7 @@ def load_discriminator(
     workdir: str | Path,
     *,
     step: int | None = None,
-    discriminator: nn.Module | None = None,
+    discriminator: NetworkLike | None = None,
     value_range: tuple[float, float] | None = None,
 ) -> Discriminate:
     """Loads a trained discriminator as a function of images.
@@ -206,9 +201,9 @@ def load_discriminator(
     Args:
       workdir: the folder of a run.
       step: which checkpoint; by default the newest that is not damaged.
-      discriminator: the module, where it is not one of `jaxgan.networks`.
+      discriminator: the network, where it is not one of `jaxgan.networks`.
       value_range: of the pixels it was trained on; by default that of the run's generator, which
-        then is one of `jaxgan.networks`.
+        then is no Linen module of your own.
 
     Returns:
       Images in [0, 1], (B, H, W, C) float -> logits (B,) float32, (B / m,) where it was trained on
@@ -229,13 +224,14 @@ def load_discriminator(
     if discriminator is None:
         discriminator = networks.from_description(description["discriminator"])
     if value_range is None:
-        value_range = networks.from_description(description["generator"]).value_range
+        of = description["generator"]
+        value_range = of.get("value_range") or networks.from_description(of).value_range
     low, high = value_range
     packing = description.get("packing", 1)
 
     def judge(images: jax.Array, *labels: jax.Array) -> PyTree:
         shown = pack(low + (high - low) * jnp.asarray(images), packing)
-        return discriminator.apply(variables, shown, *labels, train=False)
+        return apply_eval(discriminator, variables, shown, *labels)
 
     discriminate = cast(Discriminate, judge)
     if "disc_inputs" in description:
@@ -305,27 +301,27 @@ def read_run(workdir: str | Path, step: int | None, read: Callable[[Any, int], A
 
 @functools.partial(jax.jit, static_argnums=0)
 def draw_images(
-    generator: nn.Module, variables: dict[str, PyTree], latents: jax.Array, *labels: jax.Array
+    generator: NetworkLike, variables: dict[str, PyTree], latents: jax.Array, *labels: jax.Array
 ) -> jax.Array:
     """Applies a generator as outside training, and brings its images to [0, 1].
 
     Args:
-      generator: module from latents to images in its `value_range`.
-      variables: its Flax collections.
+      generator: any network from latents to images in its `value_range`.
+      variables: its collections.
       latents: (B, latent_dim) float.
       *labels: (B,) int, of a generator with classes.
 
     Returns:
       (B, H, W, C) float32 in [0, 1].
     """
-    low, high = generator.value_range
-    images = generator.apply(variables, latents, *labels, train=False)
+    low, high = value_range_of(generator)
+    images = apply_eval(generator, variables, latents, *labels)
     return jnp.clip((images - low) / (high - low), 0.0, 1.0)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 2, 3))
 def measure_statistics(
-    generator: nn.Module,
+    generator: NetworkLike,
     variables: dict[str, PyTree],
     inputs: tuple[tuple[str, Input], ...],
     truncation: float | None = None,
@@ -333,7 +329,7 @@ def measure_statistics(
     """Gives a generator's averaged parameters batch statistics of their own.
 
     Args:
-      generator: module to images.
+      generator: any network to images.
       variables: its averaged variables.
       inputs: the items of what it takes; each class is as frequent as any other.
       truncation: of the latents, see `latent.sample_latents`.

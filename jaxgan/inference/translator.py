@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-import flax.linen as nn
-
 from jaxgan import networks
 from jaxgan.errors import UserError
 from jaxgan.inference.load import LoadedGenerator, inputs_of, make_generate, restore_player
 from jaxgan.inputs import Images
 from jaxgan.methods.translation import variables_of
+from jaxgan.network import NetworkLike, name_of
 from jaxgan.state import PyTree
 
 __all__ = ["load_translator", "make_translate", "make_translations"]
@@ -22,7 +21,7 @@ def load_translator(
     direction: str,
     *,
     step: int | None = None,
-    generator: nn.Module | None = None,
+    generator: NetworkLike | None = None,
 ) -> LoadedGenerator:
     """Loads a generator of a CycleGAN, a DiscoGAN or a pix2pix as a jitted function.
 
@@ -30,7 +29,7 @@ def load_translator(
       workdir: the folder of a run.
       direction: "ab", from domain a to domain b, or "ba", which a pix2pix has not.
       step: which checkpoint; by default the newest that is not damaged.
-      generator: the module, where it is not one of `jaxgan.networks`.
+      generator: the network, where it is not one of `jaxgan.networks`.
 
     Returns:
       Images in [0, 1], (B, H, W, C) float -> images in [0, 1], (B, H, W, C) float32. Its attributes
@@ -62,12 +61,12 @@ def load_translator(
     return translate
 
 
-def make_translate(generator: nn.Module, variables: PyTree) -> LoadedGenerator:
+def make_translate(generator: NetworkLike, variables: PyTree) -> LoadedGenerator:
     """Makes of a generator and its variables the function that `load_translator` gives.
 
     Args:
-      generator: module from images to images in its `value_range`, with its `channels`.
-      variables: its Flax collections, of one direction.
+      generator: any network from images to images in its `value_range`, with its `channels`.
+      variables: its collections, of one direction.
 
     Returns:
       Images in [0, 1], (B, H, W, C) float -> images in [0, 1], (B, H, W, C) float32.
@@ -83,11 +82,16 @@ def make_translate(generator: nn.Module, variables: PyTree) -> LoadedGenerator:
       (2, 28, 28, 3)
     """
     # As many channels in either domain.
-    inputs = {"images": Images(generator.channels)}
+    channels = getattr(generator, "channels", None)
+    if channels is None:
+        raise UserError(
+            f"generator: got {name_of(generator)} without channels, expected those of its images"
+        )
+    inputs = {"images": Images(channels)}
     return make_generate(generator, variables, inputs, averaged=False)
 
 
-def make_translations(generator: nn.Module, variables: PyTree) -> dict[str, LoadedGenerator]:
+def make_translations(generator: NetworkLike, variables: PyTree) -> dict[str, LoadedGenerator]:
     """The functions of `make_translate`, by their directions.
 
     Args:

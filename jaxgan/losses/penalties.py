@@ -17,7 +17,8 @@ keys are closed:
 
 The gradient of each logit is taken by its own image. Where logits depend on the whole batch, as
 under batch norm, there is no such thing, and the critic is refused as it is traced (one that was
-jitted and traced before goes unseen). A layer of one's own says so by `couples_examples = True`.
+jitted and traced before goes unseen), see `jaxgan.network.refuse_coupled`. A layer of one's own
+says so by `couples_examples = True`.
 
 An augmentation is part of the critic, D(view(x)), so that gradients are by the images before it and
 a weight means what it means to the authors of R3GAN. Of a critic that judges m images as one, the
@@ -28,14 +29,13 @@ A penalty differentiates the critic in reverse mode; training differentiates tha
 """
 
 from collections.abc import Callable
-from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from jaxgan.devices import make_rows
 from jaxgan.errors import UserError
+from jaxgan.network import refuse_coupled
 
 __all__ = ["dragan", "gradient_penalty", "lazily", "r1", "r2"]
 
@@ -235,7 +235,7 @@ def _check(name: str, images: jax.Array) -> None:
 
 def _squared_gradient_norms(critic: Critic, images: jax.Array) -> jax.Array:
     """|| grad D ||^2 of each image, (B,)."""
-    with nn.intercept_methods(_refuse_coupled):
+    with refuse_coupled():
         logits, pullback = jax.vjp(critic, images)
     if logits.shape != images.shape[:1]:
         raise UserError(
@@ -252,17 +252,3 @@ def _gradient_norms(critic: Critic, images: jax.Array) -> jax.Array:
     # The root has no derivative at 0; there it is taken as 0, where autodiff alone gives NaN.
     flat = squares == 0
     return jnp.where(flat, 0, jnp.sqrt(jnp.where(flat, 1, squares)))
-
-
-def _refuse_coupled(call: Callable, args: tuple, kwargs: dict, context: Any) -> Any:
-    module = context.module
-    coupled = getattr(module, "couples_examples", False)
-    if isinstance(module, nn.BatchNorm) and context.method_name == "__call__":
-        given = kwargs.get("use_running_average", args[1] if len(args) > 1 else None)
-        coupled = not (module.use_running_average if given is None else given)
-    if coupled:
-        raise UserError(
-            f"critic: got {type(module).__name__} in it, which makes a logit depend on the whole "
-            "batch, expected a critic that judges each image alone"
-        )
-    return call(*args, **kwargs)

@@ -1,6 +1,5 @@
 """ACGAN: the discriminator also tells the class, of real images and of generated ones."""
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
@@ -13,6 +12,7 @@ from jaxgan.methods.from_latents import latent_inputs, make_generate, one_of_eac
 from jaxgan.methods.method import Method
 from jaxgan.methods.monitors import adversarial_metrics, diversity, judge_held_out
 from jaxgan.methods.players import make_init
+from jaxgan.network import NetworkLike
 from jaxgan.state import PyTree, TrainState
 from jaxgan.step import Aux, Context, Metrics, apply_train, local_key
 
@@ -20,8 +20,8 @@ __all__ = ["acgan"]
 
 
 def acgan(
-    generator: nn.Module,
-    discriminator: nn.Module,
+    generator: NetworkLike,
+    discriminator: NetworkLike,
     *,
     latent_dim: int,
     num_classes: int,

@@ -6,7 +6,6 @@ networks, losses and penalties.
 
 from collections.abc import Callable
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
@@ -22,6 +21,7 @@ from jaxgan.methods.from_latents import latent_inputs, make_generate, one_of_eac
 from jaxgan.methods.method import Method
 from jaxgan.methods.monitors import adversarial_metrics, diversity, judge_held_out
 from jaxgan.methods.players import are_logits, make_init
+from jaxgan.network import NetworkLike
 from jaxgan.state import PyTree, TrainState
 from jaxgan.step import Aux, Context, Metrics, apply_train, local_key
 
@@ -31,8 +31,8 @@ View = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 
 
 def adversarial(
-    generator: nn.Module,
-    discriminator: nn.Module,
+    generator: NetworkLike,
+    discriminator: NetworkLike,
     *,
     latent_dim: int,
     loss: Loss,

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
@@ -18,6 +17,7 @@ from jaxgan.methods.translation import (
     reconstruct,
     verdicts,
 )
+from jaxgan.network import NetworkLike
 from jaxgan.state import PyTree
 from jaxgan.step import Aux, Context, local_key
 
@@ -25,8 +25,8 @@ __all__ = ["cyclegan"]
 
 
 def cyclegan(
-    generators: Mapping[str, nn.Module],
-    discriminators: Mapping[str, nn.Module],
+    generators: Mapping[str, NetworkLike],
+    discriminators: Mapping[str, NetworkLike],
     *,
     cycle_weight: float = 10.0,
     identity_weight: float = 0.5,

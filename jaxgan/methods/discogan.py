@@ -4,7 +4,6 @@ import functools
 import math
 from collections.abc import Mapping
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
@@ -19,6 +18,7 @@ from jaxgan.methods.translation import (
     reconstruct,
     verdicts,
 )
+from jaxgan.network import NetworkLike
 from jaxgan.state import PyTree
 from jaxgan.step import Aux, Context, Metrics, local_key
 
@@ -26,8 +26,8 @@ __all__ = ["discogan"]
 
 
 def discogan(
-    generators: Mapping[str, nn.Module],
-    discriminators: Mapping[str, nn.Module],
+    generators: Mapping[str, NetworkLike],
+    discriminators: Mapping[str, NetworkLike],
     *,
     rate: float = 0.5,
     starting_rate: float = 0.01,

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Mapping
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from jaxgan.inputs import Classes, Latents
 from jaxgan.latent import sample_latents
 from jaxgan.methods.batches import entry
+from jaxgan.network import NetworkLike
 from jaxgan.state import PyTree
 from jaxgan.step import Context, apply_train, local_key
 
@@ -16,7 +16,7 @@ __all__ = ["latent_inputs", "make_generate", "one_of_each"]
 
 
 def make_generate(
-    generator: nn.Module,
+    generator: NetworkLike,
     latents: Latents,
     labels: Callable[[PyTree], tuple[jax.Array, ...]],
     axis_name: str | None,

@@ -1,6 +1,5 @@
 """InfoGAN: the discriminator reads the codes of an image, and the generator makes them readable."""
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
@@ -14,6 +13,7 @@ from jaxgan.methods.from_latents import latent_inputs, one_of_each
 from jaxgan.methods.method import Method
 from jaxgan.methods.monitors import adversarial_metrics, diversity, judge_held_out
 from jaxgan.methods.players import make_init
+from jaxgan.network import NetworkLike
 from jaxgan.state import PyTree, TrainState
 from jaxgan.step import Aux, Context, Metrics, apply_train, local_key
 
@@ -21,8 +21,8 @@ __all__ = ["infogan"]
 
 
 def infogan(
-    generator: nn.Module,
-    discriminator: nn.Module,
+    generator: NetworkLike,
+    discriminator: NetworkLike,
     *,
     latent_dim: int,
     num_codes: int,

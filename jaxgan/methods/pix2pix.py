@@ -1,6 +1,5 @@
 """pix2pix: images from images by pairs, near the truth and in its manner."""
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
@@ -11,6 +10,7 @@ from jaxgan.methods.batches import entry, real_images
 from jaxgan.methods.method import Method
 from jaxgan.methods.monitors import adversarial_metrics
 from jaxgan.methods.players import are_logits, make_init
+from jaxgan.network import NetworkLike
 from jaxgan.state import PyTree
 from jaxgan.step import Aux, Context, apply_train, local_key
 
@@ -18,8 +18,8 @@ __all__ = ["pix2pix"]
 
 
 def pix2pix(
-    generator: nn.Module,
-    discriminator: nn.Module,
+    generator: NetworkLike,
+    discriminator: NetworkLike,
     *,
     channels: int = 3,
     l1_weight: float = 100.0,

@@ -1,17 +1,15 @@
 """The two players of a game of images, freshly initialised and checked against the data."""
 
-import functools
-import inspect
 from collections.abc import Callable
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
 
 from jaxgan.errors import UserError
-from jaxgan.methods.batches import entry
+from jaxgan.methods.batches import check_pixels, entry
+from jaxgan.network import NetworkLike, check
 from jaxgan.state import PyTree, TrainState, create_player, create_train_state, init_variables
 
 __all__ = ["are_logits", "make_init"]
@@ -23,8 +21,8 @@ def are_logits(shape: Any) -> bool:
 
 
 def make_init(
-    generator: nn.Module,
-    discriminator: nn.Module,
+    generator: NetworkLike,
+    discriminator: NetworkLike,
     examples: Callable[[PyTree], tuple[tuple, tuple]],
     is_right: Callable[[Any], bool] = lambda shapes: True,
     expected: str = "",
@@ -34,7 +32,7 @@ def make_init(
     """The `init` of a method with one generator and one discriminator of images.
 
     Args:
-      generator, discriminator: the modules, taking `train`.
+      generator, discriminator: the networks.
       examples: batch, of shapes and dtypes alone -> what the generator and what the discriminator
         is given for one example, two tuples of arrays with a first axis of 1.
       is_right: tells of the shapes of what the discriminator gives for one image, a pytree of
@@ -44,8 +42,9 @@ def make_init(
       target: the entry of the batch whose like the generator makes.
 
     Returns:
-      As `Method.init`. It raises a `UserError` where the generator makes images of another shape
-      than the batch's, or the discriminator gives what the method cannot use.
+      As `Method.init`. It raises a `UserError` where the batch's images are no finite floats, the
+      generator makes images of another shape, the discriminator gives what the method cannot use,
+      or `network.check` refuses one of them.
     """
 
     def init(
@@ -57,16 +56,17 @@ def make_init(
         ema: bool = False,
     ) -> TrainState:
         gen_key, disc_key, train_key = jax.random.split(key, 3)
+        check_pixels(batch, target)
         image_shape = jnp.shape(entry(batch, target))[1:]
         batch = jax.tree.map(_shape_of, batch)
         shown_latents, shown_images = examples(batch)
-        made = _output("generator", generator, gen_key, *shown_latents)
+        made = check("generator", generator, gen_key, *shown_latents)
         if made.shape != (1, *image_shape):
             raise UserError(
                 f"image_size, channels: got data of shape {tuple(image_shape)}, expected "
                 f"{made.shape[1:]}, which is what the generator makes"
             )
-        outputs = _output("discriminator", discriminator, disc_key, *shown_images)
+        outputs = check("discriminator", discriminator, disc_key, *shown_images)
         shapes = jax.tree.map(lambda output: output.shape, outputs)
         if not is_right(shapes):
             raise UserError(
@@ -87,17 +87,3 @@ def make_init(
 def _shape_of(array: jax.Array | jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
     """Its shape, and its dtype in JAX, which has no float64 unless it is asked for it."""
     return jax.ShapeDtypeStruct(array.shape, jax.dtypes.canonicalize_dtype(array.dtype))
-
-
-def _output(player: str, module: nn.Module, key: jax.Array, *inputs: jax.Array) -> PyTree:
-    """What a module gives for inputs, in shape and dtype alone."""
-    try:
-        inspect.signature(module.__call__).bind(*inputs, train=False)
-    except TypeError as error:
-        shapes = ", ".join(str(jnp.shape(array)) for array in inputs)
-        raise UserError(
-            f"{player}: got {type(module).__name__}, expected a module that is called with arrays "
-            f"{shapes} and train=False ({error})"
-        ) from None
-    init = functools.partial(module.init_with_output, train=False)
-    return jax.eval_shape(init, key, *inputs)[0]

@@ -2,7 +2,6 @@
 
 import math
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
@@ -18,15 +17,16 @@ from jaxgan.methods.from_latents import latent_inputs, make_generate, one_of_eac
 from jaxgan.methods.method import Method
 from jaxgan.methods.monitors import adversarial_metrics, diversity
 from jaxgan.methods.players import make_init
+from jaxgan.network import NetworkLike
 from jaxgan.state import PyTree, TrainState
-from jaxgan.step import Aux, Context, Metrics, apply_train, local_key
+from jaxgan.step import Aux, Context, Metrics, apply_eval, apply_train, local_key
 
 __all__ = ["sgan"]
 
 
 def sgan(
-    generator: nn.Module,
-    discriminator: nn.Module,
+    generator: NetworkLike,
+    discriminator: NetworkLike,
     *,
     latent_dim: int,
     num_classes: int,
@@ -166,7 +166,7 @@ def sgan(
     def evaluate(state: TrainState, batch: PyTree, key: jax.Array) -> Metrics:
         mask = batch["mask"]
         variables = state.discriminator.variables
-        logits = jnp.asarray(discriminator.apply(variables, batch["image"], train=False))
+        logits = jnp.asarray(apply_eval(discriminator, variables, batch["image"]))
         right = jnp.argmax(logits, axis=1) == batch["label"]
         return {"accuracy": jnp.sum(mask * right), "count": jnp.sum(mask)}
 

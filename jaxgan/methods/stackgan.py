@@ -19,6 +19,7 @@ from jaxgan.methods.batches import entry, real_images
 from jaxgan.methods.method import Method
 from jaxgan.methods.monitors import adversarial_metrics, diversity
 from jaxgan.methods.players import make_init
+from jaxgan.network import NetworkLike, name_of
 from jaxgan.state import PyTree
 from jaxgan.step import Aux, Context, apply_train, local_key
 
@@ -33,7 +34,7 @@ _KL_WEIGHT = 2 / 128
 
 def stackgan_stage_one(
     generator: nn.Module,
-    discriminator: nn.Module,
+    discriminator: NetworkLike,
     *,
     loss: Loss = non_saturating,
     kl_weight: float = _KL_WEIGHT,
@@ -96,6 +97,7 @@ def stackgan_stage_one(
     "AttnGAN: Fine-Grained Text to Image Generation with Attentional Generative Adversarial
     Networks", section 3.2, for matching with frozen encoders, there by words and in a batch.
     """
+    _expect_linen(generator=generator)
 
     def generate(gen_vars: PyTree, batch: PyTree, context: Context):
         embeddings = _embeddings(batch)
@@ -125,7 +127,7 @@ def stackgan_stage_one(
 def stackgan_stage_two(
     stage_one: nn.Module,
     generator: nn.Module,
-    discriminator: nn.Module,
+    discriminator: NetworkLike,
     *,
     loss: Loss = non_saturating,
     kl_weight: float = _KL_WEIGHT,
@@ -167,6 +169,7 @@ def stackgan_stage_two(
     Source: Zhang et al. 2017, "StackGAN: Text to Photo-realistic Image Synthesis with Stacked
     Generative Adversarial Networks", section 3.4.
     """
+    _expect_linen(stage_one=stage_one, generator=generator)
 
     def generate(gen_vars: PyTree, batch: PyTree, context: Context):
         embeddings = _embeddings(batch)
@@ -211,9 +214,19 @@ def stackgan_stage_two(
     return Method(generate, *losses_of, init)
 
 
+def _expect_linen(**generators: nn.Module) -> None:
+    """Of their generators these methods call more than `init` and `apply`."""
+    for field, generator in generators.items():
+        if not isinstance(generator, nn.Module):
+            raise UserError(
+                f"{field}: got {name_of(generator)}, expected a Linen module, as those of "
+                "jaxgan.networks.stackgan_stage_one and _two"
+            )
+
+
 def _matching_aware(
     generator: nn.Module,
-    discriminator: nn.Module,
+    discriminator: NetworkLike,
     loss: Loss,
     kl_weight: float,
     encode: Callable | None,

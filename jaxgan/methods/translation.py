@@ -7,14 +7,14 @@ of these domains; parameters and other collections are {collection: {name: tree}
 
 from collections.abc import Callable, Mapping
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
 
 from jaxgan.errors import UserError
 from jaxgan.losses import Loss
-from jaxgan.methods.batches import entry
+from jaxgan.methods.batches import check_pixels, entry
+from jaxgan.network import NetworkLike, check
 from jaxgan.state import PyTree, TrainState, create_player, create_train_state, init_variables
 from jaxgan.step import Context, Metrics, apply_train, local_key
 
@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 Images = dict[str, jax.Array]
-Modules = Mapping[str, nn.Module]
+Modules = Mapping[str, NetworkLike]
 
 
 def check_players(generators: Modules, discriminators: Modules) -> None:
@@ -177,16 +177,19 @@ def make_init(
         ema: bool = False,
     ) -> TrainState:
         images = dict(zip("ab", _images(batch), strict=True))
+        for name in images:
+            check_pixels(batch, name)
         images = {name: jnp.zeros((1, *of.shape[1:])) for name, of in images.items()}
         *each, train_key = jax.random.split(key, 5)
         keys = dict(zip(("ab", "ba", "a", "b"), each, strict=True))
         variables = {}
-        for name, module in {**generators, **discriminators}.items():
+        for name, network in {**generators, **discriminators}.items():
             source = images[name[0]]
+            player = "generator" if name in generators else "discriminator"
+            made = check(f"{player} {name!r}", network, keys[name], source)
             if name in generators:
-                made, _ = jax.eval_shape(module.init_with_output, keys[name], source)
                 _check_made(name, images[name[1]], made)
-            variables[name] = init_variables(module, keys[name], source)
+            variables[name] = init_variables(network, keys[name], source)
         both = (_by_collection({k: variables[k] for k in of}) for of in (("ab", "ba"), ("a", "b")))
         gen_vars, disc_vars = both
         return create_train_state(

@@ -7,16 +7,17 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from jaxgan.errors import UserError
+from jaxgan.network import NetworkLike, name_of
 
 __all__ = ["describe", "from_description"]
 
 
-def describe(module: nn.Module) -> dict[str, Any]:
+def describe(network: NetworkLike) -> dict[str, Any]:
     """What it takes to build a module of `jaxgan.networks` again.
 
     Args:
-      module: a module of `jaxgan.networks`, or any whose fields are numbers, strings, tuples and
-        dtypes.
+      network: a module of `jaxgan.networks`, any whose fields are numbers, strings, tuples and
+        dtypes, or a `jaxgan.network.Network`.
 
     Returns:
       {"module": class name, field: value, ...}, ready for JSON. The mapped axis is left out,
@@ -29,12 +30,12 @@ def describe(module: nn.Module) -> dict[str, Any]:
       [256, 256]
     """
     fields = {
-        field.name: getattr(module, field.name)
-        for field in dataclasses.fields(module)
+        field.name: getattr(network, field.name)
+        for field in dataclasses.fields(network)
         if field.name not in ("parent", "name", "axis_name")
     }
     described = {name: _to_json(value) for name, value in fields.items() if not _is_function(value)}
-    return {"module": type(module).__name__, **described}
+    return {"module": name_of(network), **described}
 
 
 def from_description(description: dict[str, Any]) -> nn.Module:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
@@ -19,6 +18,7 @@ from jaxgan.inference.load import make_generate
 from jaxgan.inputs import Classes, Inputs, Latents, describe_inputs, draw_grid, draw_inputs
 from jaxgan.latent import interpolate
 from jaxgan.methods import Method
+from jaxgan.network import Network, NetworkLike, name_of, value_range_of
 from jaxgan.runs.spread import over_seeds
 from jaxgan.state import TrainState
 from jaxgan.training import seeds, sharding
@@ -71,8 +71,8 @@ class Game(NamedTuple):
       one_seed: where the step is not that of any other seed, what `config.seeds` has to be for it.
     """
 
-    generator: nn.Module
-    discriminator: nn.Module
+    generator: NetworkLike
+    discriminator: NetworkLike
     state: TrainState
     step: Callable
     evaluate: Callable | None
@@ -86,8 +86,8 @@ class Game(NamedTuple):
 def game_of(
     config: config_dict.ConfigDict,
     key: jax.Array,
-    generator: nn.Module,
-    discriminator: nn.Module,
+    generator: NetworkLike,
+    discriminator: NetworkLike,
     method: Method,
     gen_tx: optax.GradientTransformation,
     disc_tx: optax.GradientTransformation,
@@ -135,7 +135,8 @@ def train(
     state = seeds.join_states(states) if several else game.state
     generator = game.generator
     pixels = {"image_size": config.image_size, "channels": config.channels}
-    look = {**pixels, "value_range": generator.value_range}
+    value_range = value_range_of(generator)
+    look = {**pixels, "value_range": value_range}
     images_per_step = config.batch_size * (config.disc_steps + config.get("fresh_batch", False))
     orders = [{"batch_size": images_per_step, "seed": single.seed} for single in singles]
     arrays = None
@@ -156,7 +157,7 @@ def train(
 
     def step(state, arrays, batch):
         if arrays is not None:
-            batch = data.take_batch(arrays, batch["index"], generator.value_range)
+            batch = data.take_batch(arrays, batch["index"], value_range)
         return game.step(state, batch)
 
     held_out = None
@@ -252,7 +253,7 @@ def train(
 
 def how_to_use(
     workdir: Path,
-    generator: nn.Module,
+    generator: NetworkLike,
     inputs: Inputs,
     shape: tuple[int, int, int],
     features: str,
@@ -266,9 +267,10 @@ def how_to_use(
       shape: (H, W, C) of its images.
       features: the config's, by which it is measured; "lenet" knows digits alone.
     """
-    if type(generator).__name__ not in networks.__all__:
-        name = type(generator).__name__
-        load = f"jaxgan.load_generator({str(workdir)!r}, generator={name}(...))"
+    name = name_of(generator)
+    if isinstance(generator, Network) or name not in networks.__all__:
+        own = name if isinstance(generator, Network) else f"{name}(...)"
+        load = f"jaxgan.load_generator({str(workdir)!r}, generator={own})"
         return {"Sample from this run in Python": f"import jaxgan\n\ngenerate = {load}"}
     run = f"--workdir {shlex.quote(str(workdir))}"
     if features == "lenet" and shape != (28, 28, 1):

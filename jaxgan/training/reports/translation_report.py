@@ -8,7 +8,6 @@ to beat; beside one with pairs the same generator trained by the absolute error 
 import functools
 from collections.abc import Callable, Mapping, Sequence
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -21,6 +20,7 @@ from jaxgan.evaluation.features import collect_features, frechet, real_batches
 from jaxgan.inference.load import LoadedGenerator
 from jaxgan.inference.translator import load_translator, make_translate
 from jaxgan.metrics.lenet import load_lenet
+from jaxgan.network import NetworkLike, value_range_of
 from jaxgan.runs.evaluations import format_table, write_evaluation
 from jaxgan.state import create_player, init_variables, update_player
 from jaxgan.step import apply_train
@@ -132,8 +132,8 @@ def report(config: config_dict.ConfigDict, workdir, paired: bool = False) -> Non
     if paired and config.dataset in ("digits", "emoji"):
         pairs = [data.load_arrays(source, **look)["image"] for source in sources]
         tx = falling_adams(config, config.num_steps)[0]
-        module = run["ab"].generator
-        alone = train_on_error(config, module, pairs, config.num_steps, tx, jnp.abs)
+        generator = run["ab"].generator
+        alone = train_on_error(config, generator, pairs, config.num_steps, tx, jnp.abs)
         ways["L1 alone"] = {"ab": alone}
     elif are_digits(config):
         ways["with pairs"] = train_with_pairs(config, sources[0], run["ab"].generator)
@@ -156,7 +156,7 @@ def report(config: config_dict.ConfigDict, workdir, paired: bool = False) -> Non
     print(file)
 
 
-def train_with_pairs(config: config_dict.ConfigDict, source, module: nn.Module) -> Ways:
+def train_with_pairs(config: config_dict.ConfigDict, source, generator: NetworkLike) -> Ways:
     """The run's generators, trained on digits and what each should become, by squared error."""
     look = {"image_size": config.image_size, "channels": config.channels}
     plain = data.load_arrays(source, **look)["image"]
@@ -164,14 +164,14 @@ def train_with_pairs(config: config_dict.ConfigDict, source, module: nn.Module) 
     tx = optax.adam(falling(1e-3, SUPERVISED_STEPS), b1=0.5)
     both = {"ab": pairs, "ba": pairs[::-1]}
     return {
-        way: train_on_error(config, module, both[way], SUPERVISED_STEPS, tx, jnp.square, number)
+        way: train_on_error(config, generator, both[way], SUPERVISED_STEPS, tx, jnp.square, number)
         for number, way in enumerate(both)
     }
 
 
 def train_on_error(
     config: config_dict.ConfigDict,
-    module: nn.Module,
+    generator: NetworkLike,
     pairs: Sequence[np.ndarray],
     num_steps: int,
     tx: optax.GradientTransformation,
@@ -182,7 +182,7 @@ def train_on_error(
 
     Args:
       config: of the run.
-      module: the generator, which begins anew.
+      generator: the network, which begins anew.
       pairs: what it is given and what it should make of it, uint8 (N, H, W, C).
       num_steps: of batches of the config's size.
       tx: the optimiser.
@@ -192,7 +192,7 @@ def train_on_error(
     Returns:
       Images in [0, 1] -> such images.
     """
-    low, high = module.value_range
+    low, high = value_range_of(generator)
 
     @functools.partial(jax.jit, donate_argnums=0, compiler_options=cpu.compiler_options())
     def step(player, pairs, index, key):
@@ -200,7 +200,7 @@ def train_on_error(
 
         def loss(params):
             made, model_state = apply_train(
-                module, {"params": params, **player.model_state}, inputs, key=key
+                generator, {"params": params, **player.model_state}, inputs, key=key
             )
             return jnp.mean(error(made - targets)), model_state
 
@@ -208,13 +208,13 @@ def train_on_error(
         return update_player(player, grads, model_state, tx)
 
     key = jax.random.fold_in(jax.random.key(config.seed), number)
-    player = create_player(init_variables(module, key, jnp.zeros((1, *image_shape(config)))), tx)
+    player = create_player(init_variables(generator, key, jnp.zeros((1, *image_shape(config)))), tx)
     pairs = jax.device_put(tuple(pairs))
     batches = data.index_iterator(len(pairs[0]), batch_size=config.batch_size, seed=config.seed)
     for count in range(num_steps):
         index = next(batches)["index"]
         player = step(player, pairs, index, jax.random.fold_in(key, count))
-    return make_translate(module, player.variables)
+    return make_translate(generator, player.variables)
 
 
 def read_digits(images) -> np.ndarray:
