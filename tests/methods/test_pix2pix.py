@@ -63,7 +63,7 @@ def test_both_players_pay_for_the_pair():
 
 def test_what_does_not_fit_is_refused():
     for line, game, batch in (
-        (r"^discriminator: got logits \(2, 2\) for one", Judge((2, 2)), BATCH),
+        (r"^discriminator: got Judge, which makes \(4, 2\) of a batch of 2", Judge((-1, 2)), BATCH),
         (r"^image_size, channels: got data of shape \(8, 8, 3\)", Judge(), {
             **BATCH, "b": np.zeros((4, 8, 8, 3), np.float32)}),
         (r"^batch: got entries a, expected 'b' among them", Judge(), {"a": BATCH["a"]}),
