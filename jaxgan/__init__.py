@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from jaxgan import augment, cpu, gpu, latent, losses, methods, metrics, networks
 from jaxgan.errors import UserError
+from jaxgan.frameworks import from_equinox, from_nnx
 from jaxgan.losses import penalties
 from jaxgan.network import Network, from_functions
 from jaxgan.state import Player, TrainState, create_player, create_train_state
@@ -42,7 +43,9 @@ __all__ = [
     "cpu",
     "create_player",
     "create_train_state",
+    "from_equinox",
     "from_functions",
+    "from_nnx",
     "gpu",
     "latent",
     "load_discriminator",

@@ -175,8 +175,13 @@ def make_train_step(
 
     def pmean_statistics(model_state):
         # Batch norm that was given the axis name returns averaged statistics already; this one
-        # covers networks that were not.
-        return pmean(local(model_state))
+        # covers networks that were not. Counters, as Equinox has them, stay whole numbers.
+        def mean(x):
+            if jnp.issubdtype(x.dtype, jnp.inexact):
+                return jax.lax.pmean(x, axis_name)
+            return jax.lax.pmax(x.astype(jnp.int32), axis_name).astype(x.dtype)
+
+        return model_state if axis_name is None else jax.tree.map(mean, local(model_state))
 
     def mean_of_parts(function, carry, part):
         """function(carry, micro-batch, its number) -> (carry, values); the means of the values."""
@@ -383,6 +388,10 @@ def standing_statistics(
       called "mean" and "var" and stand together; all else is as it was. So are statistics that
       no batch changes.
 
+    Raises:
+      UserError: statistics of Equinox's `BatchNorm(mode="ema")`, which normalises by them in
+        training, too, so that they cannot be measured like that.
+
     Examples:
       >>> from jaxgan.networks import MLPGenerator
       >>> generator, latents = MLPGenerator((8,), (2, 2, 1), batch_norm=True), jnp.ones((10, 64, 3))
@@ -398,6 +407,11 @@ def standing_statistics(
     before = {path: leaf for path, leaf in statistics.items() if _is_moment(path, statistics)}
     if not before:
         return variables
+    if any(path[-1] == "first_time" for path in statistics):
+        raise UserError(
+            "batch_stats: got those of Equinox's BatchNorm(mode='ema'), which normalises by them "
+            "in training, too, expected those of mode='batch'"
+        )
 
     def with_moments(moments):
         merged = traverse_util.unflatten_dict({**statistics, **moments})
@@ -431,7 +445,10 @@ def standing_statistics(
         constant = left == 1
         return jnp.where(constant, old, near / jnp.where(constant, 1, 1 - left)).astype(old.dtype)
 
-    return with_moments(jax.tree.map(average, before, after))
+    # Equinox divides by 1 - m^counter what it has gathered from 0; these are whole.
+    counters = {(*path[:-1], "counter") for path in before} & statistics.keys()
+    whole = {path: jnp.full_like(statistics[path], jnp.iinfo(jnp.int32).max) for path in counters}
+    return with_moments({**jax.tree.map(average, before, after), **whole})
 
 
 _FAR = 2.0**60

@@ -37,6 +37,7 @@ ALLOWED = {
     "gpu": ERRORS | {"cpu"},
     "files": ERRORS,
     "network": ERRORS,
+    "frameworks": ERRORS | {"network"},
     "losses": ERRORS | {"devices", "network"},
     "augment": ERRORS | {"devices"},
     "networks": ERRORS | {"depthwise", "network"},
