@@ -12,6 +12,7 @@ from jaxgan import augment, cpu, gpu, latent, losses, methods, metrics, networks
 from jaxgan.errors import UserError
 from jaxgan.frameworks import from_equinox, from_nnx
 from jaxgan.losses import penalties
+from jaxgan.methods import adversarial_critic
 from jaxgan.network import Network, from_functions
 from jaxgan.state import Player, TrainState, create_player, create_train_state
 from jaxgan.step import (
@@ -20,6 +21,7 @@ from jaxgan.step import (
     Objective,
     apply_eval,
     apply_train,
+    example_gradient_norm,
     make_train_step,
     standing_statistics,
 )
@@ -37,12 +39,14 @@ __all__ = [
     "Player",
     "TrainState",
     "UserError",
+    "adversarial_critic",
     "apply_eval",
     "apply_train",
     "augment",
     "cpu",
     "create_player",
     "create_train_state",
+    "example_gradient_norm",
     "from_equinox",
     "from_functions",
     "from_nnx",

@@ -6,7 +6,7 @@ import pytest
 import tiny
 
 from jaxgan.state import create_player
-from jaxgan.step import _average
+from jaxgan.step import update_average
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def test_both_averages_are_the_same_after_many_steps(torch, torch_reference):
         put(value)
         averaged.update_parameters(module)
         player = player.replace(params={"kernel": jnp.asarray(value)})
-        player = player.replace(ema_params=_average(player, jnp.int32(step), 0.8))
+        player = player.replace(ema_params=update_average(player, jnp.int32(step), 0.8))
         np.testing.assert_allclose(
             averaged.module.weight.detach().numpy(),
             player.ema_params["kernel"],

@@ -17,13 +17,16 @@ With r and f the logits of real and of generated examples, they are
 
 and `smooth_labels` varies the first two. All stay finite up to |logit| = 1e4 and beyond. Logits of
 any other rank are an error: (B, 1) against (B,) would broadcast to (B, B) without a word.
-`feature_matching` compares features in place of logits, `image_text_matching` and `barlow_twins`
-embeddings of images with those of captions, `word_prediction` tells words from images, and
-`gaussian_kl` compares Gaussians with the standard one. Where a discriminator has logits of K
-classes, `real_logits` gives the one that these losses take, and `class_cross_entropy` is the loss
-of examples with a label; `class_consistency` needs none.
+`feature_matching` and `paired_feature_matching` compare features in place of logits, `lecam` keeps
+logits near their averages, `image_text_matching` and `barlow_twins` compare embeddings of images
+with those of captions, `word_prediction` tells words from images, and `gaussian_kl` compares
+Gaussians with the standard one. Where a discriminator has logits of K classes, `real_logits` gives
+the one that these losses take, and `class_cross_entropy` is the loss of examples with a label;
+`class_consistency` needs none. `adaptive_weight` is what an adversarial term weighs beside another
+loss.
 """
 
+from jaxgan.losses.balance import adaptive_weight
 from jaxgan.losses.cross_entropy import (
     minimax,
     minimax_discriminator,
@@ -32,8 +35,9 @@ from jaxgan.losses.cross_entropy import (
     non_saturating_generator,
     smooth_labels,
 )
-from jaxgan.losses.features import feature_matching
+from jaxgan.losses.features import feature_matching, paired_feature_matching
 from jaxgan.losses.gaussian import gaussian_kl
+from jaxgan.losses.lecam import lecam
 from jaxgan.losses.linear import (
     hinge,
     hinge_discriminator,
@@ -62,6 +66,7 @@ from jaxgan.losses.squared_error import (
 
 __all__ = [
     "Loss",
+    "adaptive_weight",
     "barlow_twins",
     "class_consistency",
     "class_cross_entropy",
@@ -74,11 +79,13 @@ __all__ = [
     "least_squares",
     "least_squares_discriminator",
     "least_squares_generator",
+    "lecam",
     "minimax",
     "minimax_discriminator",
     "minimax_generator",
     "non_saturating",
     "non_saturating_generator",
+    "paired_feature_matching",
     "real_logits",
     "relativistic",
     "relativistic_discriminator",

@@ -2,12 +2,14 @@
 
 For methods of your own: `Method`; `make_init` makes its `init`, and `judge_held_out` counts for its
 `evaluate`; `entry`, `real_images` and `class_labels` take from a batch what is there or refuse it;
-`adversarial_metrics` and `diversity` are what to log.
+`adversarial_metrics` and `diversity` are what to log. `adversarial_critic` is no method: it is the
+discriminator's side alone, as a term of a loss of one's own.
 """
 
 from jaxgan.methods.acgan import acgan
 from jaxgan.methods.adversarial import adversarial
 from jaxgan.methods.batches import class_labels, entry, real_images
+from jaxgan.methods.critic import Critic, CriticState, adversarial_critic
 from jaxgan.methods.cyclegan import cyclegan
 from jaxgan.methods.discogan import discogan
 from jaxgan.methods.infogan import infogan
@@ -21,9 +23,12 @@ from jaxgan.methods.stackgan import stackgan_stage_one, stackgan_stage_two
 from jaxgan.methods.translation import variables_of
 
 __all__ = [
+    "Critic",
+    "CriticState",
     "Method",
     "acgan",
     "adversarial",
+    "adversarial_critic",
     "adversarial_metrics",
     "class_labels",
     "cyclegan",
