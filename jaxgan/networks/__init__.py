@@ -27,6 +27,7 @@ from jaxgan.networks.stackgan import (
     stackgan_stage_two,
 )
 from jaxgan.networks.text import ImageEncoder, TextEncoder
+from jaxgan.networks.velocity import OneStepUNet, VelocityCritic, VelocityUNet
 
 __all__ = [
     "DCGANDiscriminator",
@@ -37,6 +38,7 @@ __all__ = [
     "ImageEncoder",
     "MLPDiscriminator",
     "MLPGenerator",
+    "OneStepUNet",
     "PatchDiscriminator",
     "ProjectedDiscriminator",
     "R3GANDiscriminator",
@@ -50,6 +52,8 @@ __all__ = [
     "StackGANStageTwo",
     "TextEncoder",
     "UNetGenerator",
+    "VelocityCritic",
+    "VelocityUNet",
     "cyclegan",
     "dcgan",
     "dcgan_paper",

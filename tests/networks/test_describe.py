@@ -25,6 +25,10 @@ def modules():
     yield from TINY.items()
     yield "sgan discriminator", SGANDiscriminator(3)
     yield "fastgan", networks.FastGANGenerator(64, 16, lite=False)
+    unet = {"width": 8, "channels": 3, "blocks": 2}
+    yield "velocity", networks.VelocityUNet(**unet)
+    yield "velocity critic", networks.VelocityCritic(**unet)
+    yield "one step", networks.OneStepUNet(**unet, image_size=32, time=0.8)
     for name, pair in (
         ("cyclegan", networks.cyclegan(28)),
         ("discogan", networks.discogan(28)),
