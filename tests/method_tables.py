@@ -24,6 +24,7 @@ from jaxgan.methods import (
     adversarial,
     cyclegan,
     discogan,
+    dmd2,
     infogan,
     pix2pix,
     sgan,
@@ -207,6 +208,43 @@ def pairs():
     )
 
 
+class Velocity(nn.Module):
+    """What `Painter` and `VelocityJudge` have of their teacher: the last layer of the former."""
+
+    @nn.compact
+    def __call__(self, x, t, train=False):
+        h = vectors(x)[:, :8] + t[:, None]
+        return nn.Dense(32, name="Dense_1")(h).reshape(-1, *SHAPE)
+
+
+class VelocityJudge(nn.Module):
+    """Velocities, and a logit that depends on the number of the pass."""
+
+    @nn.compact
+    def __call__(self, x, t, train=False):
+        passes = count_passes(self, train)
+        h = nn.tanh((1 + 0.1 * passes) * nn.Dense(8)(vectors(x)) + t[:, None])
+        return nn.Dense(32, name="Dense_1")(h).reshape(-1, *SHAPE), nn.Dense(1, name="logit")(h)[
+            :, 0
+        ]
+
+
+def distilled(**step):
+    def method(axis_name):
+        shown = (
+            jax.ShapeDtypeStruct((1, *SHAPE), jnp.float32),
+            jax.ShapeDtypeStruct((1,), jnp.float32),
+        )
+        variables = jax.eval_shape(Velocity().init, KEY, *shown)
+        return dmd2(
+            Painter(axis_name), VelocityJudge(), Velocity(), latent_dim=DIM, gan_weight=0.5,
+            teacher_variables=jax.tree.map(lambda x: jnp.ones(x.shape), variables),
+            axis_name=axis_name,
+        )  # fmt: skip
+
+    return Case(method, step)
+
+
 CASES = {
     "classes_relativistic_r1_r2": plain(
         None, slopes, losses.relativistic, classes=K, ema_decay=0.9, fresh_fakes=True
@@ -225,6 +263,7 @@ CASES = {
     "pix2pix": pairs(),
     "stackgan_one": stage_one(),
     "stackgan_two": stage_two(),
+    "dmd2": distilled(disc_steps=2, ema_decay=0.9),
 }
 
 

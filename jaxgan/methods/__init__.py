@@ -12,6 +12,8 @@ from jaxgan.methods.batches import class_labels, entry, real_images
 from jaxgan.methods.critic import Critic, CriticState, adversarial_critic
 from jaxgan.methods.cyclegan import cyclegan
 from jaxgan.methods.discogan import discogan
+from jaxgan.methods.dmd2 import distribution_matching, dmd2
+from jaxgan.methods.flow_matching import init_flow, integrate, make_flow_step
 from jaxgan.methods.infogan import infogan
 from jaxgan.methods.matching import init_matching, make_matching_step
 from jaxgan.methods.method import Method
@@ -33,11 +35,16 @@ __all__ = [
     "class_labels",
     "cyclegan",
     "discogan",
+    "distribution_matching",
     "diversity",
+    "dmd2",
     "entry",
     "infogan",
+    "init_flow",
     "init_matching",
+    "integrate",
     "judge_held_out",
+    "make_flow_step",
     "make_init",
     "make_matching_step",
     "pix2pix",

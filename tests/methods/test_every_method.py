@@ -89,8 +89,9 @@ def test_each_pass_over_images_is_kept_in_the_statistics(name):
         assert counts
 
 
-def test_what_a_method_holds_frozen_no_step_moves():
-    states, _ = three_steps("stackgan_two")
+@pytest.mark.parametrize("name", ["stackgan_two", "dmd2"])
+def test_what_a_method_holds_frozen_no_step_moves(name):
+    states, _ = three_steps(name)
     assert tiny.difference(states[3].extra, states[0].extra) == 0 < len(states[0].extra)
 
 
