@@ -17,13 +17,13 @@ With r and f the logits of real and of generated examples, they are
 
 and `smooth_labels` varies the first two. All stay finite up to |logit| = 1e4 and beyond. Logits of
 any other rank are an error: (B, 1) against (B,) would broadcast to (B, B) without a word.
-`feature_matching` and `paired_feature_matching` compare features in place of logits, `lecam` keeps
-logits near their averages, `image_text_matching` and `barlow_twins` compare embeddings of images
-with those of captions, `word_prediction` tells words from images, and `gaussian_kl` compares
-Gaussians with the standard one. Where a discriminator has logits of K classes, `real_logits` gives
-the one that these losses take, and `class_cross_entropy` is the loss of examples with a label;
-`class_consistency` needs none. `adaptive_weight` is what an adversarial term weighs beside another
-loss.
+`feature_matching` and `paired_feature_matching` compare features in place of logits, `perceptual`
+those of a fixed network, `lecam` keeps logits near their averages, `image_text_matching` and
+`barlow_twins` compare embeddings of images with those of captions, `word_prediction` tells words
+from images, and `gaussian_kl` compares Gaussians with the standard one. Where a discriminator has
+logits of K classes, `real_logits` gives the one that these losses take, and `class_cross_entropy`
+is the loss of examples with a label; `class_consistency` needs none. `adaptive_weight` is what an
+adversarial term weighs beside another loss.
 """
 
 from jaxgan.losses.balance import adaptive_weight
@@ -35,7 +35,7 @@ from jaxgan.losses.cross_entropy import (
     non_saturating_generator,
     smooth_labels,
 )
-from jaxgan.losses.features import feature_matching, paired_feature_matching
+from jaxgan.losses.features import feature_matching, paired_feature_matching, perceptual
 from jaxgan.losses.gaussian import gaussian_kl
 from jaxgan.losses.lecam import lecam
 from jaxgan.losses.linear import (
@@ -86,6 +86,7 @@ __all__ = [
     "non_saturating",
     "non_saturating_generator",
     "paired_feature_matching",
+    "perceptual",
     "real_logits",
     "relativistic",
     "relativistic_discriminator",

@@ -1,4 +1,4 @@
-"""Feature matching: a generator's loss on the discriminator's inner layers."""
+"""Losses on inner layers: the discriminator's, or those of a fixed network."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from jaxgan.errors import UserError
 
-__all__ = ["feature_matching", "paired_feature_matching"]
+__all__ = ["feature_matching", "paired_feature_matching", "perceptual"]
 
 
 def feature_matching(
@@ -80,10 +80,55 @@ def paired_feature_matching(real_features: Any, fake_features: Any) -> jax.Array
     Conditional GANs", equation 4. Of three scales with four layers each, the authors' code takes
     10/3 of this sum.
     """
-    shapes = [jax.tree.map(jnp.shape, x) for x in (real_features, fake_features)]
+    distances = [
+        jnp.mean(jnp.abs(real - fake))
+        for real, fake in _pairs("fake_features", real_features, fake_features)
+    ]
+    return sum(distances, start=jnp.zeros(()))
+
+
+def perceptual(real_features: Any, made_features: Any) -> jax.Array:
+    """How far what was made is from what it stands for, as a fixed network sees both.
+
+        L = sum over layers l of E[|u_l(x) - u_l(y)|^2],  u = f / |f| at each place
+
+    The norms are over channels and the mean over examples and places, so that a layer counts at
+    most 4, however large its features are.
+
+    Args:
+      real_features: pytree of (B, ..., C) float, one array for each layer, of real examples.
+      made_features: the same of what was made.
+
+    Returns:
+      float32 scalar, at least 0.
+
+    Raises:
+      UserError: features of two structures or shapes, of rank below 2, or not floating point.
+
+    Examples:
+      >>> print(perceptual([jnp.array([[3.0, 0.0]])], [jnp.array([[0.0, 2.0]])]))
+      2.0
+
+    Source: Zhang et al. 2018, "The Unreasonable Effectiveness of Deep Features as a Perceptual
+    Metric", equation 1 with all weights 1, and 1e-6 beside the squared norms, for gradients at 0.
+    """
+    distances = [
+        jnp.mean(jnp.sum(jnp.square(_unit(real) - _unit(made)), axis=-1))
+        for real, made in _pairs("made_features", real_features, made_features)
+    ]
+    return sum(distances, start=jnp.zeros(()))
+
+
+def _unit(x: jax.Array) -> jax.Array:
+    return x * jax.lax.rsqrt(jnp.sum(jnp.square(x), axis=-1, keepdims=True) + 1e-6)
+
+
+def _pairs(name: str, real_features: Any, features: Any) -> list[tuple[jax.Array, jax.Array]]:
+    """Arrays of like layers, at least float32, `name` being what the second ones are called."""
+    shapes = [jax.tree.map(jnp.shape, x) for x in (real_features, features)]
     if shapes[0] != shapes[1]:
         raise UserError(
-            f"fake_features: got shapes {shapes[1]}, expected {shapes[0]}, those of real_features"
+            f"{name}: got shapes {shapes[1]}, expected {shapes[0]}, those of real_features"
         )
 
     def widen(name, x):
@@ -92,12 +137,8 @@ def paired_feature_matching(real_features: Any, fake_features: Any) -> jax.Array
         _check_dtype(name, x)
         return jnp.asarray(x, jnp.promote_types(jnp.result_type(x), jnp.float32))
 
-    pairs = zip(jax.tree.leaves(real_features), jax.tree.leaves(fake_features), strict=True)
-    distances = [
-        jnp.mean(jnp.abs(widen("real_features", real) - widen("fake_features", fake)))
-        for real, fake in pairs
-    ]
-    return sum(distances, start=jnp.zeros(()))
+    pairs = zip(jax.tree.leaves(real_features), jax.tree.leaves(features), strict=True)
+    return [(widen("real_features", real), widen(name, of)) for real, of in pairs]
 
 
 def _check_dtype(name: str, x: jax.Array) -> None:

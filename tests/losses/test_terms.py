@@ -107,3 +107,19 @@ def test_lecam_is_its_formula_with_gradients_by_the_logits_alone():
     assert narrow.dtype == jnp.float32
     with pytest.raises(UserError, match=r"^fake_logits: got [^\n]*$"):
         losses.lecam(jnp.zeros(4), jnp.zeros((4, 1)), jnp.zeros(()), jnp.zeros(()))
+
+
+def test_perceptual_compares_directions_at_each_place():
+    rng = np.random.default_rng(0)
+    real, made = ([rng.normal(size=(2, n, n, 5)).astype(np.float32) for n in (4, 2)] for _ in "ab")
+    expected = 0
+    for x, y in zip(real, made, strict=True):
+        cosines = np.sum(x * y, -1) / np.linalg.norm(x, axis=-1) / np.linalg.norm(y, axis=-1)
+        expected += np.mean(2 - 2 * cosines)
+    np.testing.assert_allclose(losses.perceptual(real, made), expected, rtol=1e-4)
+    # It is blind to how large features are, and has a gradient where they are none.
+    np.testing.assert_allclose(losses.perceptual(real, [9 * x for x in real]), 0, atol=1e-5)
+    grads = jax.grad(losses.perceptual, 1)(real, [0 * x for x in made])
+    assert all(np.all(np.isfinite(x)) and np.any(x != 0) for x in grads)
+    with pytest.raises(UserError, match=r"^made_features: got shapes"):
+        losses.perceptual(real, made[:1])
