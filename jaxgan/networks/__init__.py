@@ -5,7 +5,8 @@
 widths, for pairs of one's own.
 `cyclegan`, `discogan` and `pix2pix` do as well, for pairs that translate images into images: each
 direction takes such a pair. `FastGANGenerator` and `ProjectedDiscriminator` are a pair, too: the
-latter is handed the fixed features that it sees images by.
+latter is handed the fixed features that it sees images by. `MultiScaleDiscriminator` and
+`UNetDiscriminator` judge images of other trainings, for `adversarial_critic`.
 """
 
 from jaxgan.networks.cyclegan import PatchDiscriminator, ResNetGenerator, cyclegan
@@ -15,8 +16,10 @@ from jaxgan.networks.discogan import DiscoGANDiscriminator, DiscoGANGenerator, d
 from jaxgan.networks.fastgan import FastGANGenerator
 from jaxgan.networks.mlp import MLPDiscriminator, MLPGenerator, mlp
 from jaxgan.networks.pix2pix import UNetGenerator, pix2pix
+from jaxgan.networks.pix2pixhd import MultiScaleDiscriminator
 from jaxgan.networks.projected import ProjectedDiscriminator
 from jaxgan.networks.r3gan import R3GANDiscriminator, R3GANGenerator, r3gan
+from jaxgan.networks.real_esrgan import UNetDiscriminator
 from jaxgan.networks.semi_supervised import SGANDiscriminator, sgan
 from jaxgan.networks.sn_resnet import SNResNetDiscriminator, SNResNetGenerator, sn_resnet
 from jaxgan.networks.stackgan import (
@@ -28,6 +31,7 @@ from jaxgan.networks.stackgan import (
 )
 from jaxgan.networks.text import ImageEncoder, TextEncoder
 from jaxgan.networks.velocity import OneStepUNet, VelocityCritic, VelocityUNet
+from jaxgan.networks.vq import VectorQuantizer, VQAutoencoder
 
 __all__ = [
     "DCGANDiscriminator",
@@ -38,6 +42,7 @@ __all__ = [
     "ImageEncoder",
     "MLPDiscriminator",
     "MLPGenerator",
+    "MultiScaleDiscriminator",
     "OneStepUNet",
     "PatchDiscriminator",
     "ProjectedDiscriminator",
@@ -51,7 +56,10 @@ __all__ = [
     "StackGANStageOne",
     "StackGANStageTwo",
     "TextEncoder",
+    "UNetDiscriminator",
     "UNetGenerator",
+    "VQAutoencoder",
+    "VectorQuantizer",
     "VelocityCritic",
     "VelocityUNet",
     "cyclegan",

@@ -76,36 +76,44 @@ class PatchDiscriminator(nn.Module):
     """Images (B, H, W, C) -> float32 logits (B, h, w), one for each of many overlapping patches.
 
     4x4 convolutions of stride 2, the last width of stride 1, and one more to the logits, each with
-    a border of one pixel of zeros; LeakyReLU 0.2 throughout, instance norm without scale and bias
-    on all but the first and the last. A logit sees a patch of 70x70 pixels with four widths, 34x34
-    with three, 16x16 with two.
+    a border of zeros; LeakyReLU 0.2 throughout, instance norm without scale and bias on all but the
+    first and the last. A logit sees a patch of 70x70 pixels with four widths, 34x34 with three,
+    16x16 with two.
 
     Attributes:
       widths: channels of the feature maps; all but the last halve the side.
       dtype: of the computation; parameters are float32.
+      border: of zeros, in pixels.
+      features: give (logits, feature maps) in place of the logits, a map for each of the widths.
     """
 
     widths: tuple[int, ...] = (64, 128, 256, 512)
     dtype: Dtype = jnp.float32
+    border: int = 1
+    features: bool = False
 
     @nn.compact
-    def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
-        """Images (B, H, W, C) -> float32 logits (B, h, w)."""
-        options = {"padding": 1, "dtype": self.dtype}
-        x = images
+    def __call__(
+        self, images: jax.Array, train: bool = False
+    ) -> jax.Array | tuple[jax.Array, list[jax.Array]]:
+        """Images (B, H, W, C) -> float32 logits (B, h, w), and maybe maps (B, h, w, width)."""
+        options = {"padding": self.border, "dtype": self.dtype}
+        x, maps = images, []
         for i, width in enumerate(self.widths):
             stride = 2 if i < len(self.widths) - 1 else 1
             x = Conv(width, (4, 4), stride, **options)(x)
             if i > 0:
                 x = InstanceNorm()(x)
             x = LeakyReLU(0.2)(x)
+            maps.append(x)
         x = Conv(1, (4, 4), **options)(x)
         if 0 in x.shape:
             raise UserError(
                 f"image_size: got images {images.shape}, expected larger ones for a discriminator "
                 f"of {len(self.widths)} widths"
             )
-        return x[..., 0].astype(jnp.float32)
+        logits = x[..., 0].astype(jnp.float32)
+        return (logits, maps) if self.features else logits
 
 
 def cyclegan(

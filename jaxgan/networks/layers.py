@@ -26,12 +26,16 @@ __all__ = [
     "Upsample",
     "dcgan_init",
     "to_logits",
+    "uniform_init",
 ]
 
 Dtype = Any
 
 dcgan_init = nn.initializers.normal(0.02)
 """Weights from N(0, 0.02), Radford et al. 2015, section 4."""
+
+uniform_init = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+"""Uniform weights of variance 1 / (3 fan_in), as PyTorch's layers begin."""
 
 
 def _scale_init(key: jax.Array, shape: tuple[int, ...], dtype: Dtype) -> jax.Array:

@@ -36,6 +36,8 @@ def modules():
         ("stage one", networks.stackgan_stage_one(16)),
         ("stage two", networks.stackgan_stage_two(32, 16)),
         ("encoders", (networks.TextEncoder(7), networks.ImageEncoder(5))),
+        ("critics", (networks.MultiScaleDiscriminator(2), networks.UNetDiscriminator(8))),
+        ("vq", (networks.VQAutoencoder(), networks.VectorQuantizer(8))),
     ):
         for number, module in enumerate(pair):
             yield f"{name} {number}", module
