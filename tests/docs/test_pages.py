@@ -19,6 +19,8 @@ def blocks(page, language):
 def test_the_code_of_a_page_runs(page):
     names = {"__name__": page.stem}
     for block in blocks(page, "python"):
+        if "import equinox" in block:
+            pytest.importorskip("equinox")
         exec(compile(block, page.name, "exec"), names)
 
 
@@ -30,6 +32,13 @@ def test_commands_name_scripts_and_files_that_are_there(page):
             assert program in ("pip", "python"), line
             if program == "python" and rest[0] != "-m":
                 assert (ROOT / rest[0]).is_file(), line
+
+
+def test_an_adversarial_term_takes_at_most_ten_lines():
+    marked = [block.count("# +") for block in blocks(DOCS / "adversarial_term.md", "python")]
+    guides = [lines for lines in marked if lines]
+    assert len(guides) == 3  # Linen, NNX, Equinox
+    assert max(guides) <= 10
 
 
 def test_every_page_is_in_the_navigation():
