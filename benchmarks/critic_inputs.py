@@ -141,8 +141,8 @@ def autoencoded(variables: dict, images: np.ndarray) -> dict[str, np.ndarray]:
 
     @jax.jit
     def apply(variables, images):
-        made, tokens, loss = AUTOENCODER.apply(variables, images)
-        return {"images": made, "tokens": tokens, "loss": loss}
+        made, of = AUTOENCODER.apply(variables, images, method="reconstruct")
+        return {"images": made, "tokens": of.tokens, "loss": of.loss}
 
     return {name: np.asarray(x) for name, x in apply(variables, images).items()}
 

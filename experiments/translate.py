@@ -1,4 +1,4 @@
-"""Translates a folder of images with a run of cyclegan.py or discogan.py.
+"""Makes images of a folder's with a run of cyclegan.py, discogan.py, pix2pix.py and the like.
 
     python experiments/translate.py --workdir runs/ --direction ab --input FOLDER --output FOLDER
 

@@ -385,9 +385,16 @@ def _check_structure(
     saved = shapes(manager.item_metadata(step)["state"].tree)
     if marks and saved.keys() != marks["arrays"].keys():
         raise damaged(manager, step, "it does not list the arrays that were saved")
-    # Typed keys are saved as the numbers behind them; they say nothing of the architecture.
-    wanted = shapes(state.replace(key=None))
-    saved.pop("key", None)
+    # Typed keys are saved as the numbers behind them, whose shape is no part of the architecture.
+    is_key = jax.tree.map(
+        lambda leaf: jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key), state
+    )
+    wanted = {
+        name: saved.get(name, shape) if of_key else shape
+        for (name, shape), of_key in zip(
+            shapes(state).items(), jax.tree.leaves(is_key), strict=True
+        )
+    }
     for name in sorted(saved.keys() | wanted.keys()):
         if saved.get(name) != wanted.get(name):
             raise UserError(

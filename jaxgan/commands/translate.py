@@ -1,9 +1,10 @@
-"""Translates a folder of images with a run of cyclegan.py or discogan.py.
+"""Makes images of a folder's with a run of cyclegan.py, discogan.py, pix2pix.py and the like.
 
     python experiments/translate.py --workdir runs/ --direction ab --input FOLDER --output FOLDER
 
 Each image file, at any depth, becomes a PNG of the same name in the other folder, a square of the
-size that the run was trained on: the middle of the image, scaled.
+size that the run was trained on: the middle of the image, scaled. With a run of super_resolution.py
+it becomes the whole image, so many times as large.
 """
 
 import argparse
@@ -48,22 +49,30 @@ def main():
     twice = [path for path, count in collections.Counter(paths).items() if count > 1]
     if twice:
         raise UserError(f"input: two files would become {twice[0]}, expected names of their own")
-    for first in range(0, len(names), BATCH):
-        images = [
-            data.prepare_image(
-                decode_image(*open_file(tree, name), "input"),
-                value_range=(0.0, 1.0),
-                **look,
-            )
-            for name in names[first : first + BATCH]
-        ]
+    # What enlarges takes images of any size, one at a time; others as many as fill a batch.
+    whole = hasattr(translate.generator, "scale")
+    batch = 1 if whole else BATCH
+    for first in range(0, len(names), batch):
+        images = [decode_image(*open_file(tree, name), "input") for name in names[first:][:batch]]
+        if whole:
+            images = [_in_channels(image, look["channels"]) for image in images]
+        else:
+            images = [data.prepare_image(image, value_range=(0.0, 1.0), **look) for image in images]
         # Filled up, since every other number of images would be compiled anew.
-        images += images[:1] * (BATCH - len(images))
+        images += images[:1] * (batch - len(images))
         made = np.asarray(translate(np.stack(images)))
-        for path, image in zip(paths[first : first + BATCH], made, strict=False):
+        for path, image in zip(paths[first : first + batch], made, strict=False):
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 pictures.save_image(path, np.rint(255 * image).astype(np.uint8))
             except OSError as error:
                 raise UserError(f"output: cannot write {path}: {error.strerror}") from None
     print(f"{output}: {len(names)} images, translated by step {translate.step}")
+
+
+def _in_channels(image: np.ndarray, channels: int) -> np.ndarray:
+    """uint8 (H, W, 1 or 3) -> float32 (H, W, channels) in [0, 1]."""
+    image = image.astype(np.float32) / 255
+    if image.shape[2] == 3 and channels == 1:
+        image = image @ np.array([[0.299], [0.587], [0.114]], np.float32)
+    return np.broadcast_to(image, (*image.shape[:2], channels))

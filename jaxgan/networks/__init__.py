@@ -22,6 +22,7 @@ from jaxgan.networks.r3gan import R3GANDiscriminator, R3GANGenerator, r3gan
 from jaxgan.networks.real_esrgan import UNetDiscriminator
 from jaxgan.networks.semi_supervised import SGANDiscriminator, sgan
 from jaxgan.networks.sn_resnet import SNResNetDiscriminator, SNResNetGenerator, sn_resnet
+from jaxgan.networks.srvgg import SRVGGNet
 from jaxgan.networks.stackgan import (
     StackGANDiscriminator,
     StackGANStageOne,
@@ -52,6 +53,7 @@ __all__ = [
     "SGANDiscriminator",
     "SNResNetDiscriminator",
     "SNResNetGenerator",
+    "SRVGGNet",
     "StackGANDiscriminator",
     "StackGANStageOne",
     "StackGANStageTwo",

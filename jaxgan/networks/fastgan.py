@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxgan.errors import UserError
-from jaxgan.networks.layers import BatchNorm, Conv, UpConv
+from jaxgan.networks.layers import BatchNorm, Conv, UpConv, uniform_init
 from jaxgan.networks.spectral import SpectralNorm
 
 __all__ = ["FastGANGenerator"]
@@ -18,9 +18,6 @@ WIDTHS = {4: 16.0, 8: 8.0, 16: 4.0, 32: 2.0, 64: 2.0, 128: 1.0, 256: 0.5}
 """Channels of the feature map of each side, in widths."""
 EXCITED_FROM = 64
 """From this side on a map is weighed by the one of a 16th of its side."""
-
-# Uniform of variance 1 / (3 fan_in), as PyTorch's layers begin.
-uniform = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 
 
 class FastGANGenerator(nn.Module):
@@ -87,7 +84,7 @@ class FastGANGenerator(nn.Module):
             raise UserError(f"width: got {self.width}, expected an even number above 0")
 
         def normed(layer, x, features, *size, use_bias=False):
-            options = {"kernel_init": uniform, "use_bias": use_bias, "dtype": self.dtype}
+            options = {"kernel_init": uniform_init, "use_bias": use_bias, "dtype": self.dtype}
             return SpectralNorm(layer(features, *size, **options))(x, update_stats=train)
 
         def gated(x):

@@ -10,15 +10,12 @@ import jax
 import jax.numpy as jnp
 
 from jaxgan.errors import UserError
-from jaxgan.networks.layers import BatchNorm, Conv, LeakyReLU
+from jaxgan.networks.layers import BatchNorm, Conv, LeakyReLU, uniform_init
 from jaxgan.networks.spectral import SpectralNorm
 
 __all__ = ["ProjectedDiscriminator"]
 
 Dtype = Any
-
-# Uniform of variance 1 / (3 fan_in), as PyTorch's layers begin.
-uniform = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 
 
 class ProjectedDiscriminator(nn.Module):
@@ -166,7 +163,7 @@ class Head(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        options = {"kernel_init": uniform, "use_bias": not self.norm, "dtype": self.dtype}
+        options = {"kernel_init": uniform_init, "use_bias": not self.norm, "dtype": self.dtype}
         halvings = 0
         while min(x.shape[1:3]) >> (halvings + 1) >= self.end:
             halvings += 1

@@ -67,7 +67,7 @@ class VectorQuantizer(nn.Module):
 
 
 class VQAutoencoder(nn.Module):
-    """Images (B, H, W, C) -> (images (B, H, W, C), tokens, loss): VQGAN's encoder and decoder.
+    """Images (B, H, W, C) -> images (B, H, W, C), by way of tokens: VQGAN's encoder and decoder.
 
     The encoder's residual blocks are of each of the `widths` in turn, with the side halved between
     them by a 3x3 convolution; then two more with self-attention between them, and 1x1 to the
@@ -87,11 +87,12 @@ class VQAutoencoder(nn.Module):
 
     Examples:
       >>> network, images = VQAutoencoder(widths=(8, 8), dim=4, codes=16), jnp.zeros((2, 16, 16, 3))
-      >>> (made, tokens, loss), _ = jax.eval_shape(
-      ...     network.init_with_output, jax.random.key(0), images
+      >>> variables = jax.eval_shape(network.init, jax.random.key(0), images)
+      >>> made, (vectors, tokens, loss) = jax.eval_shape(
+      ...     lambda *inputs: network.apply(*inputs, method="reconstruct"), variables, images
       ... )
-      >>> made.shape, tokens.shape, loss.shape
-      ((2, 16, 16, 3), (2, 8, 8), ())
+      >>> made.shape, vectors.shape, tokens.shape, loss.shape
+      ((2, 16, 16, 3), (2, 8, 8, 4), (2, 8, 8), ())
 
     Source: Esser et al. 2021, "Taming Transformers for High-Resolution Image Synthesis", section
     3.1 and table 7, with attention at the smallest size alone. The defaults are for 64 pixels and
@@ -114,12 +115,14 @@ class VQAutoencoder(nn.Module):
         self.after = _conv(self.dim, 1, self.dtype)
         self.decoder = Decoder(self.channels, self.widths, self.blocks, self.dtype)
 
-    def __call__(
-        self, images: jax.Array, train: bool = False
-    ) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """Images (B, H, W, channels) -> (float32 images, int32 tokens (B, h, w), float32 loss)."""
-        vectors, tokens, loss = self.encode(images)
-        return self.decode(vectors), tokens, loss
+    def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
+        """Images (B, H, W, channels) -> float32 images of the same shape."""
+        return self.reconstruct(images)[0]
+
+    def reconstruct(self, images: jax.Array) -> tuple[jax.Array, Quantized]:
+        """Images (B, H, W, channels) -> (float32 images, what they are decoded from)."""
+        quantized = self.encode(images)
+        return self.decode(quantized.vectors), quantized
 
     def encode(self, images: jax.Array) -> Quantized:
         """Images (B, H, W, channels) -> what the quantiser makes of them."""

@@ -24,6 +24,7 @@ def modules():
                 yield f"{name} {side} {dtype_name}", module
     yield from TINY.items()
     yield "sgan discriminator", SGANDiscriminator(3)
+    yield "srvgg", networks.SRVGGNet(1, 8, 2)
     yield "fastgan", networks.FastGANGenerator(64, 16, lite=False)
     unet = {"width": 8, "channels": 3, "blocks": 2}
     yield "velocity", networks.VelocityUNet(**unet)
@@ -84,7 +85,7 @@ def test_of_a_module_that_holds_a_function_all_else_is_described():
     module = networks.ProjectedDiscriminator(lambda images: [images], width=8)
     described = describe(module)
     assert json.loads(json.dumps(described)) == {
-        "module": "ProjectedDiscriminator", "width": 8, "dtype": "float32"
+        "module": "ProjectedDiscriminator", "width": 8, "pixel_width": 0, "dtype": "float32"
     }  # fmt: skip
     with pytest.raises(
         UserError, match=r"^ProjectedDiscriminator: [^\n]*passed as an argument[^\n]*'features'$"
