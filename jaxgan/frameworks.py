@@ -127,14 +127,19 @@ def from_equinox(module: Any, state: Any = None, *, axis_name: str = "batch") ->
 
     Raises:
       UserError: neither a module nor what makes one; a module whose state was taken away and not
-        given; while tracing, a state that differs between the examples of a batch.
+        given; Equinox is not installed; while tracing, a state that differs between examples.
 
     Examples:
       >>> import equinox as eqx  # doctest: +SKIP
       >>> network = from_equinox(lambda key: eqx.nn.Linear(3, 2, key=key))  # doctest: +SKIP
       >>> variables = network.init(jax.random.key(0), jnp.zeros((1, 3)))  # doctest: +SKIP
     """
-    import equinox as eqx
+    try:
+        import equinox as eqx
+    except ImportError:
+        raise UserError(
+            "equinox is not installed, expected pip install 'jaxgan[equinox]'"
+        ) from None
 
     def make(key: jax.Array) -> tuple[Any, Any]:
         if not isinstance(module, eqx.Module):
@@ -308,7 +313,8 @@ def _first_variables(collections: dict[str, Leaves]) -> Variables:
 
 def _restore(like: PyTree, declared: Leaves, variables: Variables, name: str) -> PyTree:
     """A part of a module, with the arrays of a collection in the place of those that it had."""
-    leaves = [_at(variables[name], path) for path in declared]
+    # In JAX's own arrays: NNX would write into those of NumPy.
+    leaves = [jnp.asarray(_at(variables[name], path)) for path in declared]
     return jax.tree.unflatten(jax.tree.structure(like), leaves)
 
 

@@ -18,7 +18,7 @@ import contextvars
 import dataclasses
 import inspect
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import flax.linen as nn
@@ -277,8 +277,8 @@ def check(player: str, network: NetworkLike, key: jax.Array, *inputs: jax.Array)
         return raw.init(key, *inputs, **options)
 
     variables = _same_twice(f"{called}, init", init, key, *one)
-    if not isinstance(variables, dict) or "params" not in variables:
-        found = sorted(variables) if isinstance(variables, dict) else type(variables).__name__
+    if not isinstance(variables, Mapping) or "params" not in variables:
+        found = sorted(variables) if isinstance(variables, Mapping) else type(variables).__name__
         raise UserError(f"{called}, whose init gives {found}, expected a dictionary with 'params'")
     declared = {name: of for name, of in variables.items() if name != "params"}
 

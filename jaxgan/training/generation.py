@@ -269,7 +269,7 @@ def how_to_use(
     """
     name = name_of(generator)
     if isinstance(generator, Network) or name not in networks.__all__:
-        own = name if isinstance(generator, Network) else f"{name}(...)"
+        own = "network" if isinstance(generator, Network) else f"{name}(...)"
         load = f"jaxgan.load_generator({str(workdir)!r}, generator={own})"
         return {"Sample from this run in Python": f"import jaxgan\n\ngenerate = {load}"}
     run = f"--workdir {shlex.quote(str(workdir))}"
