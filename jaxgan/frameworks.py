@@ -101,7 +101,11 @@ def from_nnx(module: Any) -> Network:
             return outputs, _model_state(variables)
         after = collect(split(called)[1])
         del after["params"]
-        kept = {name: {path: of[path] for path in declared[name]} for name, of in after.items()}
+        # Without what is new; what is gone is missed by `network.check`.
+        kept = {
+            name: {path: leaf for path, leaf in of.items() if path in declared[name]}
+            for name, of in after.items()
+        }
         return outputs, _as_dicts(kept)
 
     return Network(init=init, apply=apply, **facts["attributes"])

@@ -487,6 +487,21 @@ def test_a_state_for_each_example_is_refused():
         game(fp.GENERATOR, from_equinox(EquinoxPerExample)).init(jax.random.key(0), FIRST, TX, TX)
 
 
+class NNXThatForgets(nnx.Module):
+    def __init__(self, rngs):
+        self.calls = nnx.Variable(jnp.zeros(()))
+
+    def __call__(self, images):
+        self.calls, self.more = None, nnx.Variable(jnp.zeros(()))
+        return jnp.sum(images, (1, 2, 3))
+
+
+def test_state_that_is_gone_is_refused():
+    message = r"^discriminator: got NNXThatForgets, whose apply returns none as model state"
+    with pytest.raises(UserError, match=message):
+        game(fp.GENERATOR, from_nnx(NNXThatForgets)).init(jax.random.key(0), FIRST, TX, TX)
+
+
 def made_with_state(key):
     return eqx.nn.make_with_state(fp.EquinoxDiscriminator)(key)[0]
 
