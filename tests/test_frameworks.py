@@ -238,6 +238,17 @@ def test_modules_that_are_handed_over_keep_what_they_have():
     )
 
 
+def test_what_init_gives_is_not_the_module_s_own():
+    """Called as it is, where no program makes new arrays of them."""
+    layer, key = nnx.Linear(2, 2, rngs=nnx.Rngs(0)), jax.random.key(0)
+    other = eqx.nn.Linear(2, 2, key=key)
+    variables = from_nnx(layer).init(key), from_equinox(other).init(key)
+    jax.jit(lambda of: jax.tree.map(jnp.negative, of), donate_argnums=0)(variables)
+    assert variables[0]["params"]["kernel"].is_deleted()
+    assert not layer.kernel[...].is_deleted()
+    assert not other.weight.is_deleted()
+
+
 class NNXWithNorm(nnx.Module):
     def __init__(self, rngs):
         self.dense = nnx.Linear(64, 4, rngs=rngs)
