@@ -207,9 +207,13 @@ def adversarial_critic(
                     logits, _, _ = judge(variables, examples, inputs, penalty_key)
                     return sum(jnp.mean(x.reshape(len(x), -1), axis=1) for x in logits)
 
-                metrics["penalty"] = lazily(
-                    lambda: penalty(critic, real, fake, draw_key), count, penalty_interval
-                )
+                def paid():
+                    value = penalty(critic, real, fake, draw_key)
+                    if jnp.shape(value) != ():
+                        raise UserError(f"penalty: got shape {jnp.shape(value)}, expected a scalar")
+                    return value
+
+                metrics["penalty"] = lazily(paid, count, penalty_interval)
                 total += metrics["penalty"]
             averages = state.averages
             if lecam_weight:
@@ -250,18 +254,24 @@ def adversarial_critic(
             value += feature_weight * metrics["feature_matching"]
         return value, {"generator_loss": value, **metrics}
 
+    def with_gradient(fake, given):
+        """(the term, metrics, the gradient of the term by the fakes)"""
+        (value, metrics), by_fake = jax.value_and_grad(judge_fake, has_aux=True)(fake, given)
+        return (
+            value,
+            {**metrics, "generator_gradient_norm": example_gradient_norm(by_fake)},
+            by_fake,
+        )
+
     # The gradient by the fakes is needed for its norm, too: as the rule of the derivative it is
     # computed once for both. And it is a rule of `fake` alone.
     @jax.custom_jvp
     def term_of(fake, given):
-        (value, metrics), by_fake = jax.value_and_grad(judge_fake, has_aux=True)(fake, given)
-        return value, {**metrics, "generator_gradient_norm": example_gradient_norm(by_fake)}
+        return with_gradient(fake, given)[:2]
 
     @term_of.defjvp
     def _(primals, tangents):
-        fake, given = primals
-        (value, metrics), by_fake = jax.value_and_grad(judge_fake, has_aux=True)(fake, given)
-        metrics = {**metrics, "generator_gradient_norm": example_gradient_norm(by_fake)}
+        value, metrics, by_fake = with_gradient(*primals)
         tangent = jnp.vdot(by_fake, tangents[0]).astype(value.dtype)
         return (value, metrics), (tangent, jax.tree.map(jnp.zeros_like, metrics))
 
@@ -274,21 +284,17 @@ def adversarial_critic(
             raise UserError(
                 f"fake: got shape {jnp.shape(fake)}, expected {jnp.shape(real)}, that of real"
             )
-        state, real, inputs = jax.lax.stop_gradient((state, jnp.asarray(real), inputs))
         fake = jnp.asarray(fake)
+        state, real, fixed, inputs = jax.lax.stop_gradient((state, jnp.asarray(real), fake, inputs))
         move_key, term_key = jax.random.split(jax.random.fold_in(state.key, step))
 
-        def moved():
-            fixed = jax.lax.stop_gradient(fake)
-            return move(state, real, fixed, inputs, step - start, move_key)
-
-        before = state
-        state, metrics = from_start(step, moved, lambda: (before, _zeros(moved)[1]))
-        given = local_values(state.player.variables, axis_name), real, inputs, term_key
+        moved = functools.partial(move, state, real, fixed, inputs, step - start, move_key)
+        after, metrics = from_start(step, moved, lambda: (state, _zeros(moved)[1]))
+        given = local_values(after.player.variables, axis_name), real, inputs, term_key
         judged = functools.partial(term_of, fake, given)
         term, more = from_start(step, judged, lambda: _zeros(judged))
         metrics |= {**more, "diversity": diversity(real, fake, axis_name)}
-        return term, state, pmean(jax.lax.stop_gradient(metrics))
+        return term, after, pmean(jax.lax.stop_gradient(metrics))
 
     def from_start(step, function, before):
         # No choice where there is none, which an accelerator would ask the host for.

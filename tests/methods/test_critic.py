@@ -456,6 +456,12 @@ def test_numbers_out_of_range_are_refused(options, named):
         adversarial_critic(Judge(), TX, loss=losses.hinge, **options)
 
 
+def test_a_penalty_that_is_no_scalar_is_refused():
+    critic, state = make(penalty=lambda critic, real, fake, key: critic(real))
+    with pytest.raises(UserError, match=r"^penalty: got shape \(8,\), expected a scalar"):
+        jax.eval_shape(critic.update, state, REAL, FAKE, 0)
+
+
 class Whole(nn.Module):
     """One logit for the whole batch."""
 
