@@ -56,6 +56,7 @@ EXPERIMENTS = {
     "stackgan": CAPTIONS,
     "infogan": {**CLASSES, "categories": 3},
     "pix2pix": {**SHORT, "dataset": "digits", "image_size": 32, "width": 8},
+    "one_step": {**CLASSES, "teacher_steps": STEPS, "width": 8, "metrics": ""},
 }  # fmt: skip
 # What tells of the machine, of the moment, or of the code's version.
 PASSING = ("images_per_second", "seconds", "commit", "command", "use")

@@ -81,6 +81,7 @@ def folders(tmp_path_factory):
         ("super_resolution", (), NARROW_CRITIC),
         ("tokenizer", (), NARROW_CRITIC),
         ("stackgan", (), {**STACKGAN, "dataset": "folder:{0}/a"}),
+        ("one_step", (), {**NARROW, "teacher_steps": 2, "metrics": ""}),
     ],
 )
 def test_it_starts_and_ends(name, arguments, config, folders, tmp_path):

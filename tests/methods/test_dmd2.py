@@ -8,7 +8,7 @@ import optax
 import pytest
 from scipy.stats import norm
 
-from jaxgan import Context, UserError, losses
+from jaxgan import Context, UserError, losses, make_train_step
 from jaxgan.methods import distribution_matching, dmd2
 from jaxgan.methods.flow_matching import add_noise
 
@@ -163,6 +163,46 @@ def test_both_players_begin_as_the_teacher():
         jax.tree.map(np.testing.assert_array_equal, params["velocity"], known)
     assert np.any(state.discriminator.params["judge"]["kernel"])
     jax.tree.map(np.testing.assert_array_equal, state.extra["teacher"], OF_TEACHER)
+
+
+class Gaussian(nn.Module):
+    """The velocities of numbers from N(mean, sigma^2), which are learnt or given."""
+
+    known: tuple[float, float] | None = None
+
+    @nn.compact
+    def __call__(self, x, t, train=False):
+        given = jnp.zeros(2) if self.known is None else jnp.array(self.known)
+        mean, log_sigma = given if self.known else self.param("of", lambda key: given)
+        t = t[:, None, None, None]
+        variance = ((1 - t) * jnp.exp(log_sigma)) ** 2 + t**2
+        gain = (t - (1 - t) * jnp.exp(2 * log_sigma)) / variance
+        velocity = gain * (x - (1 - t) * mean) - mean
+        return velocity if self.known else (velocity, jnp.zeros(len(x)))
+
+
+class Line(nn.Module):
+    @nn.compact
+    def __call__(self, latents, train=False):
+        a, b = self.param("of", lambda key: jnp.array([1.0, 0.0]))
+        return a * latents.reshape(-1, *SHAPE) + b
+
+
+def test_a_student_comes_to_the_distribution_of_its_teacher():
+    """Without a real image: from N(0, 1) to the teacher's N(0.7, 0.3^2)."""
+    teacher, txs = Gaussian((0.7, np.log(0.3))), (optax.adam(3e-3), optax.adam(1e-2))
+    made = dmd2(
+        Line(), Gaussian(), teacher, teacher_variables={"params": {}}, latent_dim=DIM, gan_weight=0
+    )
+    batch = {"image": jnp.zeros((64, *SHAPE))}
+    state = made.init(KEY, batch, *txs, ema=True)
+    step = make_train_step(made, *txs, ema_decay=0.99)
+    run = jax.jit(lambda s: jax.lax.scan(lambda s, _: step(s, batch), s, length=1_500)[0])
+    state = run(state)
+    found = state.generator.ema_params["of"], state.discriminator.params["of"]
+    np.testing.assert_allclose(abs(found[0][0]), 0.3, atol=0.05)
+    np.testing.assert_allclose(found[0][1], 0.7, atol=0.05)
+    np.testing.assert_allclose(found[1], [0.7, np.log(0.3)], atol=0.15)
 
 
 class Stranger(nn.Module):
