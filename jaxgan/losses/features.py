@@ -106,8 +106,8 @@ def perceptual(real_features: Any, made_features: Any) -> jax.Array:
       UserError: features of two structures or shapes, of rank below 2, or not floating point.
 
     Examples:
-      >>> print(perceptual([jnp.array([[3.0, 0.0]])], [jnp.array([[0.0, 2.0]])]))
-      2.0
+      >>> print(f"{perceptual([jnp.array([[3.0, 0.0]])], [jnp.array([[0.0, 2.0]])]):.3f}")
+      2.000
 
     Source: Zhang et al. 2018, "The Unreasonable Effectiveness of Deep Features as a Perceptual
     Metric", equation 1 with all weights 1, and 1e-6 beside the squared norms, for gradients at 0.

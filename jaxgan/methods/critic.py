@@ -4,7 +4,6 @@ import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
@@ -16,6 +15,7 @@ from jaxgan.errors import UserError
 from jaxgan.losses import Loss, lecam, paired_feature_matching
 from jaxgan.losses.penalties import lazily
 from jaxgan.methods.monitors import adversarial_metrics, diversity
+from jaxgan.network import NetworkLike, check
 from jaxgan.state import Player, PyTree, create_player, init_variables, update_player
 from jaxgan.step import (
     Metrics,
@@ -61,7 +61,7 @@ class Critic(NamedTuple):
 
 
 def adversarial_critic(
-    network: nn.Module,
+    network: NetworkLike,
     tx: optax.GradientTransformation,
     *,
     loss: Loss,
@@ -88,7 +88,7 @@ def adversarial_critic(
     of what `jax.value_and_grad` is given, and the new state comes out as auxiliary data.
 
     Args:
-      network: module (B, ...) -> logits, taking `train` by that name. Logits are an array (B, ...),
+      network: any network (B, ...) -> logits, see `jaxgan.network`. Logits are an array (B, ...),
         of which each counts as one example, or a list of such arrays, one of each scale, say, whose
         losses are added. With (logits, features), a tuple, it gives the outputs of inner layers
         besides, a pytree of (B, ...).
@@ -118,8 +118,9 @@ def adversarial_critic(
       diversity are 0. `jaxgan.runs.diagnosis.diagnose` tells from rows of them what goes wrong.
 
     Raises:
-      UserError: negative weights, start or intervals; by `init`, a network whose output is not as
-        above; by `update`, integers or complex numbers, two shapes, outside of `jit` also NaN.
+      UserError: negative weights, start or intervals; by `init`, a network that `network.check`
+        refuses, or whose output is not as above; by `update`, integers or complex numbers, two
+        shapes, outside of `jit` also NaN.
 
     Examples:
       >>> from jaxgan import losses, networks
@@ -151,12 +152,8 @@ def adversarial_critic(
         _check_examples("examples", examples)
         first = [jnp.zeros((1, *jnp.shape(x)[1:]), jnp.result_type(x)) for x in (examples, *inputs)]
         init_key, own_key = jax.random.split(key)
+        output = check("network", network, own_key, *first)
         variables = init_variables(network, init_key, *first, train=False)
-        output = jax.eval_shape(
-            lambda variables, key: apply_train(network, variables, *first, key=key)[0],
-            variables,
-            own_key,
-        )
         logits, features = _split(output)
         for shape in [jnp.shape(x) for x in logits] or [()]:
             if shape[:1] != (1,) or 0 in shape:

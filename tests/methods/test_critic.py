@@ -16,6 +16,7 @@ from jax.sharding import PartitionSpec as P
 from jaxgan import Context, UserError, adversarial_critic, losses, make_train_step, networks
 from jaxgan.losses import penalties
 from jaxgan.methods import adversarial
+from jaxgan.network import as_network, from_functions
 from jaxgan.networks.layers import Conv, LeakyReLU
 from jaxgan.networks.spectral import SpectralNorm
 
@@ -480,3 +481,22 @@ def test_networks_without_the_outputs_are_refused(network, options, named):
         critic.init(KEY, REAL)
     with pytest.raises(UserError, match=r"^examples: got int32 [^\n]*$"):
         critic.init(KEY, REAL.astype(np.int32))
+
+
+def test_a_critic_may_be_of_any_framework_but_not_impure():
+    updates = []
+    for network in (Judge(), as_network(Judge())):
+        critic = adversarial_critic(network, TX, loss=losses.hinge)
+        updates.append(jax.jit(critic.update)(critic.init(KEY, REAL), REAL, FAKE, 0))
+    assert updates[0][0] == updates[1][0]
+    assert tiny.difference(*(state.player.params for _, state, _ in updates)) == 0
+
+    def init(key, x):
+        return {"params": {}}
+
+    def draws(variables, x, *, train, key):
+        return jnp.mean(x, (1, 2, 3)) + np.random.default_rng().normal(), {}
+
+    critic = adversarial_critic(from_functions(init, draws), TX, loss=losses.hinge)
+    with pytest.raises(UserError, match=r"^network: got draws, apply, which is impure"):
+        critic.init(KEY, REAL)
