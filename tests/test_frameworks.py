@@ -555,7 +555,7 @@ def test_safetensors_hold_any_network(tmp_path):
 
 def test_a_run_says_how_such_a_network_is_loaded(tmp_path):
     inputs, generator = {"latents": Latents(fp.LATENT_DIM)}, fp.FRAMEWORKS["nnx"].generator
-    (use,) = how_to_use(tmp_path, generator, inputs, (8, 8, 1)).values()
+    (use,) = how_to_use(tmp_path, generator, inputs, (8, 8, 1), "lenet").values()
     assert f"jaxgan.load_generator({str(tmp_path)!r}, generator=network)" in use
 
 

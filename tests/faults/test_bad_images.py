@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 from scripts import run
 
-from jaxgan import UserError, data
+from jaxgan import UserError, data, networks
 from jaxgan.commands import translate
 from jaxgan.data.folder import BadImage
 from jaxgan.training import adversarial, generation
@@ -211,6 +211,7 @@ def test_translate_names_the_file_of_its_input(folders, tmp_path, monkeypatch):
     def translator(*arguments, **options):
         made = lambda images: images  # noqa: E731
         made.config, made.step = {"image_size": 16, "channels": 3}, 1
+        made.generator, _ = networks.pix2pix(16)
         return made
 
     monkeypatch.setattr(translate, "load_translator", translator)
