@@ -32,8 +32,9 @@ class ProjectedDiscriminator(nn.Module):
     of the smallest g_l, and no less than 4, up to 2^L / 2 times `width` channels; then a 4x4
     convolution gives a logit at each place. All its convolutions are under spectral norm.
 
-    With `pixel_width` one more judges the image itself, in the same way but without batch norm,
-    which takes the mean colour of a batch away. Of flat drawings colours are else learnt last.
+    With `pixel_width` one more judges the image itself, without batch norm, which takes the mean
+    colour of a batch away, and with a logit for each of the 4x4 places that are left: at 64 pixels
+    four times as many as the features have. Of flat drawings colours are else learnt last.
 
     Neither the features nor A and B are trained. What the features have learnt is part of the
     function that is handed over; A and B stand in the collection "fixed", which the train step
@@ -151,7 +152,8 @@ class Head(nn.Module):
       train: normalise by the batch's own statistics.
       axis_name: mapped axis over which batch statistics are averaged.
       dtype: of the computation; parameters are float32.
-      norm: batch norm after each convolution but the last; else each has a bias.
+      norm: batch norm after each convolution but the last; else each has a bias, and the last one a
+        border of zeros.
     """
 
     end: int
@@ -174,6 +176,6 @@ class Head(nn.Module):
                 ones = nn.initializers.ones_init()
                 x = BatchNorm(self.train, self.axis_name, scale_init=ones, dtype=self.dtype)(x)
             x = LeakyReLU(0.2)(x)
-        conv = Conv(1, (4, 4), padding="VALID", **options)
+        conv = Conv(1, (4, 4), padding="VALID" if self.norm else "SAME", **options)
         x = SpectralNorm(conv)(x, update_stats=self.train)
         return x.reshape(len(x), -1).astype(jnp.float32)
