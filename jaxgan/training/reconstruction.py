@@ -241,9 +241,7 @@ class Measure:
 
     def __init__(self, task: Task, judge, source, pixels: dict[str, Any]) -> None:
         self._judge, self._task = judge, task
-        self._real = np.concatenate(
-            [data.read_images(source, [number], **pixels) for number in range(len(source))]
-        )
+        self._real = data.read_images(source, range(len(source)), **pixels)
         # Always the same, so that all runs have the same task.
         self._given = np.asarray(jax.jit(task.degrade)(jnp.asarray(self._real)))
         self._features = self._features_of(self._real)
@@ -256,8 +254,7 @@ class Measure:
           they are named; and what the task measures besides.
         """
         measure = self._task.measure
-        parts = [translate(given) for given in np.array_split(self._given, len(self._given) // 50)]
-        made = np.concatenate([np.asarray(part) for part in parts])
+        made = np.concatenate([np.asarray(translate(given)) for given in _batches(self._given)])
         squares = np.asarray(metrics.mean_squared_error(made, self._real))
         name = metric_name("fid", self._judge.name, len(made))
         return {
@@ -269,5 +266,9 @@ class Measure:
         }
 
     def _features_of(self, images: np.ndarray) -> np.ndarray:
-        batches = np.array_split(images, max(1, len(images) // 50))
-        return collect_features(self._judge, batches, len(images)).features
+        return collect_features(self._judge, _batches(images), len(images)).features
+
+
+def _batches(images: np.ndarray) -> list[np.ndarray]:
+    """All of them, about 50 at once."""
+    return np.array_split(images, max(1, len(images) // 50))

@@ -16,7 +16,7 @@ from jaxgan.checkpoints import checkpoint
 from jaxgan.commands import translate as command
 from jaxgan.inference.translator import load_translator
 from jaxgan.training import reconstruction
-from jaxgan.training.reconstruction import Task, init_state, make_step
+from jaxgan.training.reconstruction import Measure, Task, init_state, make_step
 
 NETWORK = networks.SRVGGNet(3, width=4, depth=1, scale=2)
 TX = optax.sgd(1.0)
@@ -144,6 +144,18 @@ def test_a_run_resumes_to_the_bit_and_is_loaded(tmp_path, monkeypatch):
     for name, size in (("wide", (24, 10)), ("grey", (8, 12))):
         with Image.open(tmp_path / "out" / f"{name}.png") as image:
             assert image.size == size
+
+
+def test_a_handful_of_images_is_measured():
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3), np.uint8)
+    source = [{"image": image} for image in pixels]
+    task, *_ = make_task(config_of())
+    measure = Measure(task, Judge(), source, {"image_size": 16, "channels": 3})
+    real = pixels / np.float32(255)
+    found = measure(lambda given: real[:, :, ::-1])
+    np.testing.assert_allclose(found["mae"], np.mean(np.abs(real - real[:, :, ::-1])), rtol=1e-5)
+    assert found["fid_means_8"] > 0
+    assert measure(lambda given: np.float32(0.999) * real)["fid_means_8"] < found["fid_means_8"]
 
 
 @pytest.mark.parametrize(
