@@ -301,11 +301,11 @@ COUPLED = {
 
 
 def with_penalty(discriminator, penalty):
-    """Traces a step."""
+    """Traces a step; the shapes of its metrics."""
     options = {"latent_dim": fp.LATENT_DIM, "loss": losses.wasserstein}
     method = adversarial(fp.GENERATOR, discriminator, penalty=penalty, **options)
     state = method.init(jax.random.key(0), FIRST, TX, TX)
-    jax.eval_shape(make_train_step(method, TX, TX), state, FIRST)
+    return jax.eval_shape(make_train_step(method, TX, TX), state, FIRST)[1]
 
 
 @pytest.mark.parametrize("name", COUPLED)
@@ -317,7 +317,7 @@ def test_penalties_refuse_coupled_batches(name, penalty):
 
 @pytest.mark.parametrize("name", ["nnx", "equinox"])
 def test_penalties_take_spectral_norm_and_dropout(name):
-    with_penalty(fp.FRAMEWORKS[name].discriminator, penalties.r1)
+    assert with_penalty(fp.FRAMEWORKS[name].discriminator, penalties.r1)["penalty"].shape == ()
 
 
 @pytest.mark.parametrize("name", ["nnx", "equinox"])

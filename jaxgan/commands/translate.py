@@ -12,9 +12,11 @@ import collections
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from jaxgan import data
 from jaxgan.data.folder import decode_image, image_names, open_file
+from jaxgan.data.pipeline import scale
 from jaxgan.data.tree import open_tree
 from jaxgan.errors import UserError
 from jaxgan.inference.translator import load_translator
@@ -72,7 +74,6 @@ def main():
 
 def _in_channels(image: np.ndarray, channels: int) -> np.ndarray:
     """uint8 (H, W, 1 or 3) -> float32 (H, W, channels) in [0, 1]."""
-    image = image.astype(np.float32) / 255
-    if image.shape[2] == 3 and channels == 1:
-        image = image @ np.array([[0.299], [0.587], [0.114]], np.float32)
-    return np.broadcast_to(image, (*image.shape[:2], channels))
+    picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
+    pixels = np.asarray(picture.convert("L" if channels == 1 else "RGB"))
+    return scale(pixels.reshape(*image.shape[:2], channels), (0.0, 1.0))

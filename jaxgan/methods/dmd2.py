@@ -1,8 +1,5 @@
 """DMD2: a flow-matching teacher distilled into a generator of one step."""
 
-from typing import Any
-
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
@@ -17,16 +14,17 @@ from jaxgan.methods.from_latents import make_generate, one_of_each
 from jaxgan.methods.method import Method
 from jaxgan.methods.monitors import adversarial_metrics, diversity
 from jaxgan.methods.players import make_init
+from jaxgan.network import NetworkLike
 from jaxgan.state import Player, PyTree, TrainState
-from jaxgan.step import Aux, Context, apply_train, local_key
+from jaxgan.step import Aux, Context, apply_eval, apply_train, local_key
 
 __all__ = ["distribution_matching", "dmd2"]
 
 
 def dmd2(
-    student: nn.Module,
-    critic: nn.Module,
-    teacher: nn.Module,
+    student: NetworkLike,
+    critic: NetworkLike,
+    teacher: NetworkLike,
     *,
     teacher_variables: PyTree,
     latent_dim: int,
@@ -58,11 +56,10 @@ def dmd2(
     the critic and not before it.
 
     Args:
-      student: `networks.OneStepUNet`, or a module (latents (B, latent_dim)) -> images, taking
-        `train`.
-      critic: `networks.VelocityCritic`, or a module (x_t (B, H, W, C), t (B,)) -> (velocities as
-        x_t, logits (B,)), taking `train`.
-      teacher: `networks.VelocityUNet`, or a module (x_t, t) -> velocities, taking `train`.
+      student: `networks.OneStepUNet`, or a network (latents (B, latent_dim)) -> images.
+      critic: `networks.VelocityCritic`, or a network (x_t (B, H, W, C), t (B,)) -> (velocities as
+        x_t, logits (B,)).
+      teacher: `networks.VelocityUNet`, or a network (x_t, t) -> velocities.
       teacher_variables: its trained ones, which `init` puts a copy of into the state.
       latent_dim: size of the latents, N(0, I).
       gan_weight: w; 0 leaves out the adversarial term, and D with it.
@@ -140,7 +137,7 @@ def dmd2(
     ):
         noised, velocity, logits, _ = judge(disc_vars, fakes, context.key, times)
         given = jax.lax.stop_gradient(noised.images), noised.times
-        real_velocity: Any = teacher.apply(context.extra["teacher"], *given, train=False)
+        real_velocity = apply_eval(teacher, context.extra["teacher"], *given)
         direction = distribution_matching(fakes, *given, real_velocity, velocity)
         # Half the square of what is held fixed has just this gradient.
         aim = jax.lax.stop_gradient(fakes - direction)

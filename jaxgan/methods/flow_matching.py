@@ -11,7 +11,6 @@ may come from and the score of x_t:
 from collections.abc import Callable
 from typing import NamedTuple
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
@@ -19,6 +18,7 @@ import optax
 from jaxgan.devices import make_rows
 from jaxgan.errors import UserError
 from jaxgan.methods.batches import entry
+from jaxgan.network import NetworkLike, check
 from jaxgan.state import Player, PyTree, create_player, init_variables, update_player
 from jaxgan.step import Metrics, apply_train
 
@@ -164,7 +164,7 @@ def integrate(
 
 def init_flow(
     key: jax.Array,
-    network: nn.Module,
+    network: NetworkLike,
     tx: optax.GradientTransformation,
     *,
     image_shape: tuple[int, int, int],
@@ -173,7 +173,7 @@ def init_flow(
 
     Args:
       key: a PRNG key.
-      network: module (x (B, H, W, C), t (B,)) -> velocities, as x, taking `train`.
+      network: any network (x (B, H, W, C), t (B,)) -> velocities, as x.
       tx: its Optax optimiser.
       image_shape: (H, W, C).
 
@@ -181,7 +181,8 @@ def init_flow(
       The `Player`.
 
     Raises:
-      UserError: a network that gives velocities of another shape than the images.
+      UserError: a network that `network.check` refuses, or that gives velocities of another shape
+        than the images.
 
     Examples:
       >>> from jaxgan import networks
@@ -189,7 +190,7 @@ def init_flow(
       >>> player = init_flow(jax.random.key(0), network, tx, image_shape=(28, 28, 1))
     """
     shown = jnp.zeros((1, *image_shape)), jnp.zeros(1)
-    made = jax.eval_shape(network.init_with_output, key, *shown)[0]
+    made = check("network", network, key, *shown)
     if made.shape != shown[0].shape:
         raise UserError(
             f"network: got velocities of shape {made.shape}, expected {shown[0].shape}, as images"
@@ -198,7 +199,7 @@ def init_flow(
 
 
 def make_flow_step(
-    network: nn.Module, tx: optax.GradientTransformation, *, ema_decay: float
+    network: NetworkLike, tx: optax.GradientTransformation, *, ema_decay: float
 ) -> Callable[[Player, PyTree, jax.Array], tuple[Player, Metrics]]:
     """Builds the pure step of flow matching.
 

@@ -17,6 +17,7 @@ from jaxgan.inputs import Generate, Latents
 from jaxgan.methods import integrate
 from jaxgan.runs.evaluations import format_table, write_evaluation
 from jaxgan.runs.pictures import image_grid, save_image
+from jaxgan.step import apply_eval
 from jaxgan.training import distillation
 from jaxgan.training.config import image_shape
 from jaxgan.training.feature_metrics import load_network, reference_and_floor
@@ -84,7 +85,7 @@ def teacher_of(config, workdir: Path, num_steps: int) -> Generate:
     @functools.partial(jax.jit, compiler_options=cpu.compiler_options())
     def draw(latents):
         noise = latents.reshape(-1, *image_shape(config))
-        images = integrate(lambda x, t: teacher.apply(saved[0], x, t), noise, num_steps)
+        images = integrate(lambda x, t: apply_eval(teacher, saved[0], x, t), noise, num_steps)
         return jnp.clip((images + 1) / 2, 0, 1)
 
     def generate(latents):
