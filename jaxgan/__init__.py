@@ -9,6 +9,7 @@ alone; `load_generator` and `load_discriminator` import Orbax when they are firs
 from typing import TYPE_CHECKING, Any
 
 from jaxgan import augment, cpu, gpu, latent, losses, methods, metrics, networks
+from jaxgan.batch_statistics import standing_statistics
 from jaxgan.errors import UserError
 from jaxgan.frameworks import from_equinox, from_nnx
 from jaxgan.losses import penalties
@@ -23,7 +24,6 @@ from jaxgan.step import (
     apply_train,
     example_gradient_norm,
     make_train_step,
-    standing_statistics,
 )
 
 if TYPE_CHECKING:

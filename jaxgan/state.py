@@ -49,8 +49,8 @@ class Player(flax.struct.PyTreeNode):
         """What a network takes, with the averaged parameters, or the trained ones if none.
 
         Batch norm's running statistics among them are those of the trained parameters: before a
-        network with batch norm draws with averaged ones, `step.standing_statistics` measures
-        theirs, as `load.make_generate` does.
+        network with batch norm draws with averaged ones, `standing_statistics` measures theirs, as
+        `load.make_generate` does.
         """
         params = self.params if self.ema_params is None else self.ema_params
         return {"params": params, **self.model_state}

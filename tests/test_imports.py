@@ -25,7 +25,8 @@ MODULES = {module_name(path): path for path in FILES}
 
 # What each part may import of jaxgan besides itself.
 ERRORS = {"errors"}
-CORE = ERRORS | {"cpu", "devices", "files", "gpu", "network", "nonfinite", "state", "step"}
+STEP_AND_STATE = {"batch_statistics", "network", "nonfinite", "state", "step"}
+CORE = ERRORS | STEP_AND_STATE | {"cpu", "devices", "files", "gpu"}
 PARTS = CORE | {"augment", "data", "inputs", "latent", "losses", "metrics", "networks"}
 RUNS = {"methods", "evaluation", "runs", "checkpoints", "inference", "training"}
 EVERYTHING = PARTS | RUNS | {"toys"}
@@ -48,6 +49,7 @@ ALLOWED = {
     "state": ERRORS | {"cpu", "network"},
     "nonfinite": {"state"},
     "step": ERRORS | {"network", "state"},
+    "batch_statistics": ERRORS | {"network", "state", "step"},
     "methods": (PARTS | {"evaluation"}) - {"data", "networks"},
     "evaluation": PARTS,
     "runs": CORE,

@@ -10,12 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxgan import networks
+from jaxgan.batch_statistics import standing_statistics
 from jaxgan.checkpoints import checkpoint
 from jaxgan.data import Vocabulary
 from jaxgan.errors import UserError
 from jaxgan.inference.load import draw_images, read_run
 from jaxgan.state import PyTree
-from jaxgan.step import standing_statistics
 
 __all__ = [
     "Stage",
@@ -176,7 +176,7 @@ def make_text_to_image(
 def measure_text_statistics(
     generator: nn.Module, variables: PyTree, extra: PyTree, stage_one: nn.Module | None = None
 ) -> PyTree:
-    """Gives averaged parameters batch statistics of their own, see `step.standing_statistics`.
+    """Gives averaged parameters batch statistics of their own, see `standing_statistics`.
 
     Args:
       generator, variables, extra, stage_one: as for `make_text_to_image`; the embeddings of `extra`

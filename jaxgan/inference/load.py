@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from jaxgan import networks
 from jaxgan.augment import pack
+from jaxgan.batch_statistics import standing_statistics
 from jaxgan.checkpoints import checkpoint
 from jaxgan.checkpoints.undamaged import read_undamaged
 from jaxgan.errors import UserError
@@ -27,7 +28,7 @@ from jaxgan.inputs import (
 )
 from jaxgan.network import NetworkLike, value_range_of
 from jaxgan.state import PyTree
-from jaxgan.step import apply_eval, standing_statistics
+from jaxgan.step import apply_eval
 
 __all__ = [
     "Discriminate",

@@ -10,12 +10,13 @@ import tiny
 from jax.sharding import PartitionSpec as P
 
 from jaxgan import losses, make_train_step
+from jaxgan.batch_statistics import standing_statistics
 from jaxgan.losses.penalties import r1
 from jaxgan.methods import adversarial
 from jaxgan.networks import MLPGenerator
 from jaxgan.networks.layers import Conv, ConvTranspose
 from jaxgan.networks.spectral import SpectralNorm
-from jaxgan.step import apply_train, standing_statistics
+from jaxgan.step import apply_train
 
 KEY = jax.random.key(0)
 LAYERS = {

@@ -17,10 +17,10 @@ import numpy as np
 import optax
 
 from jaxgan import cpu, data, networks
+from jaxgan.batch_statistics import standing_statistics
 from jaxgan.files import write_json
 from jaxgan.inference.load import restore_player
 from jaxgan.state import create_player, init_variables
-from jaxgan.step import standing_statistics
 from jaxgan.training.config import image_shape
 from jaxgan.training.reports.evaluate_run import evaluate_run
 from jaxgan.training.sources import load_splits

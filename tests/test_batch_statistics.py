@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from jaxgan import UserError
+from jaxgan.batch_statistics import standing_statistics
 from jaxgan.inference.load import make_generate
 from jaxgan.inputs import Latents
-from jaxgan.step import standing_statistics
 
 BATCHES = np.random.default_rng(0).normal(1.0, 2.0, (10, 32, 3)).astype(np.float32)
 
