@@ -24,11 +24,20 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # the workers of one session 
     _cache = tempfile.TemporaryDirectory(prefix="jaxgan-compiled-")
     os.environ["JAX_COMPILATION_CACHE_DIR"] = _cache.name
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+# Lines of Python in what is lowered are for those who read it, which no test does.
+os.environ.setdefault("JAX_TRACEBACK_IN_LOCATIONS_LIMIT", "0")
 
 import jax
 import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _what_jax_keeps():
+    """Lets go of what a module has traced, of which a worker would come to hold gigabytes."""
+    yield
+    jax.clear_caches()
 
 
 @pytest.fixture(scope="session")
