@@ -8,14 +8,12 @@ FID class by class, and whether the generator's images made of the discriminator
 of test images. Called again, a finished run reports again.
 """
 
-import math
-
 import dcgan
 from ml_collections import config_dict
 
 from jaxgan.methods import acgan
 from jaxgan.training import adversarial, generation
-from jaxgan.training.config import expect_field
+from jaxgan.training.config import expect_number
 from jaxgan.training.reports import acgan_report
 from jaxgan.training.sources import number_of_classes
 
@@ -31,9 +29,8 @@ def get_config() -> config_dict.ConfigDict:
 
 def make_game(config: config_dict.ConfigDict, source, key) -> generation.Game:
     """Makes what is trained, as the config says."""
-    loss, weight = adversarial.loss_of(config), config.class_weight
-    right = weight >= 0 and math.isfinite(weight)
-    expect_field(config, "class_weight", right, "a number of at least 0")
+    loss = adversarial.loss_of(config)
+    expect_number(config, "class_weight", 0)
     num_classes = number_of_classes(config, source)
     generator, discriminator, gen_tx, disc_tx = dcgan.make_players(config, num_classes=num_classes)
     method = acgan(
@@ -43,7 +40,7 @@ def make_game(config: config_dict.ConfigDict, source, key) -> generation.Game:
         num_classes=num_classes,
         loss=loss,
         prior=config.latent,
-        class_weight=weight,
+        class_weight=config.class_weight,
     )
     return generation.game_of(config, key, generator, discriminator, method, gen_tx, disc_tx)
 

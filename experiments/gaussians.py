@@ -15,6 +15,7 @@ def get_config(variant):
     config.variant = variant
     config.seed = 0
     config.seeds = 1  # so many at once, from seed on, each with all of its trials
+    config.sweep = ""  # or for each value of a field, as penalty_weight=0.01,0.1
     config.trials = 10  # trained at once, alike but for their random numbers
     config.num_samples = 2_500  # of each trial, to measure
     config.batch_size = 128  # points

@@ -13,7 +13,7 @@ import dcgan
 from jaxgan import losses
 from jaxgan.methods import infogan
 from jaxgan.training import generation
-from jaxgan.training.config import expect_field
+from jaxgan.training.config import expect_field, expect_number
 from jaxgan.training.reports import infogan_report
 
 
@@ -32,7 +32,7 @@ def get_config():
 
 def make_game(config, source, key):
     for name, least in (("categories", 2), ("codes", 0), ("class_weight", 0), ("code_weight", 0)):
-        expect_field(config, name, config[name] >= least, f"{least} or more")
+        expect_number(config, name, least)
     expect_field(config, "codes", config.codes < config.latent_dim, "less than latent_dim")
     classes, codes = config.categories, config.codes
     generator, _, *txs = dcgan.make_players(config, num_classes=classes)

@@ -264,12 +264,10 @@ def restore_player(workdir: str | Path, step: int | None, player: str, ema: bool
 
     def read(manager, step):
         description = checkpoint.read_description(manager, step)
-        config = description.get("config", {})
-        if config.get("seeds", 1) > 1:
-            one = Path(workdir) / f"seed_{config['seed']}"
+        if together := description.get("trainings"):
             raise UserError(
-                f"workdir: {workdir} holds {config['seeds']} seeds at once, expected one of them, "
-                f"as {one} will be when they are trained"
+                f"workdir: {workdir} holds {len(together)} trainings at once, expected one of "
+                f"them, as {Path(workdir) / together[0]} will be when they are trained"
             )
         return description, *checkpoint.restore_player(manager, step, player, ema=ema)
 

@@ -120,6 +120,11 @@ _KNOWN_CHARTS: tuple[dict[str, Any], ...] = (
         "low": 0,
     },
 )
+# A metric of a value of a sweep, see `jaxgan.runs.spread`.
+_SWEPT = re.compile(
+    r"(?P<part>train|eval)/(?P<metric>[^/]+)/"
+    r"(?P<field>\w+)=(?P<value>-?\d+(?:\.\d+)?(?:e[-+]?\d+)?)"
+)
 _FRECHET = (
     "Fréchet distance between features of real and generated images: lower is nearer, 0 is no "
     "difference that the features can see."
@@ -170,12 +175,19 @@ def pictured_charts(rows: list[dict]) -> list[dict]:
       >>> pictured_charts([])
       [{'title': 'Losses', 'series': []}]
     """
-    charts = [chart for chart in make_charts(rows) if chart["title"] in _PICTURED]
+    charts = [chart for chart in make_charts(rows) if _is_pictured(chart)]
     return charts or [{"title": "Losses", "series": []}]
+
+
+def _is_pictured(chart: dict) -> bool:
+    swept = _SWEPT.fullmatch(chart["series"][0]["key"])
+    return swept["metric"] in PROGRESS if swept else chart["title"] in _PICTURED
 
 
 def make_charts(rows: list[dict]) -> list[dict]:
     """Lays out the charts: known ones first, then one for each family of other metrics.
+
+    Of a sweep each metric has a chart, with a curve for each value.
 
     Args:
       rows: metric rows; what is not a number in them is not drawn.
@@ -200,14 +212,45 @@ def make_charts(rows: list[dict]) -> list[dict]:
         if labels:
             rest = {name: value for name, value in chart.items() if name != "keys"}
             charts.append({**rest, "series": _series(labels, spreads)})
+    swept = {key for key in keys if _SWEPT.fullmatch(key)}
+    charts += _swept_charts(swept, spreads)
     families: dict[str, list[str]] = {}
-    for key in sorted(keys.difference(*(chart["keys"] for chart in _KNOWN_CHARTS))):
+    for key in sorted((keys - swept).difference(*(chart["keys"] for chart in _KNOWN_CHARTS))):
         families.setdefault(_family(key), []).append(key)
     for family, members in families.items():
         title = _title(family if len(members) > 1 else members[0].split("/")[-1])
         note = _FAMILY_NOTES.get(family, "Written by the run under this name.")
         series = _series({key: key for key in members}, spreads)
         charts.append({"title": title, "note": note, "series": series})
+    return charts
+
+
+def _swept_charts(keys: set[str], spreads: set[str]) -> list[dict]:
+    """Of keys as "train/d_real/penalty_weight=0.1", in the order of the known charts."""
+    known: dict[str, tuple[dict, str]] = {}
+    for chart in _KNOWN_CHARTS:
+        for key, label in chart["keys"].items():
+            known.setdefault(key.split("/")[1], (chart, label))
+    families: dict[str, list[re.Match]] = {}
+    parts = [of for of in map(_SWEPT.fullmatch, keys) if of]
+    for of in sorted(parts, key=lambda of: (float(of["value"]), of[0])):
+        families.setdefault(of["metric"], []).append(of)
+    charts = []
+    for name in sorted(families, key=lambda name: ([*known, name].index(name), name)):
+        note = _FAMILY_NOTES.get(name.split("_")[0], "Written by the run under this name.")
+        chart, label = known.get(name, ({"title": _title(name), "note": note, "keys": {}}, ""))
+        title = f"{chart['title']}: {label}" if len(chart["keys"]) > 1 else chart["title"]
+        rest = {of: value for of, value in chart.items() if of != "keys"}
+        values = list(dict.fromkeys(of["value"] for of in families[name]))
+        series = []
+        for of in families[name]:
+            key, dots = of[0], of["part"] == "eval"
+            label = f"{of['value']}, evaluated" if dots else of["value"]
+            colour = values.index(of["value"]) % 6
+            spread = {"spread": key + STD} if key + STD in spreads else {}
+            series.append({"key": key, "label": label, "colour": colour, "dots": dots, **spread})
+        title = f"{title}, by {families[name][0]['field']}"
+        charts.append({**rest, "title": title, "series": series})
     return charts
 
 

@@ -19,7 +19,7 @@ from jaxgan.files import write_atomically
 from jaxgan.runs.charts import make_charts, thin
 from jaxgan.runs.diagnosis import WINDOW, diagnose_run
 from jaxgan.runs.page_files import ANIMATION_BUDGET, Run, is_finite, read_rows, read_run
-from jaxgan.runs.spread import by_seed, number_of_seeds, without_seeds
+from jaxgan.runs.spread import by_seed, newest_by_value, number_of_seeds, without_seeds
 
 __all__ = ["read_metrics", "write_report"]
 
@@ -105,6 +105,7 @@ def write_report(workdir: str | os.PathLike, summary: dict[str, Any] | None = No
         animation_budget=ANIMATION_BUDGET,
         health=_health(run.rows),
         measured=_measured(run.evaluation),
+        swept=_swept(run.rows),
         data=_without_nan({"rows": rows, "charts": make_charts(rows)}),
         further={key: value for key, value in summary.items() if key not in _SHOWN_ELSEWHERE},
         use={name: code for name, code in use.items() if code},
@@ -172,6 +173,15 @@ def _measured(evaluation: dict) -> dict[str, Any]:
         tables.append({h: of for h, of in columns.items() if not first.keys().isdisjoint(of)})
         columns = {head: of for head, of in columns.items() if head not in tables[-1]}
     return {"tables": tables, "rest": rest}
+
+
+def _swept(rows: list[dict]) -> dict[str, dict[str, str]]:
+    """{metric: {label of a value: "mean ± deviation"}} of a sweep's newest rows."""
+    table: dict[str, dict[str, str]] = {}
+    for label, numbers in newest_by_value(rows).items():
+        for name, both in numbers.items():
+            table.setdefault(name, {})[label] = " ± ".join(map(_figure, both))
+    return table
 
 
 def _without_nan(value: Any) -> Any:

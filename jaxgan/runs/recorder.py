@@ -14,7 +14,7 @@ import datetime
 import functools
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ import numpy as np
 from jaxgan.files import read_object, sync, write_atomically, write_json, writing
 from jaxgan.runs import page, pictures
 from jaxgan.runs.event_files import EventWriter
-from jaxgan.runs.spread import without_seeds
+from jaxgan.runs.spread import by_value, without_seeds
 
 __all__ = ["Recorder", "is_finished", "save_config"]
 
@@ -36,6 +36,7 @@ class Recorder:
       config: flat hyper-parameters.
       summary: what the page's head shows.
       real: (B, H, W, C) images of the data in [0, 1], for comparison.
+      labels: of the values of a sweep, as for `spread.by_value`.
     """
 
     def __init__(
@@ -44,11 +45,13 @@ class Recorder:
         config: dict[str, Any],
         summary: dict[str, Any] | None = None,
         real: np.ndarray | None = None,
+        labels: Sequence[str] = (),
     ):
         self._workdir = workdir = Path(workdir)
         self._config = config
         self._summary = summary or {}
         self._real = real
+        self._labels = labels
         self._samples = workdir / "samples"
         self._metrics = workdir / "metrics.jsonl"
 
@@ -77,6 +80,7 @@ class Recorder:
 
     def scalars(self, step: int, values: dict[str, Any]) -> None:
         """Appends to metrics.jsonl before it returns, and the numbers to TensorBoard later."""
+        values = by_value(values, self._labels)
         with writing(self._workdir), self._metrics.open("a") as file:
             file.write(json.dumps({"step": step, **values}) + "\n")
         self._later(lambda: self._writer.scalars(step, without_seeds(values)))

@@ -1,7 +1,6 @@
 """What the experiments of the plain game share: losses, penalties, what the discriminator sees."""
 
 import functools
-import math
 from collections.abc import Callable
 
 import jax
@@ -12,7 +11,7 @@ from jaxgan import augment, losses
 from jaxgan.losses import penalties
 from jaxgan.methods import adversarial
 from jaxgan.training import generation
-from jaxgan.training.config import expect_field
+from jaxgan.training.config import expect_field, expect_number
 from jaxgan.training.sources import number_of_classes
 
 LOSSES = {
@@ -129,13 +128,12 @@ def check_config(config: config_dict.ConfigDict) -> None:
     penalties_of(config)
     expect("label_smoothing", 0 <= config.label_smoothing < 0.5, "a number in [0, 0.5)")
     for name in ("penalty_weight", "instance_noise"):
-        right = config[name] >= 0 and math.isfinite(config[name])
-        expect(name, right, "a number of at least 0")
+        expect_number(config, name, 0)
     expect("penalty_interval", config.penalty_interval >= 1, "1 or more")
     known = set(config.augment.split(",")) <= {*AUGMENTATIONS}
     names = ", ".join(AUGMENTATIONS)
     expect("augment", not config.augment or known, f"some of {names}, joined by commas")
-    expect("augment_probability", 0 <= config.augment_probability <= 1, "a number in [0, 1]")
+    expect_number(config, "augment_probability", 0, 1)
     divides = config.packing >= 1 and config.batch_size % config.packing == 0
     expect("packing", divides, f"a divisor of batch_size={config.batch_size}")
     # A pack has several classes, and the discriminator is told one.

@@ -3,6 +3,7 @@
 import functools
 import math
 
+import jax
 import jax.numpy as jnp
 import optax
 from ml_collections import config_dict
@@ -55,6 +56,7 @@ def base_config() -> config_dict.ConfigDict:
 
 LATER = {
     "seeds": 1,
+    "sweep": "",
     "flip": False,
     "shard_state": False,
     "model_devices": 1,
@@ -123,6 +125,20 @@ def expect_field(config: config_dict.ConfigDict, name: str, right: bool, expecte
     """Refuses a field that is not right."""
     if not right:
         raise UserError(f"{name}: got {config[name]!r}, expected {expected}")
+
+
+def expect_number(
+    config: config_dict.ConfigDict, name: str, least: float, most: float = math.inf
+) -> None:
+    """Refuses a field that is no number in [least, most].
+
+    One that is swept has been checked as each of its values, and is an array here.
+    """
+    value = config[name]
+    if not isinstance(value, jax.core.Tracer):
+        bounded = f"a number in [{least}, {most}]"
+        expected = f"a number of at least {least}" if most == math.inf else bounded
+        expect_field(config, name, least <= value <= most and math.isfinite(value), expected)
 
 
 def image_shape(config: config_dict.ConfigDict) -> tuple[int, int, int]:

@@ -51,6 +51,7 @@ def fit(config: config_dict.ConfigDict, given, workdir: str | Path) -> None:
 def train(config: config_dict.ConfigDict, workdir: str | Path, change_config: bool) -> None:
     """Trains a teacher and both students, or what of them is not there yet."""
     expect_field(config, "seeds", config.seeds == 1, "1: each seed has a teacher of its own")
+    expect_field(config, "sweep", not config.sweep, "none: there are two students already")
     make = functools.partial(make_game, Path(workdir), change_config)
     generation.train(make, config, workdir, change_config)
     if config.gan_weight:

@@ -74,11 +74,14 @@ def run_experiment(
         check_config(config)
         # Now, and not when minutes have gone into data and networks.
         check_workdir(workdir, config.to_dict(), change_config=flags.FLAGS.change_config)
-        several = config.get("seeds", 1) > 1
+        several = seeds.count(config) > 1
         if several:
-            expected = "1 in several processes"
-            expect_field(config, "seeds", not flags.FLAGS.distributed, expected)
-            seeds.prepare_devices(config.seeds)
+            for single in seeds.single_configs(config):
+                check_config(single)
+            name, alone = ("sweep", "none") if config.sweep else ("seeds", "1")
+            expected = f"{alone} in several processes"
+            expect_field(config, name, not flags.FLAGS.distributed, expected)
+            seeds.prepare_devices(seeds.count(config))
         joining = {name: flags.FLAGS[name].value for name in JOINING}
         if flags.FLAGS.distributed:
             processes.join(**joining)
@@ -88,8 +91,9 @@ def run_experiment(
         cpu.keep_memory()
         train(*parts, config, workdir, flags.FLAGS.change_config)
         if report and several:
-            for single in seeds.single_configs(config):
-                report(single, seeds.folder_of(workdir, single))
+            of_each = zip(seeds.single_configs(config), seeds.names(config), strict=True)
+            for single, name in of_each:
+                report(single, Path(workdir) / name)
         elif report and jax.process_count() == 1:
             report(config, workdir)
         elif report and jax.process_index() == 0:
@@ -148,7 +152,8 @@ def fit_images(
     Args:
       config: of the experiment.
       state: at step 0.
-      step: (state, arrays, batch) -> (state, metrics), pure.
+      step: (state, arrays, batch) -> (state, metrics), pure; of a sweep it is given the value of
+        its field besides, by name.
       batches: as for `fit`; of several seeds `JoinedBatches`.
       workdir: the run's folder.
       mesh: of all devices, or of those of the seeds.
@@ -168,19 +173,21 @@ def fit_images(
     """
     processes.meet()
     arrays = sharding.replicate(arrays, mesh)
-    count = config.get("seeds", 1)
+    count = seeds.count(config)
     several = count > 1
     places = None if several else sharding.shard_state(state, mesh, over_data=config.shard_state)
+    swept = seeds.split(seeds.swept_arrays(config), mesh) if several else {}
     options = cpu.compiler_options()
     if config.deterministic:
         options |= gpu.deterministic_options()
 
-    def one_seed(state, arrays, batches):
-        one = guarded(config, lambda state, batch: step(state, arrays, batch))
+    def one_training(state, arrays, own):
+        batches, swept = own
+        one = guarded(config, lambda state, batch: step(state, arrays, batch, **swept))
         return jax.lax.scan(one, state, batches)
 
     compiled = jax.jit(
-        seeds.join_steps(one_seed, mesh) if several else one_seed,
+        seeds.join_steps(one_training, mesh) if several else one_training,
         donate_argnums=0,
         out_shardings=(places, None) if _is_cut(config) else None,
         compiler_options=options,
@@ -189,13 +196,14 @@ def fit_images(
     def train_steps(state, batches):
         if several:
             state = seeds.place(state, mesh)
-            return compiled(state, arrays, seeds.shard_batches(batches, mesh))
-        return compiled(state, arrays, sharding.shard_batch(batches, mesh, stacked=True))
+            return compiled(state, arrays, (seeds.shard_batches(batches, mesh), swept))
+        return compiled(state, arrays, (sharding.shard_batch(batches, mesh, stacked=True), {}))
 
     def whole(state):
         """With parameters that this process can read, for what draws and measures."""
         return sharding.gather_parameters(state, mesh) if _is_cut(config) else state
 
+    together = {"trainings": seeds.names(config)} if several else {}
     summary = {
         "title": f"{os.path.splitext(os.path.basename(sys.argv[0]))[0]} on {config.dataset}",
         "generator_parameters": _count(state.generator.params) // count,
@@ -205,12 +213,13 @@ def fit_images(
         **origin(),
         "use": use,
         "layout": layout,
+        **together,
         **({"bad_images": len(bad_images(*sources))} if bad_images(*sources) else {}),
     }
     hooks = [Hook(config.sample_every, lambda state: sample(whole(state)), at_start=True)]
     if evaluate:
         hooks.append(Hook(config.eval_every, lambda state: evaluate(whole(state)), waits=True))
-    description = {**description, "config": config.to_dict()}
+    description = {**description, "config": config.to_dict(), **together}
     state = fit(
         state if several else sharding.place(state, places),
         train_steps,
@@ -220,7 +229,7 @@ def fit_images(
             workdir, config.checkpoint_every, config.keep_checkpoints, description, keep_best
         ),
         hooks=hooks,
-        recorder=Recorder(workdir, config.to_dict(), summary, real),
+        recorder=Recorder(workdir, config.to_dict(), summary, real, seeds.labels(config)),
         log_every=config.log_every,
         steps_per_call=config.steps_per_call,
         images_per_step=images_per_step,

@@ -28,6 +28,7 @@ from jaxgan.training.feature_metrics import TrainingMetrics
 from jaxgan.training.loop import parameter_tables
 from jaxgan.training.own_folder import fit_to_folder, tell_of_folder
 from jaxgan.training.sources import fits_on_device, load_splits
+from jaxgan.training.sweep import check_effect, with_fields
 from jaxgan.training.workdir import open_workdir
 
 WALK = 10
@@ -43,6 +44,7 @@ def default_config() -> config_dict.ConfigDict:
     """The vocabulary of the games from latents to images."""
     config = base_config()
     config.seeds = 1  # so many trainings at once, from seed on; see docs/many_seeds.md
+    config.sweep = ""  # or one for each value of a field, as penalty_weight=0.1,1,10
     config.flip = False  # show the discriminator every image turned left to right as well
     config.latent_dim = 100
     config.latent = "normal"  # or uniform, in [-1, 1]
@@ -99,11 +101,7 @@ def game_of(
 
     `ema_decay` is a schedule in place of the config's number, where that keeps an average at all.
     """
-    batch = {
-        "image": jax.ShapeDtypeStruct((config.batch_size, *image_shape(config)), jnp.float32),
-        "label": jax.ShapeDtypeStruct((config.batch_size,), jnp.int32),
-    }
-    state = method.init(key, batch, gen_tx, disc_tx, ema=config.ema_decay > 0)
+    state = method.init(key, batch_of(config), gen_tx, disc_tx, ema=config.ema_decay > 0)
     options = {
         "disc_steps": config.disc_steps,
         "fresh_batch": config.get("fresh_batch", False),
@@ -114,31 +112,51 @@ def game_of(
     return Game(generator, discriminator, state, step, method.evaluate, *inputs, **more)
 
 
+def batch_of(config: config_dict.ConfigDict) -> dict[str, jax.ShapeDtypeStruct]:
+    """Shapes and dtypes of a step's images and labels."""
+    count = images_per_step(config)
+    return {
+        "image": jax.ShapeDtypeStruct((count, *image_shape(config)), jnp.float32),
+        "label": jax.ShapeDtypeStruct((count,), jnp.int32),
+    }
+
+
+def images_per_step(config: config_dict.ConfigDict) -> int:
+    """How many images one step sees, of all updates together."""
+    return config.batch_size * (config.disc_steps + config.get("fresh_batch", False))
+
+
 def train(
     make_game: Callable, config: config_dict.ConfigDict, workdir: str | Path, change_config: bool
 ) -> None:
     """Trains a generator of images from latents as the config says."""
     check_latents(config)
-    several = config.seeds > 1
-    mesh = seeds.make_mesh(config.seeds) if several else make_mesh(config)
+    count = seeds.count(config)
+    several = count > 1
+    mesh = seeds.make_mesh(count) if several else make_mesh(config)
     source, test = load_splits(config)
     shown = data.mirrored(source) if config.flip else source
     metrics = TrainingMetrics(config, source, HELD_OUT)
     keep_best = metrics.keep_best()
     singles = seeds.single_configs(config)
     keys = [jax.random.split(jax.random.key(single.seed), 3) for single in singles]
+
+    def one_step(config, batch):
+        game = make_game(config, source, jax.random.key(0))
+        return game.step(game.state, batch)
+
+    check_effect(config, one_step, batch_of(config))
     states = []
     for single, (init_key, _, _) in zip(singles, keys, strict=True):
         game = make_game(single, source, init_key)
-        expect_field(config, "seeds", not several or not game.one_seed, game.one_seed)
+        expect_field(config, "seeds", config.seeds == 1 or not game.one_seed, game.one_seed)
         states.append(game.state)
     state = seeds.join_states(states) if several else game.state
     generator = game.generator
     pixels = {"image_size": config.image_size, "channels": config.channels}
     value_range = value_range_of(generator)
     look = {**pixels, "value_range": value_range}
-    images_per_step = config.batch_size * (config.disc_steps + config.get("fresh_batch", False))
-    orders = [{"batch_size": images_per_step, "seed": single.seed} for single in singles]
+    orders = [{"batch_size": images_per_step(config), "seed": single.seed} for single in singles]
     arrays = None
     if fits_on_device(config, len(shown)):
         arrays = data.load_arrays(shown, **pixels)
@@ -155,10 +173,11 @@ def train(
     # And the run's folder touched.
     workdir = open_workdir(workdir, config.to_dict(), change_config=change_config)
 
-    def step(state, arrays, batch):
+    def step(state, arrays, batch, **swept):
         if arrays is not None:
             batch = data.take_batch(arrays, batch["index"], value_range)
-        return game.step(state, batch)
+        of = make_game(with_fields(config, **swept), source, keys[0][0]) if swept else game
+        return of.step(state, batch)
 
     held_out = None
     if test and game.evaluate:
@@ -186,7 +205,8 @@ def train(
         """Of several seeds one row each of what its own run shows, and the walk of the first."""
         if not several:
             return samples[0](state)
-        shown = [draw(seeds.pick(state, index)) for index, draw in enumerate(samples[:SHOWN])]
+        chosen = seeds.shown(config)[:SHOWN]
+        shown = [samples[index](seeds.pick(state, index)) for index in chosen]
         rows = [of["samples"][0] if of_classes else of["samples"][:COLUMNS] for of in shown]
         return {"samples": jnp.stack(rows), "interpolation": shown[0]["interpolation"]}
 
@@ -196,7 +216,7 @@ def train(
             {**of, **metrics(lambda one=one: generate(one))}
             for of, one in zip(
                 counted,
-                [seeds.pick(state, index) for index in range(config.seeds)] if several else [state],
+                [seeds.pick(state, index) for index in range(count)] if several else [state],
                 strict=True,
             )
         ]
@@ -213,7 +233,7 @@ def train(
         **game.description,
     }
     layout = "A latent a row, a class a column." if of_classes else ""
-    folders = [seeds.folder_of(workdir, single) for single in singles] if several else [workdir]
+    folders = [workdir / name for name in seeds.names(config)] if several else [workdir]
     state = fit_images(
         config,
         state,
@@ -227,8 +247,8 @@ def train(
         evaluate=evaluate if held_out or config.metrics else None,
         description=description,
         use=how_to_use(folders[0], generator, game.inputs, image_shape(config), config.features),
-        layout=f"A row a seed, from {config.seed} on." if several else layout,
-        images_per_step=images_per_step * config.seeds,
+        layout=f"A row a {seeds.what_differs(config)}." if several else layout,
+        images_per_step=images_per_step(config) * count,
         sources=(source, test),
         keep_best=keep_best,
     )
@@ -238,6 +258,7 @@ def train(
         own = seeds.pick(state, index)
         seeds.write_run(
             workdir,
+            folder.name,
             single,
             index,
             own,
@@ -249,6 +270,7 @@ def train(
             use=how_to_use(folder, generator, game.inputs, image_shape(config), config.features),
             layout=layout,
         )
+    seeds.write_sweep(workdir, config)
 
 
 def how_to_use(

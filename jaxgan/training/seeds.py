@@ -1,8 +1,9 @@
-"""Trainings that differ in nothing but their seed, as one program.
+"""Trainings that differ in nothing but their seed, or the value of one field, as one program.
 
-The state of all of them is a `TrainState` in which every array but the step has the seeds as its
-first axis. Each seed has the initial parameters, the order of data and the draws of its own run,
-whose result it gives, to rounding. `write_run` makes such a run of each in the end.
+The state of all of them is a `TrainState` in which every array but the step has the trainings as
+its first axis: the seeds, or of a sweep, for each value the seeds. Each has the initial parameters,
+the order of data and the draws of its own run, whose result it gives, to rounding. `write_run`
+makes such a run of each in the end. Where there is no sweep, trainings are called seeds below.
 """
 
 import os
@@ -18,30 +19,38 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from ml_collections import config_dict
 
 from jaxgan.checkpoints import checkpoint
-from jaxgan.files import read_object
+from jaxgan.files import read_object, write_json
 from jaxgan.runs.page import read_metrics
 from jaxgan.runs.recorder import Recorder, is_finished
-from jaxgan.runs.spread import by_seed
+from jaxgan.runs.spread import by_seed, newest_by_value
 from jaxgan.state import PyTree, TrainState
 from jaxgan.training import sharding
 from jaxgan.training.config import expect_field
+from jaxgan.training.sweep import read_sweep, with_fields
 
 __all__ = [
     "AXES",
     "JoinedBatches",
     "check_seeds",
+    "count",
     "each_seed",
-    "folder_of",
     "gather",
     "join_states",
     "join_steps",
+    "labels",
     "make_mesh",
+    "names",
     "pick",
     "place",
     "prepare_devices",
     "shard_batches",
+    "shown",
     "single_configs",
+    "split",
+    "swept_arrays",
+    "what_differs",
     "write_run",
+    "write_sweep",
 ]
 
 # The axes of a state's arrays, in their places.
@@ -51,16 +60,16 @@ AXES = TrainState(_NONE, key=_FIRST, generator=_FIRST, discriminator=_FIRST, ext
 
 
 def check_seeds(config: config_dict.ConfigDict) -> None:
-    """Refuses what several seeds at once cannot have, naming the field."""
+    """Refuses what several trainings at once cannot have, naming the field."""
     expect_field(config, "seeds", config.seeds >= 1, "1 or more")
-    if config.seeds == 1:
+    if count(config) == 1:
         return
     last = config.seed + config.seeds - 1
     expect_field(config, "seeds", last < 2**31, "a last seed of at most 2^31 - 1")
-    where = f"where seeds={config.seeds}"
-    # One seed would send all of them back, or be left out of the means.
+    where = f"where sweep={config.sweep}" if config.sweep else f"where seeds={config.seeds}"
+    # One training would send all of them back, or be left out of the means.
     expect_field(config, "on_nonfinite", config.on_nonfinite == "stop", f"stop {where}")
-    # Devices have seeds of their own, and no part of one.
+    # Devices have trainings of their own, and no part of one.
     expect_field(config, "shard_state", not config.get("shard_state"), f"False {where}")
     expect_field(config, "model_devices", config.get("model_devices", 1) == 1, f"1 {where}")
     if "micro_batches" in config:
@@ -70,17 +79,56 @@ def check_seeds(config: config_dict.ConfigDict) -> None:
         expect_field(config, "keep_best", not config.keep_best, f"none {where}")
 
 
+def count(config: config_dict.ConfigDict) -> int:
+    """How many trainings a config asks for."""
+    swept = read_sweep(config)
+    return config.get("seeds", 1) * (len(swept.values) if swept else 1)
+
+
 def single_configs(config: config_dict.ConfigDict) -> list[config_dict.ConfigDict]:
-    """The configs of the runs, one for each seed, from `config.seed` on."""
-    singles = [config.copy_and_resolve_references() for _ in range(config.seeds)]
-    for index, single in enumerate(singles):
-        single.update(seed=config.seed + index, seeds=1)
-    return singles
+    """The configs of the runs: for each value that is swept one for each seed, from `seed` on."""
+    swept = read_sweep(config)
+    of_values = [{swept.field: value} for value in swept.values] if swept else [{}]
+    alone = {name: value for name, value in (("seeds", 1), ("sweep", "")) if name in config}
+    seeds = range(config.seed, config.seed + config.get("seeds", 1))
+    return [
+        with_fields(config, **alone, **fields, seed=seed) for fields in of_values for seed in seeds
+    ]
 
 
-def folder_of(workdir: str | Path, config: config_dict.ConfigDict) -> Path:
-    """Where a seed's own run is, by its own config."""
-    return Path(workdir) / f"seed_{config.seed}"
+def names(config: config_dict.ConfigDict) -> list[str]:
+    """The folders' names of the runs, as penalty_weight_0.1_seed_0, within that of all."""
+    swept = read_sweep(config)
+    firsts = [f"{label.replace('=', '_')}_" for label in swept.labels] if swept else [""]
+    seeds = range(config.seed, config.seed + config.seeds)
+    return [f"{first}seed_{seed}" for first in firsts for seed in seeds]
+
+
+def swept_arrays(config: config_dict.ConfigDict) -> dict[str, np.ndarray]:
+    """{field: the value of each training}; empty where nothing is swept."""
+    swept = read_sweep(config)
+    if swept is None:
+        return {}
+    return {swept.field: np.repeat(np.asarray(swept.values, np.float32), config.seeds)}
+
+
+def shown(config: config_dict.ConfigDict) -> range:
+    """Which trainings are shown first: of each value that is swept the first seed, else all."""
+    return range(0, count(config), config.seeds if config.sweep else 1)
+
+
+def what_differs(config: config_dict.ConfigDict) -> str:
+    """What the rows of pictures are, in words."""
+    swept = read_sweep(config)
+    if swept:
+        return f"value of {swept.field}, {', '.join(swept.shown)}, of seed {config.seed}"
+    return f"seed, from {config.seed} on"
+
+
+def labels(config: config_dict.ConfigDict) -> list[str]:
+    """Of each value that is swept, as "penalty_weight=0.1"."""
+    swept = read_sweep(config)
+    return swept.labels if swept else []
 
 
 def prepare_devices(seeds: int) -> None:
@@ -201,8 +249,12 @@ def join_steps(steps: Callable, mesh: Mesh) -> Callable:
 
 def shard_batches(batches: PyTree, mesh: Mesh) -> PyTree:
     """Puts host batches (K, S, ...) of K steps and S seeds on the seeds' devices, (S, K, ...)."""
-    by_seed = jax.tree.map(lambda array: np.swapaxes(array, 0, 1), batches)
-    return jax.device_put(by_seed, NamedSharding(mesh, PartitionSpec("data")))
+    return split(jax.tree.map(lambda array: np.swapaxes(array, 0, 1), batches), mesh)
+
+
+def split(arrays: PyTree, mesh: Mesh) -> PyTree:
+    """Puts arrays (S, ...) on the devices of their seeds."""
+    return jax.device_put(arrays, NamedSharding(mesh, PartitionSpec("data")))
 
 
 class JoinedBatches:
@@ -232,6 +284,7 @@ class JoinedBatches:
 
 def write_run(
     workdir: Path,
+    name: str,
     config: config_dict.ConfigDict,
     index: int,
     state: TrainState,
@@ -250,6 +303,7 @@ def write_run(
 
     Args:
       workdir: of all seeds, whose records are taken over.
+      name: of its own folder in there.
       config: the seed's own.
       index: its place among the seeds.
       state, position: its own.
@@ -257,13 +311,13 @@ def write_run(
       parameters: the tables of both networks' parameters.
       pictures, real, use, layout: what the run's page shows.
     """
-    folder, step = folder_of(workdir, config), int(state.step)
+    folder, step = workdir / name, int(state.step)
     if is_finished(folder) and read_object(folder / "summary.json").get("step", 0) >= step:
         return
     folder.mkdir(exist_ok=True)
     own = config.to_dict()
     summary = {**read_object(workdir / "summary.json"), "use": use, "layout": layout}
-    summary |= {"trained_in": f"one program with the other seeds of {workdir}"}
+    summary |= {"trained_in": f"one program with the others of {workdir}"}
     recorder = Recorder(folder, own, summary, real)
     recorder.begin(0, parameters)
     try:
@@ -280,6 +334,20 @@ def write_run(
         recorder.page(step=step, status="finished")
     finally:
         recorder.close()
+
+
+def write_sweep(workdir: Path, config: config_dict.ConfigDict) -> None:
+    """Writes sweep.json: of each value its runs, and the newest numbers, over its seeds."""
+    if not config.sweep:
+        return
+    found = newest_by_value(read_metrics(workdir / "metrics.jsonl"))
+    runs = np.split(np.array(names(config)), len(labels(config)))
+    content: dict[str, dict[str, Any]] = {}
+    for label, own in zip(labels(config), runs, strict=True):
+        content[label] = {"runs": own.tolist()}
+        for name, (mean, *std) in found[label].items():
+            content[label][name] = {"mean": mean, **({"std": std[0]} if std else {})}
+    print(f"{write_json(workdir / 'sweep.json', content)} compares the values")
 
 
 def _largest_divisor(number: int, most: int) -> int:

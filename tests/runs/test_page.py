@@ -16,7 +16,7 @@ from metric_rows import ROWS, write_rows
 from jaxgan.errors import UserError
 from jaxgan.runs.page import read_metrics, write_report
 from jaxgan.runs.pictures import save_animation, save_image
-from jaxgan.runs.spread import over_seeds
+from jaxgan.runs.spread import by_value, over_seeds
 
 
 class Page(HTMLParser):
@@ -413,6 +413,28 @@ def test_of_several_seeds_curves_are_means_with_their_spread(run):
         },
         {"step": 2, "train/d_real": 0.3, "train/d_real_std": 0},
     ]
+
+
+def test_of_a_sweep_each_metric_has_a_curve_for_each_value_and_a_row_of_a_table(run):
+    labels = ["rate=2", "rate=10"]
+    first = over_seeds({"train/d_real": [0.2, 0.4, 0.5, 0.5], "eval/fid": [1.0, 2.0, 3.0, 5.0]})
+    write_rows(run, [{"step": step, **by_value(first, labels)} for step in (1, 2)])
+    page = page_of(run)
+    charts = {chart["title"]: chart for chart in page.data["charts"]}
+    assert list(charts) == ["Probabilities: D(x), by rate", "FID, by rate"]
+    curves = charts["Probabilities: D(x), by rate"]["series"]
+    assert [(of["label"], of["colour"], of["dots"]) for of in curves] == [
+        ("2", 0, False),
+        ("10", 1, False),
+    ]
+    assert [of["spread"] for of in curves] == [f"train/d_real/{of}_std" for of in labels]
+    assert charts["Probabilities: D(x), by rate"]["high"] == 1
+    assert [of["label"] for of in charts["FID, by rate"]["series"]] == [
+        "2, evaluated",
+        "10, evaluated",
+    ]
+    for text in ("0.3 ± 0.1414", "0.5 ± 0<", "1.5 ± 0.7071", "4 ± 1.414", "<td>rate=2</td>"):
+        assert text in page.source
 
 
 def test_what_goes_wrong_in_one_of_several_seeds_is_told(run):

@@ -311,3 +311,33 @@ def test_seeds_in_one_program_are_the_runs_of_each(tmp_path, variant):
     assert len(everything["trials"]) == 4
     last = read_metrics(tmp_path / "both" / "metrics.jsonl")[-1]
     assert last["train/d_real"] == pytest.approx(np.mean(last["train/d_real_seeds"]))
+
+
+def test_a_swept_value_is_the_run_of_it(tmp_path):
+    steps = {"num_steps": 10, "sample_every": 5, "eval_every": 5, "checkpoint_every": 5}
+    few = {**SHORT, **steps}
+    run(tmp_path / "swept", "ring", sweep="penalty_weight=0.01,1", **few)
+    run(tmp_path / "alone", "ring", penalty_weight=0.01, **few)
+    ours, theirs = tmp_path / "swept" / "penalty_weight_0.01_seed_0", tmp_path / "alone"
+    other = tmp_path / "swept" / "penalty_weight_1_seed_0"
+    for a, b in zip(final_state(ours, 10), final_state(theirs, 10), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+    pairs = zip(final_state(ours, 10), final_state(other, 10), strict=True)
+    assert max(np.max(np.abs(a - b)) for a, b in pairs) > 1e-3
+    table = json.loads((tmp_path / "swept" / "sweep.json").read_text())
+    assert table["penalty_weight=0.01"]["runs"] == [ours.name]
+    assert table["penalty_weight=0.01"]["train/penalty"].keys() == {"mean"}
+
+
+@pytest.mark.parametrize(
+    ("sweep", "expected"),
+    [
+        ("ema_decay=0.9,0.99", "another field: ema_decay decides"),
+        ("width=8,16", "FIELD=..., with one of discriminator_learning_rate"),
+    ],
+)
+def test_a_sweep_of_what_is_no_factor_is_refused(tmp_path, sweep, expected):
+    with pytest.raises(UserError) as error:
+        run(tmp_path / "run", "ring", sweep=sweep, **SHORT)
+    assert str(error.value).startswith(f"sweep: got {sweep!r}, expected {expected}")
+    assert not (tmp_path / "run").exists()

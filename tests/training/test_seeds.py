@@ -126,7 +126,7 @@ def test_a_seed_goes_on_as_its_own_run_does(images, joined, singles, tmp_path):
 
 
 def test_all_of_them_are_not_loaded_as_one(joined):
-    with pytest.raises(UserError, match=r"holds 3 seeds at once, expected one of them, .*seed_5"):
+    with pytest.raises(UserError, match=r"holds 3 trainings at once, .*as .*seed_5"):
         load_generator(joined)
 
 
