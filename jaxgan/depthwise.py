@@ -66,25 +66,26 @@ def depthwise_conv(
         x,
         kernel,
         cpu=partial(_shifted, **options),
-        default=partial(_lax, precision=precision, **options),
+        default=partial(conv_by_lax, precision=precision, **options),
     )
 
 
-def _lax(
+def conv_by_lax(
     x: jax.Array,
     kernel: jax.Array,
     *,
     strides: int,
     padding: str,
-    precision: lax.Precision | None,
+    precision: lax.Precision | None = None,
 ) -> jax.Array:
+    """XLA's own convolution, of as many groups as the kernel's third axis makes of the channels."""
     return lax.conv_general_dilated(
         x,
         kernel,
         (strides, strides),
         padding,
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        feature_group_count=x.shape[3],
+        feature_group_count=x.shape[3] // kernel.shape[2],
         precision=precision,
     )
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxgan.depthwise import depthwise_conv
+from jaxgan.depthwise import conv_by_lax, depthwise_conv
 from jaxgan.networks import convolution
 
 __all__ = ["grouped_conv"]
@@ -66,21 +66,10 @@ def _grouped_conv(x: jax.Array, kernel: jax.Array, formulation: str, **options: 
     x, kernel = convolution._varying_alike(x, kernel)
     if formulation == "platform" and kernel.shape[2:] == (1, x.shape[3]):
         return depthwise_conv(x, kernel, **options)
-    on_cpu, elsewhere = partial(_dense, **options), partial(_lax, **options)
+    on_cpu, elsewhere = partial(_dense, **options), partial(conv_by_lax, **options)
     if formulation == "platform":
         return lax.platform_dependent(x, kernel, cpu=on_cpu, default=elsewhere)
     return (on_cpu if formulation == "cpu" else elsewhere)(x, kernel)
-
-
-def _lax(x: jax.Array, kernel: jax.Array, *, strides: int, padding: str) -> jax.Array:
-    return lax.conv_general_dilated(
-        x,
-        kernel,
-        (strides, strides),
-        padding,
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        feature_group_count=x.shape[3] // kernel.shape[2],
-    )
 
 
 def _dense(x: jax.Array, kernel: jax.Array, *, strides: int, padding: str) -> jax.Array:
