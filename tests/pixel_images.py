@@ -27,3 +27,14 @@ def features_of(rng, mean, std, count=400):
     x = rng.normal(size=count)
     x = mean + std * (x - np.mean(x)) / np.std(x, ddof=1)
     return Features(x[:, None], np.eye(4)[np.arange(count) % 2] * 50)
+
+
+def lite(variant, of=np.asarray):
+    """In place of `load_lite`: pixels, or what a function makes of them, under that name."""
+
+    def network(images):
+        rows = of(images)[:, ::7, ::7].reshape(len(images), -1)
+        return {"features": rows, "logits": rows}
+
+    network.name, network.version = variant, "0"
+    return network

@@ -7,8 +7,11 @@ The reference is as many training images, drawn by the seed, or with --split as 
 validation images, of which the run has seen none. The floor is what real images reach: the same
 metrics of the others of the two, against the same reference. Of a run with classes, accuracy is the
 share of images that the classifier puts in the class that was asked for, and class_fid the FID of
-each class, their mean and the worst. (The classifier that comes with the package was trained on all
-60,000 training digits of MNIST, those of validation among them.)
+each class, their mean and the worst. Where the features know other classes than the data's, as
+lite1, a linear classifier of them is fitted to the training images, which then says the accuracy:
+the mean over the classes, and for the floor that of images that it has not seen. (The classifier
+that comes with the package was trained on all 60,000 training digits of MNIST, those of validation
+among them.)
 """
 
 import argparse
@@ -37,9 +40,8 @@ def parse_arguments(given):
     parser.add_argument("--num", type=int, default=10_000, help="how many images (10000)")
     parser.add_argument(
         "--features",
-        default="lenet",
         help="lenet, of digits; lite0, lite1 or inception, of pictures; or a file of classifier.py "
-        "(lenet)",
+        "(the run's own, else lenet of 28 x 28 grey images and lite1 of others)",
     )
     parser.add_argument("--inception_weights", help="their file (fetched once)")
     parser.add_argument("--seed", type=int, default=0, help="of latents and real images (0)")

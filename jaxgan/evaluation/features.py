@@ -28,6 +28,7 @@ __all__ = [
     "evaluate_features",
     "generated_batches",
     "real_batches",
+    "real_indices",
     "real_labels",
     "requested_labels",
 ]
@@ -79,7 +80,7 @@ def real_batches(
       >>> [batch.shape for batch in batches]
       [(20, 28, 28, 1), (20, 28, 28, 1)]
     """
-    for indices in _batches(_drawn(source, num_samples, seed), batch_size):
+    for indices in _batches(real_indices(source, num_samples, seed=seed), batch_size):
         yield data.read_images(source, indices, image_size=image_size, channels=channels)
 
 
@@ -101,11 +102,26 @@ def real_labels(source: RandomAccessDataSource, num_samples: int, *, seed: int =
     """
     if not source.num_classes:
         raise UserError("source: got images without classes, expected labelled ones")
-    indices = _drawn(source, num_samples, seed)
+    indices = real_indices(source, num_samples, seed=seed)
     return np.array([source[int(index)]["label"] for index in indices], np.int32)
 
 
-def _drawn(source, num_samples, seed):
+def real_indices(source: RandomAccessDataSource, num_samples: int, *, seed: int = 0) -> np.ndarray:
+    """Which images of a data set `real_batches` draws, in order.
+
+    Args:
+      source, num_samples, seed: as there.
+
+    Returns:
+      (num_samples,) int64.
+
+    Raises:
+      UserError: more images than there are, or fewer than 1.
+
+    Examples:
+      >>> sorted(real_indices(data.mnist("test"), 10_000).tolist()) == list(range(10_000))
+      True
+    """
     if not 1 <= num_samples <= len(source):
         raise UserError(f"num_samples: got {num_samples}, expected 1 to {len(source)}")
     return np.random.default_rng(seed).permutation(len(source))[:num_samples]

@@ -24,12 +24,33 @@ from jaxgan.metrics.lenet import load_lenet
 from jaxgan.metrics.network import Network
 from jaxgan.training.sources import splits_of
 
+OF_PICTURES = "lite1"
+"""The features of pictures where none are named: nothing is trained on them."""
 WHILE_TRAINING = [name for name, metric in METRICS.items() if not metric.of_labels]
 
 
 def split_names(metrics: str) -> list[str]:
     """The names in "fid,kid"."""
     return [name for name in metrics.split(",") if name]
+
+
+def features_for(features: str, image_shape: tuple[int, int, int]) -> str:
+    """What a config's `features` stand for: by default, of digits "lenet", of all else "lite1".
+
+    Args:
+      features: the config's.
+      image_shape: (H, W, C) of the run's images; those of digits are (28, 28, 1).
+    """
+    return OF_PICTURES if features == "lenet" and image_shape != (28, 28, 1) else features
+
+
+def judge_of_pictures() -> Network | None:
+    """Lite1, for a finished run's report; None, and a line that says so, where it is missing."""
+    try:
+        return load_lite(OF_PICTURES)
+    except UserError as error:
+        print(f"not measured: {str(error).removeprefix('weights: ')}")
+        return None
 
 
 def load_network(
@@ -50,7 +71,8 @@ def load_network(
     """
     if features == "inception" or features in VARIANTS:
         for name in metrics:
-            if METRICS[name].of_classes:
+            # With labels, the classes are read by a linear probe.
+            if METRICS[name].of_classes and not METRICS[name].of_labels:
                 raise UserError(
                     f"metrics: got {name} with {features}, which has not the data's classes"
                 )
@@ -108,7 +130,8 @@ class TrainingMetrics:
         if self._names:
             check_metrics(self._names, WHILE_TRAINING)
             shape = (config.image_size, config.image_size, config.channels)
-            self._network = load_network(config.features, self._names, shape)
+            features = features_for(config.features, shape)
+            self._network = load_network(features, self._names, shape)
         self._reference: Features | None = None
 
     def keep_best(self) -> tuple[str, str] | None:

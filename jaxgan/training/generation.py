@@ -24,7 +24,7 @@ from jaxgan.state import TrainState
 from jaxgan.training import seeds, sharding
 from jaxgan.training.config import base_config, expect_field, image_shape
 from jaxgan.training.experiment import fit_images, make_mesh, make_step, run_experiment
-from jaxgan.training.feature_metrics import TrainingMetrics
+from jaxgan.training.feature_metrics import TrainingMetrics, features_for
 from jaxgan.training.loop import parameter_tables
 from jaxgan.training.own_folder import fit_to_folder, tell_of_folder
 from jaxgan.training.sources import fits_on_device, load_splits
@@ -51,7 +51,8 @@ def default_config() -> config_dict.ConfigDict:
     config.disc_steps = 1  # updates of the discriminator for each of the generator
     config.ema_decay = 0.999  # of the generator's averaged parameters; 0 keeps none
     config.metrics = ""  # at each evaluation, some of fid,kid,is,prdc,modes
-    # What the metrics see: lenet, lite0, lite1, inception, or a file of classifier.py.
+    # What the metrics see: lenet (of all but 28 x 28 grey images that is lite1), lite0, lite1,
+    # inception, or a file of classifier.py.
     config.features = "lenet"
     config.keep_best = ""  # in best/, the checkpoint where one of the metrics, as fid, is best
     return config
@@ -287,7 +288,7 @@ def how_to_use(
       generator: the module.
       inputs: what it takes.
       shape: (H, W, C) of its images.
-      features: the config's, by which it is measured; "lenet" knows digits alone.
+      features: the config's, by which it is measured.
     """
     name = name_of(generator)
     if isinstance(generator, Network) or name not in networks.__all__:
@@ -295,8 +296,7 @@ def how_to_use(
         load = f"jaxgan.load_generator({str(workdir)!r}, generator={own})"
         return {"Sample from this run in Python": f"import jaxgan\n\ngenerate = {load}"}
     run = f"--workdir {shlex.quote(str(workdir))}"
-    if features == "lenet" and shape != (28, 28, 1):
-        features = "lite0"
+    features = features_for(features, shape)
     by = "" if features == "lenet" else f" --features {shlex.quote(features)}"
     use = {
         "Sample from this run": f"jaxgan sample {run} --num 64 --out grid.png",

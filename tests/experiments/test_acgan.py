@@ -12,12 +12,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
+from pixel_images import lite
 
 from jaxgan import UserError, data, load_discriminator, load_generator, networks
 from jaxgan.commands import evaluate, sample
+from jaxgan.evaluation.features import Features
+from jaxgan.evaluation.probe import fit_class_probe
+from jaxgan.metrics.efficientnet import load_lite
 from jaxgan.metrics.lenet import LeNet, load_lenet, pack_lenet
 from jaxgan.runs.page import read_metrics
-from jaxgan.training import generation
+from jaxgan.training import feature_metrics, generation
 from jaxgan.training.reports import acgan_report
 
 CLASSES, COUNT = ("bright", "dark", "grey"), 8
@@ -144,6 +148,36 @@ def test_evaluate_measures_each_class(workdir, images, classifier, monkeypatch, 
     assert record["reference"] == "24 training images"
 
 
+def test_classes_that_the_features_do_not_know_are_read_by_a_probe(
+    workdir, images, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    # Of which the probe learns what does not hold for other images.
+    network = lite("lite1", lambda images: np.sin(40 * np.asarray(images)))
+    monkeypatch.setattr(feature_metrics, "load_lite", lambda variant: network)
+    given = ("--metrics", "fid,accuracy", "--num", 24, "--features", "lite1")
+    for split in ("train", "test"):
+        call(monkeypatch, evaluate, workdir, *given, "--split", split)
+        record = json.loads((workdir / "evaluation.json").read_text())
+        names = ["fd", "accuracy", *(f"accuracy_{k}" for k in range(3))]
+        assert list(record["generated"]) == [f"{name}_lite1_24" for name in names]
+        # Of real images it is that of those which the probe has not seen.
+        real, generate = record["floor"], load_generator(workdir)
+        learnt, unseen = (
+            data.load_arrays(data.folder(images, part), image_size=28, channels=1)
+            for part in ("train", "test")
+        )
+        features = [network(x / np.float32(255)) for x in (learnt["image"], unseen["image"])]
+        accuracy = fit_class_probe(Features(**features[0], labels=learnt["label"]), range(3))
+        shares = accuracy(Features(**features[1], labels=unseen["label"]))
+        assert {name[:-9]: real[name] for name in list(real)[1:]} == pytest.approx(shares)
+        assert shares["accuracy"] < 1
+        labels = np.arange(24) % 3
+        made = generate(jax.random.normal(jax.random.key(0), (24, 8)), labels)
+        made = accuracy(Features(**network(made), labels=labels))
+        assert record["generated"]["accuracy_lite1_24"] == pytest.approx(made["accuracy"])
+
+
 def test_evaluate_measures_against_images_that_training_never_had(
     workdir, images, classifier, monkeypatch, tmp_path
 ):
@@ -171,7 +205,7 @@ def test_evaluate_measures_against_images_that_training_never_had(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("--features inception --metrics accuracy", "metrics: got accuracy with inception"),
+        ("--features inception --metrics modes", "metrics: got modes with inception"),
         ("--metrics accuracy", "features: lenet tells 10 classes apart, the run has 3; expected a"),
         (
             "--metrics recall",
@@ -186,18 +220,29 @@ def test_evaluate_refuses_in_one_line(workdir, monkeypatch, arguments, message):
     assert "\n" not in str(error.value)
 
 
-def test_of_digits_the_report_has_the_shipped_classifier_s_reading(workdir, monkeypatch):
+def test_of_digits_the_report_has_the_shipped_classifier_s_reading(workdir, monkeypatch, capsys):
     measured = []
     monkeypatch.setattr(
         acgan_report, "evaluate_run", lambda *given, **options: measured.append((given, options))
     )
-    monkeypatch.setattr(acgan_report, "load_splits", lambda *arguments: (None, None))
+    monkeypatch.setattr(acgan_report, "compare_classifiers", lambda *_: None)
+    monkeypatch.setattr(acgan_report.feature_metrics, "load_lite", lite)
     config = experiment.get_config()
     acgan_report.report(config, workdir)
     assert measured == [((workdir, ("fid", "accuracy", "class_fid")), {"split": "test"})]
-    config.channels = 3
+    # Pictures are judged by Lite1, and what neither can judge is not.
+    config.dataset = "emoji"
     acgan_report.report(config, workdir)
     assert len(measured) == 1
+    config.channels = 3
+    acgan_report.report(config, workdir)
+    metrics = ("fid", "kid", "prdc", "accuracy")
+    assert measured[1:] == [((workdir, metrics), {"split": "test", "num": 3_000})]
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr(acgan_report.feature_metrics, "load_lite", load_lite)
+    acgan_report.report(config, workdir)
+    assert len(measured) == 2
+    assert capsys.readouterr().out.splitlines()[-1].startswith("not measured: those of lite1 are")
 
 
 def discriminator():

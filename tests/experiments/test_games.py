@@ -215,6 +215,6 @@ def test_the_commands_are_told_of_where_they_know_the_network_alone():
     assert all("--features lite1" in command for command in commands[1:])
     inputs = {**inputs, "codes": (2, "uniform")}
     *commands, _ = use(generator, inputs, (64, 64, 3), "lenet").values()
-    assert commands[1:] == ["jaxgan evaluate --workdir 'runs/a b' --features lite0"]
+    assert commands[1:] == ["jaxgan evaluate --workdir 'runs/a b' --features lite1"]
     (python,) = use(Own(), inputs, (64, 64, 3), "lenet").values()
     assert python.endswith("load_generator('runs/a b', generator=Own(...))")

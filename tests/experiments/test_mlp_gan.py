@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from pixel_images import lite
 from scripts import AS_A_USER, EXPERIMENTS, SHORT, command, final_state, run
 
 from jaxgan import UserError, load_generator
@@ -185,17 +186,6 @@ def test_evaluate_refuses_in_one_line(unbroken, monkeypatch, arguments, message)
 def test_images_that_the_network_does_not_take_are_refused():
     with pytest.raises(UserError, match=r"features: lenet takes .*; expected lite0, lite1"):
         feature_metrics.load_network("lenet", ["fid"], (64, 64, 3))
-
-
-def lite(variant):
-    """In place of `load_lite`: pixels, under the network's name."""
-
-    def network(images):
-        rows = np.asarray(images)[:, ::7, ::7].reshape(len(images), -1)
-        return {"features": rows, "logits": rows}
-
-    network.name, network.version = variant, "0"
-    return network
 
 
 def test_distances_in_features_of_pictures_are_called_fd(unbroken, tmp_path, monkeypatch, capsys):

@@ -21,21 +21,34 @@ from jaxgan.batch_statistics import standing_statistics
 from jaxgan.files import write_json
 from jaxgan.inference.load import restore_player
 from jaxgan.state import create_player, init_variables
+from jaxgan.training import feature_metrics
 from jaxgan.training.config import image_shape
 from jaxgan.training.reports.evaluate_run import evaluate_run
 from jaxgan.training.sources import load_splits
 from jaxgan.training.supervised import make_supervised_step
 
+OF_PICTURES = 3_000
+"""How many are generated of what Lite1 judges, which takes a minute for as many."""
+
 
 def report(config, workdir):
     """Prints the metrics; evaluation.json and classifiers.json in the run's folder keep them."""
+    source, test = load_splits(config)
+    if test is None or not test.num_classes:
+        return
     # The classifier that comes with the package reads no other images.
     if config.dataset == "mnist" and image_shape(config) == (28, 28, 1):
         print()
         evaluate_run(workdir, ("fid", "accuracy", "class_fid"), split=config.evaluate_on)
-    source, test = load_splits(config)
-    if test is None or not test.num_classes:
-        return
+    elif config.channels == 3 and feature_metrics.judge_of_pictures():
+        print()
+        metrics = ("fid", "kid", "prdc", "accuracy")
+        evaluate_run(workdir, metrics, split=config.evaluate_on, num=OF_PICTURES)
+    compare_classifiers(config, workdir, source, test)
+
+
+def compare_classifiers(config, workdir, source, test):
+    """Prints what the discriminator and its rival read in images of the test source."""
     look = {"image_size": config.image_size, "channels": config.channels}
     arrays, test = (data.load_arrays(images, **look) for images in (source, test))
     step, description, variables, _ = restore_player(workdir, None, "discriminator")

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from jaxgan.errors import UserError
 from jaxgan.evaluation.cache import real_features
 from jaxgan.evaluation.features import (
@@ -14,6 +16,7 @@ from jaxgan.evaluation.features import (
     real_labels,
     requested_labels,
 )
+from jaxgan.evaluation.probe import fit_class_probe
 from jaxgan.inference.load import load_generator
 from jaxgan.inputs import Classes
 from jaxgan.metrics import metric_name, name_in
@@ -30,7 +33,7 @@ def evaluate_run(
     *,
     split: str = "train",
     num: int = 10_000,
-    features: str = "lenet",
+    features: str | None = None,
     inception_weights: str | None = None,
     seed: int = 0,
     batch_size: int = 500,
@@ -45,7 +48,9 @@ def evaluate_run(
       split: the images of the reference: "train", which the run was trained on, or "test" or
         "validation", which it has not seen.
       num: how many images are generated, and at most how many real ones they are compared with.
-      features: "lenet", "lite0", "lite1", "inception", or a file of classifier.py.
+      features: "lenet", "lite0", "lite1", "inception", or a file of classifier.py; None for the
+        run's own, see `features_for`. Where they know other classes than the data's, a linear
+        probe of them reads the classes.
       inception_weights: the file of Inception's weights; they are fetched once.
       seed: of the latents and of which real images are taken.
       batch_size: images at a time.
@@ -71,13 +76,9 @@ def evaluate_run(
     classes = labels.count if isinstance(labels, Classes) else None
     if by_class and classes is None:
         raise UserError(f"metrics: got {by_class[0]}, but the run has no classes")
-    network = feature_metrics.load_network(
-        features,
-        metrics,
-        (config["image_size"], config["image_size"], config["channels"]),
-        inception_weights,
-        classes,
-    )
+    shape = (config["image_size"], config["image_size"], config["channels"])
+    features = features or feature_metrics.features_for(config.get("features", "lenet"), shape)
+    network = feature_metrics.load_network(features, metrics, shape, inception_weights, classes)
     splits = feature_metrics.reference_and_floor(config, split)
     drawn = {"batch_size": batch_size, "seed": seed}
     look = {name: config[name] for name in ("dataset", "image_size", "channels")}
@@ -102,9 +103,18 @@ def evaluate_run(
     sets = {"generated": fake}
     if floor:
         sets["floor"] = floor
+    # The network's own classes, where it has any, are the data's.
+    probed = "accuracy" in metrics and not hasattr(network, "num_classes")
+    names = [name for name in metrics if name != "accuracy" or not probed]
+    if probed:
+        learnt, unseen = (reference, floor) if split == "train" else (floor, reference)
+        unseen = unseen or learnt
+        accuracy = fit_class_probe(learnt, np.unique(unseen.labels))
     table, named = {}, {}
     for kind, measured in sets.items():
-        values = evaluate_features(reference, measured, metrics)
+        values = evaluate_features(reference, measured, names) if names else {}
+        if probed:
+            values |= accuracy(unseen if kind == "floor" else measured)
         count = len(measured.features)
         table[f"{kind} ({count})"] = {name_in(k, network.name): v for k, v in values.items()}
         named[kind] = {metric_name(k, network.name, count): v for k, v in values.items()}
