@@ -17,7 +17,7 @@ def format_table(title: str, columns: Mapping[str, Mapping[str, float]]) -> str:
 
     Args:
       title: of the first column, whose entries are the metrics' names.
-      columns: head -> {name: value}; all of the same names.
+      columns: head -> {name: value}; what one lacks stays empty.
 
     Returns:
       Lines of text.
@@ -29,7 +29,8 @@ def format_table(title: str, columns: Mapping[str, Mapping[str, float]]) -> str:
     """
     lines = [f"{title:20}" + "".join(f"{head:>20}" for head in columns)]
     for name in next(iter(columns.values())):
-        lines.append(f"{name:20}" + "".join(f"{column[name]:20.4f}" for column in columns.values()))
+        cells = (f"{column[name]:.4f}" if name in column else "" for column in columns.values())
+        lines.append(f"{name:20}" + "".join(f"{cell:>20}" for cell in cells))
     return "\n".join(lines)
 
 

@@ -8,16 +8,20 @@ import discogan
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pix2pix
 import pytest
 from PIL import Image
+from pixel_images import lite
 
 from jaxgan import UserError, data, load_generator
 from jaxgan.checkpoints import checkpoint
 from jaxgan.commands import translate
+from jaxgan.evaluation.features import Features, frechet
+from jaxgan.evaluation.probe import fit_class_probe
 from jaxgan.inference.translator import load_translator
 from jaxgan.metrics.lenet import load_lenet
 from jaxgan.runs.page import read_metrics
-from jaxgan.training import translation
+from jaxgan.training import feature_metrics, translation
 from jaxgan.training.config import check_config
 from jaxgan.training.reports import translation_report
 
@@ -220,10 +224,66 @@ def test_the_cycle_is_the_mean_absolute_error_after_there_and_back():
 
 def test_features_are_of_translations_in_either_direction():
     figures, a, *_ = digits(10)
-    made = figures.features({"ab": np.asarray, "ba": lambda images: 0 * images})
+    ways = {"ab": np.asarray, "ba": lambda images: 0 * images}
+    made = figures.features(ways, translation_report.digit_network)
     grey = jnp.mean(jnp.asarray(a, jnp.float32), axis=-1, keepdims=True)
-    np.testing.assert_allclose(made["ab"], load_lenet()(grey)["features"], atol=1e-4)
-    assert np.ptp(made["ba"], axis=0).max() < 1e-4
+    np.testing.assert_allclose(made["ab"].features, load_lenet()(grey)["features"], atol=1e-4)
+    assert np.ptp(made["ba"].features, axis=0).max() < 1e-4
+
+
+@pytest.fixture
+def some_emoji(monkeypatch, tmp_path):
+    """Lite1 is a few pixels, and of either part there are forty emoji in both drawings."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(feature_metrics, "load_lite", lite)
+    parts = [
+        [[source[i] for i in range(0, len(source), len(source) // 40)][:40] for source in drawings]
+        for drawings in (data.load_pairs("emoji", split) for split in ("train", "test"))
+    ]
+    parts = [tuple(Some(drawing) for drawing in part) for part in parts]
+    for module in (translation_report, translation):
+        monkeypatch.setattr(module, "load_splits", lambda *_: parts)
+    return parts
+
+
+class Some(list):
+    num_classes = 10
+
+
+@pytest.mark.parametrize("script", [cyclegan, pix2pix])
+def test_drawings_are_judged_by_their_distance_and_by_what_is_left_of_them(
+    script, some_emoji, tmp_path, capsys
+):
+    config, paired = script.get_config(), script is pix2pix
+    small = {name: value for name, value in SMALL.items() if name in config}
+    config.update({**small, "dataset": "emoji", "load_size": 0, "flip": False})
+    workdir, directions = tmp_path / "run", ("ab",) if paired else ("ab", "ba")
+    translation.train(script.make_game, config, str(workdir), False, paired)
+    translation_report.report(config, workdir, paired)
+    table = json.loads((workdir / "evaluation.json").read_text())
+    columns = {"run", "identity", "real", *(["L1 alone"] if paired else [])}
+    assert set(table) == {"step", "split", *columns}
+    for way in directions:
+        names = {f"fd_lite1_{way[1]}", f"read_{way}"}
+        assert set(table["real"]) >= names
+        assert all(names <= set(table[column]) for column in columns)
+    # By hand, for the identity map: Google's drawings for Twitter's.
+    learnt, test = some_emoji
+    google, twitter = (data.read_images(of, range(40), image_size=16, channels=3) for of in test)
+    labels = np.array([example["label"] for example in test[1]])
+    of_google, of_twitter = (
+        Features(**lite("")(images), labels=labels) for images in (google, twitter)
+    )
+    shown = data.read_images(learnt[1], range(40), image_size=16, channels=3)
+    classes = np.array([example["label"] for example in learnt[1]])
+    read = fit_class_probe(Features(**lite("")(shown), labels=classes), labels)
+    assert table["identity"]["read_ab"] == pytest.approx(read(of_google)["accuracy"])
+    assert table["real"]["read_ab"] == pytest.approx(read(of_twitter)["accuracy"])
+    distance = frechet(of_twitter.features, of_google.features)
+    assert table["identity"]["fd_lite1_b"] == pytest.approx(distance)
+    # And the truth is known of them.
+    assert table["identity"]["mae_ab"] == pytest.approx(2 * np.mean(np.abs(google - twitter)))
+    assert any(line.startswith("read_ab ") for line in capsys.readouterr().out.splitlines())
 
 
 @pytest.mark.long

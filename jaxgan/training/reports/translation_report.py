@@ -2,7 +2,8 @@
 
 Beside a finished run stands the identity map, which is what a method has to beat. Beside one
 without pairs on the digits also the same generators trained with pairs, which it cannot be expected
-to beat; beside one with pairs the same generator trained by the absolute error alone.
+to beat; beside one with pairs the same generator trained by the absolute error alone. Emoji are
+judged by features that no discriminator has seen, too, see `drawing_judge`.
 """
 
 import functools
@@ -25,6 +26,8 @@ from jaxgan.runs.evaluations import format_table, write_evaluation
 from jaxgan.state import create_player, init_variables, update_player
 from jaxgan.step import apply_train
 from jaxgan.training.config import falling, falling_adams, image_shape
+from jaxgan.training.feature_metrics import judge_of_pictures
+from jaxgan.training.reports.drawing_judge import DrawingJudge
 from jaxgan.training.sources import load_splits
 
 SUPERVISED_STEPS = 1_000
@@ -94,15 +97,19 @@ class TranslationMetrics:
                 values[f"read_{name}"] = read_digits(pictures) == labels
         return values
 
-    def features(self, ways: Ways) -> dict[str, np.ndarray]:
-        """The digit classifier's features of what is made, by direction."""
+    def features(self, ways: Ways, network: Callable[..., dict[str, jax.Array]]) -> dict:
+        """A network's `Features` of what is made, by direction."""
         num = sum(len(numbers["a"]) for numbers in self._batches)
         features = {}
         for way, there in ways.items():
             name = way[0]
             made = (there(self._read[name](numbers[name])) for numbers in self._batches)
-            features[way] = collect_features(digit_network, made, num).features
+            features[way] = collect_features(network, made, num)
         return features
+
+    def labels(self) -> np.ndarray:
+        """The classes of a's images, in the order of `features`."""
+        return np.array([self._label(i) for numbers in self._batches for i in numbers["a"]])
 
 
 def are_digits(config: config_dict.ConfigDict) -> bool:
@@ -144,12 +151,19 @@ def report(config: config_dict.ConfigDict, workdir, paired: bool = False) -> Non
             ).features
             for source in sources
         ]
+    network = judge_of_pictures() if config.dataset == "emoji" else None
+    judge = DrawingJudge(config, network, sources, tests) if network else None
     table = {}
     for name, both in ways.items():
         table[name] = measure(both)
         if are_digits(config):
-            for way, features in measure.features(both).items():
-                table[name][f"fid_{way[1]}"] = frechet(real["ab".index(way[1])], features)
+            for way, made in measure.features(both, digit_network).items():
+                table[name][f"fid_{way[1]}"] = frechet(real["ab".index(way[1])], made.features)
+        if judge:
+            for way, made in measure.features(both, judge.network).items():
+                table[name] |= judge(way, made._replace(labels=measure.labels()))
+    if judge:
+        table["real"] = {k: v for way in directions for k, v in judge.of_real(way).items()}
     step = run["ab"].step
     file = write_evaluation(workdir, step, {"split": config.evaluate_on, **table}, table["run"])
     print("\n" + format_table(f"step {step}, {min(map(len, tests))} images", table))
