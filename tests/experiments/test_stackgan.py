@@ -8,15 +8,21 @@ import numpy as np
 import pytest
 import stackgan
 from PIL import Image
+from pixel_images import lite
 
 from jaxgan import UserError, data
 from jaxgan.commands import stackgan_sample
 from jaxgan.data.captions import Scene, Thing
 from jaxgan.inference.captions import load_stackgan
 from jaxgan.runs.page import read_metrics
-from jaxgan.training import captioned, stackgan_stages
+from jaxgan.training import captioned, feature_metrics, stackgan_stages
 from jaxgan.training.config import check_config
-from jaxgan.training.reports import caption_pictures, scene_reader, stackgan_report
+from jaxgan.training.reports import (
+    caption_pictures,
+    caption_report,
+    scene_reader,
+    stackgan_report,
+)
 
 SMALL = {
     "embedding_dim": 8,
@@ -233,6 +239,60 @@ def test_embeddings_of_one_s_own_take_the_place_of_captions(folder, tmp_path):
     np.save(tmp_path / "rows.npy", rows[1:])
     with pytest.raises(UserError, match=r"^embeddings: got float32 of shape \(9, 6\), expected"):
         stackgan_stages.train(config, str(tmp_path / "other"), False, "1")
+
+
+def test_pictures_are_read_by_their_captions(finished, monkeypatch, tmp_path):
+    """Of flat colours with a name each, where the right answer is known."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    def small(images):
+        return jax.image.resize(images, (len(images), 16, 16, 3), "linear")
+
+    monkeypatch.setattr(feature_metrics, "load_lite", lambda name: lite(name, small))
+    rng, colours = np.random.default_rng(0), ("black", "red", "green", "yellow", "blue", "white")
+    values = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [1, 1, 0], [0, 0, 1], [1, 1, 1]])
+
+    def paint(count):
+        pixels = rng.uniform(0, 0.3, (count, 32, 32, 3)) + 0.7 * values[:, None, None]
+        return (255 * pixels).astype(np.uint8)
+
+    class Painted(list):
+        num_classes = None
+
+        def captions(self, index):
+            return (f"a {colours[index % 6]} ground",)
+
+        def meaning(self, index):
+            return index % 6
+
+    parts = [
+        Painted({"image": image} for _ in range(count) for image in paint(6)) for count in (20, 5)
+    ]
+    monkeypatch.setattr(caption_report, "load_splits", lambda *_: parts)
+    config = config_of("", dataset="painted")
+    workdir = shutil.copytree(finished, tmp_path / "run")
+    caption_report.report(config, workdir)
+    table = json.loads((workdir / "stage2" / "evaluation.json").read_text())
+    assert table["real"]["seen"] == table["real"]["unseen"] == 1
+    # An untrained generator's images say nothing of five colours at their side.
+    for stage in ("Stage I", "Stage II"):
+        assert table[stage]["unseen"] < 0.5
+        assert table[stage]["fd_lite1"] > table["real"]["fd_lite1"]
+
+
+def test_a_caption_is_taken_for_the_nearest_of_ten():
+    rng = np.random.default_rng(0)
+    features = np.repeat(np.eye(20), 4, axis=0)
+    captions = [f"the thing w{number // 4}" for number in range(80)]
+    read = caption_report.fit_reader(features, captions)
+    meaning = np.arange(80) // 4
+    assert read(features, captions, meaning).all()
+    # Nothing is read where the picture is another's, and one in ten by chance.
+    other = read(np.roll(features, 4, axis=0), captions, meaning)
+    assert not other.any() or other.mean() < 0.1
+    noise = rng.normal(size=(2_000, 20))
+    captions, meaning = captions * 25, np.tile(meaning, 25)
+    assert read(noise, captions, meaning).mean() == pytest.approx(0.1, abs=0.03)
 
 
 def test_what_is_said_and_what_is_read():

@@ -3,7 +3,8 @@
 A classifier of real scenes reads images made of captions with combinations that training never had,
 of either stage, and as many real scenes of the like. Then one word of each caption is changed. Half
 of those combinations are there to choose settings by, the other half to report on; the metrics are
-of the half that `config.evaluate_on` says.
+of the half that `config.evaluate_on` says. What pictures of other data are read by is said in
+`caption_report`.
 """
 
 from pathlib import Path
@@ -20,7 +21,7 @@ from jaxgan.runs.evaluations import format_table, write_evaluation
 from jaxgan.runs.recorder import is_finished
 from jaxgan.training import captioned
 from jaxgan.training.config import image_shape
-from jaxgan.training.reports import scene_reader
+from jaxgan.training.reports import caption_report, scene_reader
 
 NUM = 2_000
 BATCH = 100
@@ -32,7 +33,10 @@ def report(config, workdir):
     folder = Path(workdir) / "stage2"
     shape = image_shape(config)
     scenes = config.dataset == "scenes" and shape == (SCENE_SIZE, SCENE_SIZE, 3)
-    if not scenes or config.embeddings or not is_finished(folder):
+    if config.embeddings or not is_finished(folder):
+        return
+    if not scenes:
+        caption_report.report(config, workdir)
         return
     print(f"\nmeasuring it on {NUM:,} captions, which takes a few minutes")
     split = captioned.UNSEEN[config.evaluate_on]
