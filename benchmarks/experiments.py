@@ -4,12 +4,12 @@
         "gaussians --variant=ring" "sgan --config.labels=100" --workdir runs/table --seeds 10 11 12
 
 Each seed of each experiment is one run, in a folder of its own in the workdir. Runs of images from
-latents that have no report of their own are measured by `evaluate.py` with 10,000 images against as
-many of the split. What is there already is not done again, so a table can grow over days. When all
-seeds of an experiment are there they are written to results/NAME.json; `tables.py` makes the
-READMEs' tables of those files. Settings are chosen by `--split validation`, whose runs are not
-trained on what they are measured on, and are to be written elsewhere, by `--results`. With `--add`
-the seeds of a table can come from several machines.
+latents that have no report of their own are measured by `evaluate.py` with 10,000 images, in colour
+with 3,000, against as many of the split. What is there already is not done again, so a table can
+grow over days. When all seeds of an experiment are there they are written to results/NAME.json;
+`tables.py` makes the READMEs' tables of those files. Settings are chosen by `--split validation`,
+whose runs are not trained on what they are measured on, and are to be written elsewhere, by
+`--results`. With `--add` the seeds of a table can come from several machines.
 """
 
 import argparse
@@ -51,7 +51,10 @@ def measure(experiment: str, seed: int, folder: Path, split: str) -> dict:
     if not any((workdir / report).is_file() for report in reports):
         config = json.loads((workdir / "config.json").read_text())
         metrics = "fid,kid,prdc" + (",accuracy" if config.get("conditional") else "")
-        call("evaluate", "--workdir", str(workdir), "--split", split, "--metrics", metrics)
+        given = ["--workdir", str(workdir), "--split", split, "--metrics", metrics]
+        # Of pictures in colour there are fewer to compare with, and each takes longer to judge.
+        given += ["--num", "3000"] if config["channels"] == 3 else []
+        call("evaluate", *given)
     return results.read_run(experiment, workdir)
 
 

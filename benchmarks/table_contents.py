@@ -1,10 +1,11 @@
 """The tables of the READMEs, each a function of files in `results/`; `tables.py` writes them."""
 
 from collections.abc import Callable
+from statistics import fmean
 
 from table_text import WRONG_SUMS, cell, markdown, maybe, percent, table
 
-from results import Result
+from results import RESULTS, Result, name_of
 
 
 def images() -> str:
@@ -201,6 +202,58 @@ def pairs() -> str:
     return table(["", *(text for text, _ in columns)], rows, [result], "run")
 
 
+def emoji() -> str:
+    """Emoji by all methods that are measured: how far they are, and whether as was asked for."""
+    rows, results, said = [], [], ""
+    for script, columns in _EMOJI.items():
+        if not (RESULTS / f"{name_of(script)}.json").exists():
+            continue
+        result = Result.of(script)
+        results.append(result)
+        minutes = fmean(run["budget"]["minutes"] for run in result.runs)
+        row = [f"`{script}`", f"{minutes:.0f}"]
+        for column, digits in _JUDGED.items():
+            what, beside, name = columns.get(column, ("", "", ""))
+            share = column == "as asked for"
+            cells = [maybe(result, of, name, digits, share) for of in (what, beside) if of]
+            known = "not measured" not in cells
+            row.append(f"{cells[0]} ({cells[1]})" if cells and known else "".join(cells[:1]))
+        rows.append(row)
+        if columns is _CAPTIONED:
+            seen = maybe(result, "Stage II", "seen", 1, share=True)
+            said = f"Of names that training had, {seen} are found."
+    return table(["experiment", "minutes", *_JUDGED], rows, results, "*", said)
+
+
+_JUDGED = {"fd": 1, "as asked for": 1, "mean absolute error": 3, "SSIM": 3}
+# Of each column: what is shown, what stands beside it, and the name of the figure.
+_DRAWN = {"fd": ("generated", "floor", "fd")}
+_BY_CATEGORY = {**_DRAWN, "as asked for": ("generated", "floor", "accuracy")}
+_TRANSLATED = {
+    "fd": ("run", "real", "fd_lite1_b"),
+    "as asked for": ("run", "real", "read_ab"),
+    "mean absolute error": ("run", "identity", "mae_ab"),
+    "SSIM": ("run", "identity", "ssim_ab"),
+}
+_CAPTIONED = {
+    "fd": ("Stage II", "real", "fd_lite1"),
+    "as asked for": ("Stage II", "real", "unseen"),
+}
+_EMOJI = {
+    "dcgan --variant=emoji": _DRAWN,
+    "lsgan --variant=emoji": _DRAWN,
+    "wgan_gp --variant=emoji": _DRAWN,
+    "projected_gan": _DRAWN,
+    "projected_gan --variant=plain": _DRAWN,
+    "sngan --variant=emoji": _BY_CATEGORY,
+    "acgan --variant=emoji": _BY_CATEGORY,
+    "cyclegan --variant=emoji": _TRANSLATED,
+    "discogan --variant=emoji": _TRANSLATED,
+    "pix2pix": _TRANSLATED,
+    "stackgan --variant=emoji": _CAPTIONED,
+}
+
+
 def codes() -> str:
     """How well codes that were learnt without labels are classes."""
     result = Result.of("infogan")
@@ -370,7 +423,7 @@ def is_suspect(result: Result) -> bool:
 TABLES: dict[str, Callable[[], str]] = {
     make.__name__: make
     for make in (
-        acgan, codes, experiments, games, gaussians, images, pairs, quality, sgan, stacked_mnist,
-        stackgan, translation,
+        acgan, codes, emoji, experiments, games, gaussians, images, pairs, quality, sgan,
+        stacked_mnist, stackgan, translation,
     )
 }  # fmt: skip

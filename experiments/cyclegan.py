@@ -1,6 +1,7 @@
 r"""CycleGAN (Zhu et al. 2017): from one domain of images to another and back, without pairs.
 
     python experiments/cyclegan.py --workdir runs/cyclegan
+    python experiments/cyclegan.py --workdir runs/emoji --variant=emoji
     python experiments/cyclegan.py --workdir runs/zebras --config.dataset=cycle_gan/horse2zebra \
         --config.image_size=256 --config.load_size=286 --config.flip=True --config.width=64 \
         --config.blocks=9 --config.batch_size=1
@@ -11,17 +12,20 @@ networks than the paper's. The run ends with a table of how near it came.
 
 from jaxgan import methods, networks
 from jaxgan.training import translation
-from jaxgan.training.config import DTYPES, expect_field, falling_adams
+from jaxgan.training.config import DTYPES, EMOJI, EMOJI_VARIANTS, expect_field, falling_adams
 
 
-def get_config():
+def get_config(variant="digits"):
     config = translation.default_config()
+    config.variant = variant
     config.width = 24  # channels of the first layer of both networks; the paper's are 64
     config.blocks = 4  # residual blocks of the generators; the paper's are 9
     config.cycle_weight = 10.0
     config.identity_weight = 0.5  # of that; the paper's 0.5 where colours are to be kept, else 0
     config.pool_size = 50  # past images that either discriminator is shown
     config.num_steps = 4_000
+    if variant == "emoji":  # from Google's drawings to Twitter's
+        config.update({**EMOJI, "num_steps": 2_800})
     return config
 
 
@@ -50,4 +54,4 @@ def make_game(config, key):
 
 
 if __name__ == "__main__":
-    translation.main(get_config, make_game)
+    translation.main(get_config, make_game, variants=EMOJI_VARIANTS)

@@ -1,6 +1,7 @@
 r"""DiscoGAN (Kim et al. 2017): relations between two domains of images, without pairs.
 
     python experiments/discogan.py --workdir runs/discogan
+    python experiments/discogan.py --workdir runs/emoji --variant=emoji
     python experiments/discogan.py --workdir runs/shoes --config.dataset=folder:BAGS,SHOES \
         --config.image_size=64 --config.batch_size=200
 
@@ -16,17 +17,20 @@ import optax
 
 from jaxgan import methods, networks
 from jaxgan.training import translation
-from jaxgan.training.config import DTYPES, expect_field
+from jaxgan.training.config import DTYPES, EMOJI, EMOJI_VARIANTS, expect_field
 
 
-def get_config():
+def get_config(variant="digits"):
     config = translation.default_config()
+    config.variant = variant
     config.width = 64  # channels of the first layer of both networks
     config.rate = 0.5  # the share of reconstruction in a generator's loss
     config.starting_rate = 0.01  # the same during the curriculum
     config.curriculum = 1_000  # steps; the authors' 10,000
     config.batch_size = 64
     config.num_steps = 4_500
+    if variant == "emoji":  # from Google's drawings to Twitter's
+        config.update({**EMOJI, "batch_size": 32, "curriculum": 700, "num_steps": 3_000})
     return config
 
 
@@ -51,4 +55,4 @@ def make_game(config, key):
 
 
 if __name__ == "__main__":
-    translation.main(get_config, make_game)
+    translation.main(get_config, make_game, variants=EMOJI_VARIANTS)

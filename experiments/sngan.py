@@ -1,6 +1,7 @@
 r"""SNGAN with projection (Miyato et al. 2018): residual networks, spectral norm, the hinge loss.
 
     python experiments/sngan.py --workdir runs/sngan
+    python experiments/sngan.py --workdir runs/emoji --variant=emoji
     python experiments/sngan.py --workdir runs/cifar --config.dataset=cifar10 \
         --config.image_size=32 --config.channels=3 --config.width=256 --config.batch_size=64
     python experiments/sample.py --workdir runs/sngan --label 7 --out sevens.png
@@ -20,11 +21,12 @@ import optax
 
 from jaxgan import networks
 from jaxgan.training import adversarial, generation
-from jaxgan.training.config import DTYPES
+from jaxgan.training.config import DTYPES, EMOJI, EMOJI_VARIANTS
 
 
-def get_config():
+def get_config(variant="digits"):
     config = adversarial.default_config()
+    config.variant = variant
     config.loss = "hinge"
     config.conditional = True  # on the classes of the data
     config.width = 32  # channels in the generator; half of them in the discriminator
@@ -33,6 +35,11 @@ def get_config():
     config.num_steps = 1_500
     # The paper's 2e-4 does not come to tell the classes apart in so few steps.
     config.generator_learning_rate = config.discriminator_learning_rate = 1e-3
+    if variant == "emoji":
+        # So few pictures are learnt by heart without augmentation.
+        config.update({**EMOJI, "batch_size": 64, "augment": "color,translation,cutout"})
+        config.generator_learning_rate = config.discriminator_learning_rate = 5e-4
+        config.num_steps = 4_500
     return config
 
 
@@ -51,4 +58,4 @@ def make_players(config, num_classes):
 
 if __name__ == "__main__":
     make_game = functools.partial(adversarial.make_game, make_players)
-    generation.main(get_config, make_game)
+    generation.main(get_config, make_game, variants=EMOJI_VARIANTS)

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import table_contents
 import table_text
 import tables
 
@@ -145,6 +146,33 @@ def test_a_run_s_folder_becomes_an_entry(tmp_path):
     # The last tenth of the run's rows.
     assert figures["game"]["d_real"] == pytest.approx((19 / 20 + 1) / 2)
     assert figures["game"]["accuracy_fake"] == 0.6
+
+
+def test_of_emoji_there_is_a_row_for_each_result_that_is_there(tmp_path, monkeypatch):
+    monkeypatch.setattr(table_contents, "RESULTS", tmp_path)
+    monkeypatch.setattr(Result, "of", lambda script: Result(results.name_of(script), tmp_path))
+    rest = {"split": "test", "versions": {"jax": "0.11"}, "budget": {"minutes": 18.4}}
+    shares = {"fd": 70.0, "accuracy": 0.5}
+    drawn = {"generated": shares, "floor": {"fd": 20.0, "accuracy": 0.75}}
+    read = {"fd_lite1": 90.0, "seen": 0.25, "unseen": 0.125}
+    named = {"Stage I": {}, "Stage II": read, "real": {"fd_lite1": 20.0, "unseen": 0.625}}
+    translated = {"run": {"mae_ab": 0.25, "ssim_ab": 0.5}, "identity": {"mae_ab": 0.5}}
+    for script, figures in (
+        ("sngan --variant=emoji", drawn),
+        ("stackgan --variant=emoji", named),
+        ("cyclegan --variant=emoji", translated),
+    ):
+        results.write(
+            results.name_of(script), "", [{"seed": 10, "figures": figures, **rest}], tmp_path
+        )
+    lines = table_contents.emoji().splitlines()
+    assert lines[2:5] == [
+        "| `sngan --variant=emoji` | 18 | 70.0 (20.0) | 50.0 % (75.0 %) | | |",
+        "| `cyclegan --variant=emoji` | 18 | not measured | not measured | 0.250 (0.500) | 0.500 |",
+        "| `stackgan --variant=emoji` | 18 | 90.0 (20.0) | 12.5 % (62.5 %) | | |",
+    ]
+    assert "Of names that training had, 25.0 % are found." in lines
+    assert lines[-1] == "*Seed 10; on the test part; JAX 0.11.*"
 
 
 def test_names_of_files():

@@ -63,7 +63,7 @@ LATER = {
     "micro_batches": 1,
     "deterministic": False,
     "augment_probability": 0.3,
-    "variant": "digits",  # of r3gan, and the fields that its presets have
+    "variant": "digits",  # and the fields that r3gan's presets have
     "group_size": 16,
     "narrowing": True,
     "burn_in_images": 0,
@@ -73,6 +73,11 @@ LATER = {
 """Fields that runs of before do not know, and what they did: going on with it is no change."""
 PLACES = ("shard_state", "model_devices")
 """Fields that say where a state is and not what becomes of it: a run may go on with others."""
+
+
+EMOJI = {"dataset": "emoji", "image_size": 32, "channels": 3}
+"""What the variants of that name share: pictures in colour, of a size that a CPU can learn."""
+EMOJI_VARIANTS = ("digits", "emoji")
 
 
 def falling(rate: float, num_steps: int) -> optax.Schedule:

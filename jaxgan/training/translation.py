@@ -44,16 +44,20 @@ def default_config() -> config_dict.ConfigDict:
     return config
 
 
-def main(get_config: Callable, make_game: Callable, paired: bool = False) -> None:
+def main(
+    get_config: Callable, make_game: Callable, *, paired: bool = False, variants: tuple = ()
+) -> None:
     """Runs an experiment of translation from the command line.
 
     Args:
-      get_config: () -> config.
+      get_config: () or (variant) -> config.
       make_game: (config, key) -> what `game_of` returns.
       paired: image i of b is what image i of a should become, in training, too.
+      variants: as for `run_experiment`.
     """
     report = functools.partial(translation_report.report, paired=paired)
-    run_experiment(functools.partial(train, paired=paired), get_config, make_game, report=report)
+    train_so = functools.partial(train, paired=paired)
+    run_experiment(train_so, get_config, make_game, variants=variants, report=report)
 
 
 def make_both(generator, discriminator):

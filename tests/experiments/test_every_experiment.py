@@ -76,6 +76,11 @@ def folders(tmp_path_factory):
         ("stacked_mnist", ("--variant=quick",), FEW),
         ("cyclegan", (), {**NARROW, "dataset": "folder:{0}/a,{0}/b", "image_size": 32}),
         ("discogan", (), {**NARROW, "dataset": "folder:{0}/a,{0}/b", "image_size": 32}),
+        (
+            "discogan",
+            ("--variant=emoji",),
+            {**NARROW, "dataset": "folder:{0}/a,{0}/b", "image_size": 32},
+        ),
         ("infogan", (), FEW),
         ("pix2pix", (), {**NARROW, "dataset": "folder:{0}/a,{0}/b", "image_size": 32}),
         ("super_resolution", (), NARROW_CRITIC),

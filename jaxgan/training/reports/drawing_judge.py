@@ -9,9 +9,12 @@ from jaxgan.metrics import name_in
 from jaxgan.metrics.network import Network
 from jaxgan.training.sources import splits_of
 
+_DRAWINGS = {"a": "emoji", "b": "emoji_twitter"}
+"""As `data.load` calls them, so that their features are kept once."""
+
 
 class DrawingJudge:
-    """Judges translations between two drawings of the same labelled pictures.
+    """Judges translations of emoji from Google's drawing to Twitter's and back.
 
     Args:
       config: of an experiment of translation.
@@ -30,7 +33,7 @@ class DrawingJudge:
 
         def of_real(source, domain, split):
             look = {"image_size": config.image_size, "channels": config.channels}
-            look |= {"dataset": f"{config.dataset}, domain {domain}", "split": split}
+            look |= {"dataset": _DRAWINGS[domain], "split": split}
             features = real_features(network, source, len(source), **look)
             return features._replace(labels=real_labels(source, len(source)))
 
