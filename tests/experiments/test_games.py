@@ -2,6 +2,7 @@
 
 import functools
 import json
+import types
 from pathlib import Path
 
 import dcgan
@@ -23,7 +24,7 @@ from jaxgan.metrics import efficientnet
 from jaxgan.runs.page import read_metrics
 from jaxgan.training import adversarial, generation, sources
 from jaxgan.training.config import check_config
-from jaxgan.training.reports import stacked_mnist_report
+from jaxgan.training.reports import evaluate_run, stacked_mnist_report
 
 RESULTS = Path(__file__).parents[2] / "results"
 SMALL = {"num_steps": 2, "batch_size": 8, "latent_dim": 6, "log_every": 1, "width": 16}
@@ -118,6 +119,14 @@ def test_what_projected_gan_cannot_be_is_refused(field, value, expected):
     config[field] = value
     with pytest.raises(UserError, match=f"^{field}: got {value!r}, expected {expected}"):
         projected_gan.make_players(config)
+
+
+def test_what_its_discriminator_sees_by_is_no_judge_of_it(monkeypatch):
+    config = projected_gan.get_config("projected").to_dict()
+    run = types.SimpleNamespace(config=config, inputs={})
+    monkeypatch.setattr(evaluate_run, "load_generator", lambda *_, **options: run)
+    with pytest.raises(UserError, match=r"^features: got lite0, by which the run's discriminator"):
+        evaluate_run.evaluate_run("run", ("fid",), features="lite0")
 
 
 def test_sngan_makes_what_class_is_asked_for(tmp_path):

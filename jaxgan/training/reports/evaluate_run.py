@@ -78,6 +78,11 @@ def evaluate_run(
         raise UserError(f"metrics: got {by_class[0]}, but the run has no classes")
     shape = (config["image_size"], config["image_size"], config["channels"])
     features = features or feature_metrics.features_for(config.get("features", "lenet"), shape)
+    # Of projected_gan.py alone.
+    if features == "lite0" and config.get("feature_size"):
+        raise UserError(
+            "features: got lite0, by which the run's discriminator saw, expected others, as lite1"
+        )
     network = feature_metrics.load_network(features, metrics, shape, inception_weights, classes)
     splits = feature_metrics.reference_and_floor(config, split)
     drawn = {"batch_size": batch_size, "seed": seed}
