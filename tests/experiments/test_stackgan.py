@@ -277,7 +277,8 @@ def test_pictures_are_read_by_their_captions(finished, monkeypatch, tmp_path):
     # An untrained generator's images say nothing of five colours at their side.
     for stage in ("Stage I", "Stage II"):
         assert table[stage]["unseen"] < 0.5
-        assert table[stage]["fd_lite1"] > table["real"]["fd_lite1"]
+        # Real pictures of training are no copies of the held-out ones.
+        assert table[stage]["fd_lite1"] > table["real"]["fd_lite1"] > 0.01
 
 
 def test_a_caption_is_taken_for_the_nearest_of_ten():
