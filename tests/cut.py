@@ -27,8 +27,13 @@ FEW = {"num_steps": STEPS, "checkpoint_every": STEPS, "log_every": 1, "sample_ev
        "eval_every": STEPS, "batch_size": 16, "steps_per_call": 1, "micro_batches": 2}  # fmt: skip
 CUT = {"shard_state": True, "model_devices": 2}
 TOLERANCE = 0.02
-# Those of the Gaussians train many trials in one program, which are what lies on the devices.
-EXPERIMENTS = {k: v for k, v in golden.EXPERIMENTS.items() if not k.startswith("gaussians")}
+# Those of the Gaussians train many trials in one program, which are what lies on the devices; those
+# of reconstruction refuse these fields.
+EXPERIMENTS = {
+    name: config
+    for name, config in golden.EXPERIMENTS.items()
+    if not name.startswith("gaussians") and name not in golden.RECONSTRUCTION
+}
 
 
 def train(experiment: str, config: dict, devices: int, workdir: Path) -> list[dict[str, float]]:

@@ -33,6 +33,12 @@ CAPTIONS = {
     "stage_one_size": 16, "width": 8, "disc_width": 8, "stage_one_width": 8,
     "stage_one_disc_width": 8,
 }  # fmt: skip
+COLOURS = {**CLASSES, "image_size": 32, "channels": 3, "width": 8, "disc_width": 8}
+# The critic begins where a run is gone on with.
+RECONSTRUCTION = {
+    "tokenizer": {**COLOURS, "codes": 16, "code_dim": 8, "adversarial_start": HALF},
+    "super_resolution": {**COLOURS, "depth": 1},
+}
 EXPERIMENTS = {
     "dcgan": {**SHORT, "metrics": "fid", "keep_best": "fid"},
     "dcgan ": {**CLASSES, "loss": "hinge", "penalty": "r1+dragan", "penalty_interval": 2,
@@ -57,6 +63,9 @@ EXPERIMENTS = {
     "infogan": {**CLASSES, "categories": 3},
     "pix2pix": {**SHORT, "dataset": "digits", "image_size": 32, "width": 8},
     "one_step": {**CLASSES, "teacher_steps": STEPS, "width": 8, "metrics": ""},
+    "projected_gan --variant=projected": {**COLOURS, "metrics": "", "pixel_width": 8},
+    "projected_gan --variant=plain": {**COLOURS, "metrics": ""},
+    **RECONSTRUCTION,
 }  # fmt: skip
 # What tells of the machine, of the moment, or of the code's version.
 PASSING = ("images_per_second", "seconds", "commit", "command", "use")
