@@ -11,7 +11,8 @@ feature maps, what makes codebook and encoder agree, and the term of a critic of
 Lite1.
 
 Differs from the authors' code: features are Lite0's in place of VGG's; the critic's term is weighed
-by the gradients at the images, and the critic has instance norm; networks are narrower.
+by the gradients at the images, and the critic has instance norm; networks are narrower; codes are
+compared by direction (Yu et al. 2022): as published, 12 of 256 were in use after 400 steps.
 """
 
 import jax
@@ -27,7 +28,7 @@ def get_config():
     config = reconstruction.default_config()
     config.width = 24  # of the autoencoder at the full side; 2, 2 and 4 times as many below
     config.codes = 256
-    config.code_dim = 32
+    config.code_dim = 16
     config.disc_width = 32
     config.adversarial_weight = 0.4
     config.adversarial_start = 800
@@ -46,6 +47,7 @@ def make_task(config):
         widths=(width, 2 * width, 2 * width, 4 * width),
         dim=config.code_dim,
         codes=config.codes,
+        directions=True,
         dtype=dtype,
     )
     critic = adversarial_critic(

@@ -39,23 +39,32 @@ class VectorQuantizer(nn.Module):
     Attributes:
       codes: vectors in the codebook, drawn uniformly from [-1 / codes, 1 / codes].
       commitment: what it costs a vector to be far from its code.
+      directions: z and e are scaled to length 1 first, so that codes are found by their direction
+        alone; they are drawn uniformly from all directions. Of codes that are near one another a
+        few soon stand for all vectors; directions are far apart from the start.
 
     Source: van den Oord et al. 2017, "Neural Discrete Representation Learning", equation 3; Esser
     et al. 2021, "Taming Transformers for High-Resolution Image Synthesis", equation 4. The authors'
     code of the latter weighs the first term by 0.25 in place of the second, unless `legacy=False`.
+    Directions: Yu et al. 2022, "Vector-quantized Image Modeling with Improved VQGAN", section 3.2.
     """
 
     codes: int
     commitment: float = 0.25
+    directions: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array) -> Quantized:
         """(B, h, w, dim) -> a `Quantized`."""
         bound, shape = 1 / self.codes, (self.codes, x.shape[-1])
-        codebook = self.param(
-            "codebook", lambda key: jax.random.uniform(key, shape, minval=-bound, maxval=bound)
-        )
         wide = x.astype(jnp.float32)
+        if self.directions:
+            codebook = _unit(self.param("codebook", nn.initializers.normal(1.0), shape))
+            wide = _unit(wide)
+        else:
+            codebook = self.param(
+                "codebook", lambda key: jax.random.uniform(key, shape, minval=-bound, maxval=bound)
+            )
         # |z|^2 is the same for all codes.
         products = wide.reshape(-1, x.shape[-1]) @ codebook.T
         distances = jnp.sum(jnp.square(codebook), axis=1)[None] - 2 * products
@@ -64,6 +73,17 @@ class VectorQuantizer(nn.Module):
         loss = jnp.mean(jnp.square(fixed(wide) - vectors))
         loss += self.commitment * jnp.mean(jnp.square(wide - fixed(vectors)))
         return Quantized((wide + fixed(vectors - wide)).astype(x.dtype), tokens, loss)
+
+    def vectors_of(self, tokens: jax.Array) -> jax.Array:
+        """Tokens (B, h, w) -> the vectors (B, h, w, dim) that they stand for, float32."""
+        codebook: jax.Array = self.get_variable("params", "codebook")
+        return (_unit(codebook) if self.directions else codebook)[tokens]
+
+
+def _unit(vectors: jax.Array) -> jax.Array:
+    """Each of length 1."""
+    squares = jnp.sum(jnp.square(vectors), axis=-1, keepdims=True)
+    return vectors * jax.lax.rsqrt(squares + 1e-12)  # which keeps a gradient by 0 finite
 
 
 class VQAutoencoder(nn.Module):
@@ -80,6 +100,7 @@ class VQAutoencoder(nn.Module):
       blocks: residual blocks of the encoder at each size.
       dim: of the codebook's vectors.
       codes: vectors in the codebook.
+      directions: see `VectorQuantizer`.
       dtype: of the computation; parameters are float32.
 
     Raises:
@@ -104,6 +125,7 @@ class VQAutoencoder(nn.Module):
     blocks: int = 1
     dim: int = 64
     codes: int = 256
+    directions: bool = False
     dtype: Dtype = jnp.float32
 
     value_range = (-1.0, 1.0)
@@ -111,7 +133,7 @@ class VQAutoencoder(nn.Module):
     def setup(self):
         self.encoder = Encoder(self.widths, self.blocks, self.dim, self.dtype)
         self.before = _conv(self.dim, 1, self.dtype)
-        self.quantizer = VectorQuantizer(self.codes)
+        self.quantizer = VectorQuantizer(self.codes, directions=self.directions)
         self.after = _conv(self.dim, 1, self.dtype)
         self.decoder = Decoder(self.channels, self.widths, self.blocks, self.dtype)
 
@@ -135,11 +157,12 @@ class VQAutoencoder(nn.Module):
         return self.quantizer(self.before(self.encoder(images.astype(self.dtype))))
 
     def decode(self, vectors: jax.Array) -> jax.Array:
-        """Vectors (B, h, w, dim) -> float32 images (B, H, W, channels).
-
-        Those of tokens are `params["quantizer"]["codebook"][tokens]`.
-        """
+        """Vectors (B, h, w, dim) -> float32 images (B, H, W, channels)."""
         return self.decoder(self.after(vectors)).astype(jnp.float32)
+
+    def decode_tokens(self, tokens: jax.Array) -> jax.Array:
+        """Tokens (B, h, w) -> float32 images (B, H, W, channels)."""
+        return self.decode(self.quantizer.vectors_of(tokens))
 
 
 class Encoder(nn.Module):

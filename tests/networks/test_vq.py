@@ -55,15 +55,30 @@ def test_tokens_are_a_grid_and_images_are_float32(dtype):
     assert {x.dtype for x in jax.tree.leaves(variables)} == {jnp.dtype("float32")}
 
 
-def test_images_are_decoded_from_their_tokens():
-    network = VQAutoencoder(1, widths=(4, 8), dim=3, codes=7)
+def test_directions_are_compared_by_their_angles_alone():
+    quantizer = VectorQuantizer(7, commitment=0.5, directions=True)
+    lengths = np.random.default_rng(4).uniform(0.1, 9, (*X.shape[:-1], 1)).astype(np.float32)
+    codes, x = (rows / np.linalg.norm(rows, axis=-1, keepdims=True) for rows in (CODEBOOK, X))
+    expected = np.argmax(np.einsum("...c,kc->...k", x, codes), axis=-1)
+    vectors, tokens, loss = quantizer.apply(VARIABLES, X * lengths)
+    np.testing.assert_array_equal(tokens, expected)
+    np.testing.assert_allclose(vectors, codes[expected], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(loss, 1.5 * np.mean((x - codes[expected]) ** 2), rtol=1e-5)
+    drawn = quantizer.init(jax.random.key(0), jnp.zeros((1, 1, 1, 3)))["params"]["codebook"]
+    assert np.std(drawn) > 0.5  # and not 1 / codes
+    by_x = jax.grad(lambda x: jnp.sum(quantizer.apply(VARIABLES, x).vectors))(jnp.zeros((1, 1, 3)))
+    assert np.all(np.isfinite(by_x))
+
+
+@pytest.mark.parametrize("directions", [False, True])
+def test_images_are_decoded_from_their_tokens(directions):
+    network = VQAutoencoder(1, widths=(4, 8), dim=3, codes=7, directions=directions)
     images = jnp.asarray(np.random.default_rng(3).uniform(-1, 1, (2, 8, 8, 1)), jnp.float32)
     variables = jax.jit(network.init)(jax.random.key(0), images)
     made, (_, tokens, _) = jax.jit(functools.partial(network.apply, method="reconstruct"))(
         variables, images
     )
-    vectors = variables["params"]["quantizer"]["codebook"][tokens]
-    again = jax.jit(lambda v, x: network.apply(v, x, method="decode"))(variables, vectors)
+    again = jax.jit(lambda v, x: network.apply(v, x, method="decode_tokens"))(variables, tokens)
     np.testing.assert_allclose(again, made, rtol=1e-4, atol=1e-5)
     grads = jax.jit(jax.grad(lambda v: jnp.mean(jnp.abs(network.apply(v, images) - images))))
     encoder = grads(variables)["params"]["encoder"]
