@@ -127,6 +127,13 @@ def train(config: config_dict.ConfigDict, workdir: str, change_config: bool) -> 
             )  # fmt: skip
             _write(folder / name, single, values[index])
         seeds.write_sweep(folder, config)
+    for index, label in enumerate(seeds.labels(config)):
+        of_value = values[index * config.seeds : (index + 1) * config.seeds]
+        summary = gaussian_metrics.summarize([trial for of_seed in of_value for trial in of_seed])
+        print(f"{label}\n{gaussian_metrics.format_summary(summary)}")
+    if config.sweep:
+        print(f"{folder}/index.html shows the run")
+        return
     summary, file = _write(folder, config, [trial for of_seed in values for trial in of_seed])
     print(gaussian_metrics.format_summary(summary))
     print(f"{file} has them; {folder}/index.html shows the run")

@@ -316,8 +316,12 @@ def test_seeds_in_one_program_are_the_runs_of_each(tmp_path, variant):
 def test_a_swept_value_is_the_run_of_it(tmp_path):
     steps = {"num_steps": 10, "sample_every": 5, "eval_every": 5, "checkpoint_every": 5}
     few = {**SHORT, **steps}
-    run(tmp_path / "swept", "ring", sweep="penalty_weight=0.01,1", **few)
+    told = run(tmp_path / "swept", "ring", sweep="penalty_weight=0.01,1", **few)
     run(tmp_path / "alone", "ring", penalty_weight=0.01, **few)
+    # Each value has a summary, and all of them together have none.
+    assert [f"penalty_weight={value}\n" in told for value in ("0.01", "1")] == [True, True]
+    assert told.count("worst") == 2
+    assert not (tmp_path / "swept" / "gaussians.json").exists()
     ours, theirs = tmp_path / "swept" / "penalty_weight_0.01_seed_0", tmp_path / "alone"
     other = tmp_path / "swept" / "penalty_weight_1_seed_0"
     for a, b in zip(final_state(ours, 10), final_state(theirs, 10), strict=True):
