@@ -40,7 +40,9 @@ SAVED_EVERY = 100
 
 
 def fit(config: config_dict.ConfigDict, given, workdir: str | Path) -> None:
-    """As `fit_to_folder`; then the latents are as large as the images."""
+    """As `fit_to_folder`; the latents are as large as the images. Refuses several trainings."""
+    expect_field(config, "seeds", config.seeds == 1, "1: each seed has a teacher of its own")
+    expect_field(config, "sweep", not config.sweep, "none: there are two students already")
     fit_to_folder(config, given, workdir)
     numbers = math.prod(image_shape(config))
     right = "latent_dim" not in given or config.latent_dim == numbers
@@ -50,8 +52,6 @@ def fit(config: config_dict.ConfigDict, given, workdir: str | Path) -> None:
 
 def train(config: config_dict.ConfigDict, workdir: str | Path, change_config: bool) -> None:
     """Trains a teacher and both students, or what of them is not there yet."""
-    expect_field(config, "seeds", config.seeds == 1, "1: each seed has a teacher of its own")
-    expect_field(config, "sweep", not config.sweep, "none: there are two students already")
     make = functools.partial(make_game, Path(workdir), change_config)
     generation.train(make, config, workdir, change_config)
     if config.gan_weight:
